@@ -1,0 +1,214 @@
+"""A rollout: one device's part in one campaign. Its states, its transitions, and how reports fold into it.
+
+The transition table below is data and the only place that says what may follow what; ``docs/states.md`` is made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.ids import CampaignId, DeviceId
+
+MAX_DETAIL_LENGTH = 512
+
+
+class RolloutState(StrEnum):
+    """Where a device is in a campaign. The values are the words on the wire and in the tables."""
+
+    PLANNED = "planned"
+    OFFERED = "offered"
+    DOWNLOADING = "downloading"
+    DOWNLOADED = "downloaded"
+    INSTALLING = "installing"
+    RESTARTING = "restarting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    REGRESSED = "regressed"
+
+
+S = RolloutState
+
+PROGRESS = (S.PLANNED, S.OFFERED, S.DOWNLOADING, S.DOWNLOADED, S.INSTALLING, S.RESTARTING)
+FINAL = frozenset(set(S) - set(PROGRESS))
+REPORTABLE = frozenset({*PROGRESS[2:], S.SUCCEEDED, S.FAILED, S.REJECTED})
+"""The states a device may claim; all others are the service's own verdicts."""
+
+_DEVICE_ENDS = frozenset({S.SUCCEEDED, S.FAILED, S.REJECTED})
+_SERVICE_ENDS = frozenset({S.TIMED_OUT, S.CANCELLED})
+
+
+def _from_progress(state: RolloutState) -> frozenset[RolloutState]:
+    later = PROGRESS[PROGRESS.index(state) + 1 :]
+    ends = _SERVICE_ENDS | (frozenset({S.SKIPPED}) if state is S.PLANNED else _DEVICE_ENDS | {S.SKIPPED})
+    return frozenset(later) | ends
+
+
+TRANSITIONS: Mapping[RolloutState, frozenset[RolloutState]] = {
+    **{state: _from_progress(state) for state in PROGRESS},
+    S.PLANNED: frozenset({S.OFFERED, S.SKIPPED, S.CANCELLED}),
+    # What a device did after the service gave up on it is the truth, so it may correct these two.
+    S.TIMED_OUT: _DEVICE_ENDS,
+    S.CANCELLED: _DEVICE_ENDS,
+    S.SUCCEEDED: frozenset({S.REGRESSED}),
+    S.FAILED: frozenset(),
+    S.REJECTED: frozenset(),
+    S.SKIPPED: frozenset(),
+    S.REGRESSED: frozenset(),
+}
+"""State to the states that may follow it. Every forward skip is legal, because events may be merged or lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class OrderMark:
+    """Orders a device's reports: by time first, because a recreated device starts its versions again.
+
+    Attributes:
+        last_updated: ``$lastUpdated`` of the reported property, aware UTC.
+        version: ``$version`` of the reported section.
+    """
+
+    last_updated: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a device says about its rollout, always whole.
+
+    Attributes:
+        code: Why it failed or was rejected, a stable word; empty otherwise.
+        detail: For people, at most 512 characters.
+        progress_percent: Of the present state, 0-100.
+        installed: Package name to the version the device now runs.
+    """
+
+    device: DeviceId
+    campaign: CampaignId
+    wave: int
+    attempt: int
+    sequence: int
+    state: RolloutState
+    code: str = ""
+    detail: str = ""
+    progress_percent: int = 0
+    installed: Mapping[str, str]
+    agent_version: str
+    mark: OrderMark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One row of the ``rollout`` table.
+
+    Attributes:
+        wave: Number of the wave, from 1.
+        batch: Number of the device batch within wave and shard, from 0.
+        attempt: From 1; a retry opens a new one.
+        sequence: Rises with each claim of the device; carried in the offer and proven by the intent.
+        code: Reason of ``failed``, ``rejected`` and ``skipped``.
+        installed_version: What the device last said it runs of the campaign's package; empty when it never said.
+        sent_at: When the offer was written to the twin; None means it must be written (again).
+        due_at: When the present state times out; None in final states and in ``planned``.
+        mark: Order mark of the newest report seen.
+    """
+
+    device: DeviceId
+    campaign: CampaignId
+    wave: int
+    batch: int
+    state: RolloutState = S.PLANNED
+    attempt: int = 1
+    sequence: int
+    code: str = ""
+    detail: str = ""
+    progress_percent: int = 0
+    installed_version: str = ""
+    agent_version: str = ""
+    changed_at: datetime
+    sent_at: datetime | None = None
+    due_at: datetime | None = None
+    mark: OrderMark | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the rollout has ended."""
+        return self.state in FINAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageTarget:
+    """What a campaign wants its devices to run."""
+
+    name: str
+    version: str
+
+
+def is_allowed(before: RolloutState, after: RolloutState) -> bool:
+    """Whether the transition table lets ``after`` follow ``before``."""
+    return after in TRANSITIONS[before]
+
+
+def move(rollout: Rollout, state: RolloutState, *, now: datetime, code: str = "", detail: str = "") -> Rollout:
+    """The rollout in the new state, or unchanged where the transition table forbids it.
+
+    ``due_at`` is dropped, because a deadline belongs to a state; the caller gives the new one.
+    """
+    if not is_allowed(rollout.state, state):
+        return rollout
+    return replace(
+        rollout,
+        state=state,
+        code=code,
+        detail=detail[:MAX_DETAIL_LENGTH],
+        progress_percent=0,
+        changed_at=now,
+        due_at=None,
+    )
+
+
+def fold_report(rollout: Rollout, report: Report, target: PackageTarget, *, now: datetime) -> Rollout:
+    """The rollout after a report; the same rollout when the report says nothing new.
+
+    The newest report of the present attempt decides what the device runs. An older one that arrives late may still
+    carry the state forward, so that a device's reports end in the same row in whatever order they come.
+    """
+    if rollout.mark == report.mark:
+        return rollout
+    is_newest = rollout.mark is None or report.mark > rollout.mark
+    marked = replace(rollout, mark=report.mark) if is_newest else rollout
+    if (report.attempt, report.sequence) != (rollout.attempt, rollout.sequence):
+        return marked
+    return _fold_newest(marked, report, target, now) if is_newest else _fold_late(marked, report, target, now)
+
+
+def _fold_newest(rollout: Rollout, report: Report, target: PackageTarget, now: datetime) -> Rollout:
+    heard = replace(
+        rollout, installed_version=report.installed.get(target.name, ""), agent_version=report.agent_version
+    )
+    state, code = _judge(rollout.state, report, target)
+    moved = move(heard, state, now=now, code=code, detail=report.detail)
+    return replace(moved, progress_percent=report.progress_percent) if moved.state is report.state else moved
+
+
+def _fold_late(rollout: Rollout, report: Report, target: PackageTarget, now: datetime) -> Rollout:
+    if rollout.state is S.SUCCEEDED:
+        return rollout
+    state, code = _judge(rollout.state, report, target)
+    return move(rollout, state, now=now, code=code, detail=report.detail)
+
+
+def _judge(state: RolloutState, report: Report, target: PackageTarget) -> tuple[RolloutState, str]:
+    """The state a report amounts to: success is believed only with the version that proves it."""
+    runs_target = report.installed.get(target.name) == target.version
+    if state is S.SUCCEEDED:
+        return (S.SUCCEEDED, "") if runs_target else (S.REGRESSED, "old_version_reported")
+    if report.state is S.SUCCEEDED and not runs_target:
+        return S.FAILED, "success_without_version"
+    return report.state, report.code
