@@ -1,6 +1,6 @@
 """A rollout: one device's part in one campaign. Its states, its transitions, and how reports fold into it.
 
-The transition table below is data and the only place that says what may follow what; ``docs/states.md`` is made from it.
+The transition table below is data and the only place that says what may follow what; ``docs/states.md`` is made of it.
 """
 
 from __future__ import annotations

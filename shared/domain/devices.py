@@ -1,0 +1,43 @@
+"""Device rows: what is installed, who holds the device, and the sequence of its claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from shared.domain.ids import CampaignId, DeviceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRecord:
+    """One row of the ``devices`` table.
+
+    Attributes:
+        sequence: Rises with each claim and never falls, not even when the device is deleted and made anew.
+        held_by: The campaign whose rollout row holds the device; empty when none does. A hold counts only while that
+            row is not final.
+        installed: Package name to the version last confirmed.
+        deleted_at: When IoT Hub said that the device was deleted; None while it exists.
+    """
+
+    device: DeviceId
+    sequence: int = 0
+    held_by: CampaignId | None = None
+    installed: Mapping[str, str] = field(default_factory=dict)
+    deleted_at: datetime | None = None
+    changed_at: datetime
+
+
+def claim(record: DeviceRecord, campaign: CampaignId, *, now: datetime) -> DeviceRecord:
+    """The record held by the campaign; claiming twice changes nothing."""
+    if record.held_by == campaign:
+        return record
+    return replace(record, held_by=campaign, sequence=record.sequence + 1, changed_at=now)
+
+
+def release(record: DeviceRecord, campaign: CampaignId, *, now: datetime) -> DeviceRecord:
+    """The record without the campaign's hold; another campaign's hold stays."""
+    if record.held_by != campaign:
+        return record
+    return replace(record, held_by=None, changed_at=now)

@@ -1,0 +1,131 @@
+"""Gates: whether a wave passed, must wait, or stops the campaign. Reads counters only, never devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from shared.domain.rollouts import FINAL, RolloutState
+
+S = RolloutState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The conditions under which the next wave starts, or the campaign stops.
+
+    Percentages are of the wave's counted devices: all but the skipped and the cancelled.
+
+    Attributes:
+        success_percent: The wave passes once this share succeeded, 0-100.
+        failure_percent: The campaign stops once more than this share failed, was rejected or regressed; None: no bound.
+        failure_count: The campaign stops once this many did; None: no bound.
+        silent_percent: The campaign stops once more than this share timed out; None: no bound.
+        minimum_completed: No percentage stops the campaign before this many devices ended.
+        soak_s: Seconds between the success condition and the next wave; failures during the soak still count.
+    """
+
+    success_percent: float = 100.0
+    failure_percent: float | None = 0.0
+    failure_count: int | None = None
+    silent_percent: float | None = 10.0
+    minimum_completed: int = 1
+    soak_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """How many devices of a wave are in which state; equals the rows at every moment (invariant I3)."""
+
+    by_state: Mapping[RolloutState, int] = field(default_factory=dict)
+
+    def of(self, *states: RolloutState) -> int:
+        """How many devices are in any of the states."""
+        return sum(self.by_state.get(state, 0) for state in states)
+
+    @property
+    def total(self) -> int:
+        """All devices of the wave."""
+        return sum(self.by_state.values())
+
+    @property
+    def counted(self) -> int:
+        """The denominator of every percentage."""
+        return self.total - self.of(S.SKIPPED, S.CANCELLED)
+
+    @property
+    def failures(self) -> int:
+        """Devices that failed, rejected the package or went back to the old version."""
+        return self.of(S.FAILED, S.REJECTED, S.REGRESSED)
+
+    @property
+    def ended(self) -> int:
+        """Counted devices in a final state."""
+        return self.of(*(FINAL - {S.SKIPPED, S.CANCELLED}))
+
+    def __add__(self, other: Counters) -> Counters:
+        return Counters(by_state={state: self.of(state) + other.of(state) for state in S})
+
+    def moved(self, before: RolloutState | None, after: RolloutState) -> Counters:
+        """The counters after one device went from ``before`` (None: it is new) to ``after``."""
+        counts = dict(self.by_state)
+        if before is not None:
+            counts[before] = counts.get(before, 0) - 1
+        counts[after] = counts.get(after, 0) + 1
+        return Counters(by_state=counts)
+
+
+class Decision(StrEnum):
+    """What a gate says about a wave."""
+
+    WAIT = "wait"
+    PASS = "pass"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A gate's decision with the sentence that explains it to an operator."""
+
+    decision: Decision
+    reason: str
+
+
+def judge_wave(gate: Gate, counters: Counters) -> Verdict:
+    """The gate's verdict over a wave's counters; the soak is the caller's to wait for."""
+    if (stop := _stop_reason(gate, counters)) is not None:
+        return Verdict(decision=Decision.STOP, reason=stop)
+    succeeded, counted = counters.of(S.SUCCEEDED), counters.counted
+    share = _percent(succeeded, counted) if counted else 100.0
+    if share >= gate.success_percent:
+        return Verdict(decision=Decision.PASS, reason=f"{succeeded} of {counted} devices succeeded ({share:.0f} %)")
+    if counters.ended == counted:
+        return Verdict(
+            decision=Decision.STOP,
+            reason=f"all {counted} devices ended and only {succeeded} succeeded "
+            f"({share:.0f} %, the gate asks {gate.success_percent:g} %)",
+        )
+    return Verdict(decision=Decision.WAIT, reason=f"{counters.ended} of {counted} devices ended, {succeeded} succeeded")
+
+
+def _stop_reason(gate: Gate, counters: Counters) -> str | None:
+    failures, silent, counted = counters.failures, counters.of(S.TIMED_OUT), counters.counted
+    if gate.failure_count is not None and failures >= gate.failure_count:
+        return f"{failures} devices failed, the gate stops at {gate.failure_count}"
+    if counters.ended < min(gate.minimum_completed, counted):
+        return None
+    if gate.failure_percent is not None and _percent(failures, counted) > gate.failure_percent:
+        return _exceeded(failures, counted, "failed", gate.failure_percent)
+    if gate.silent_percent is not None and _percent(silent, counted) > gate.silent_percent:
+        return _exceeded(silent, counted, "stayed silent", gate.silent_percent)
+    return None
+
+
+def _exceeded(count: int, counted: int, what: str, allowed_percent: float) -> str:
+    share = _percent(count, counted)
+    return f"{count} of {counted} devices {what} ({share:.0f} %, the gate allows {allowed_percent:g} %)"
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100.0 * part / whole if whole else 0.0

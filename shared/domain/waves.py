@@ -1,0 +1,145 @@
+"""Waves: how the targets of a campaign are cut into ordered parts, and the parts into device batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.errors import DomainError
+from shared.domain.gates import Gate
+from shared.domain.ids import DeviceId, shard_of
+
+MAX_BATCH_DEVICES = 99
+"""With the counters row they fill one table transaction of 100 entities (Table storage, entity group transactions)."""
+
+
+class WaveState(StrEnum):
+    """Where a wave is."""
+
+    PENDING = "pending"
+    DISPATCHING = "dispatching"
+    RUNNING = "running"
+    SOAKING = "soaking"
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCount:
+    """A wave of this many devices, or what is left."""
+
+    devices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percent:
+    """A wave of this share of all targets, rounded up, or what is left."""
+
+    percent: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """A wave of all targets that earlier waves left."""
+
+
+type WaveSize = DeviceCount | Percent | Rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveSpec:
+    """A wave as the operator asked for it."""
+
+    name: str
+    size: WaveSize
+    gate: Gate = field(default_factory=Gate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """A wave of a planned campaign.
+
+    Attributes:
+        number: From 1, in order.
+        start: First target in the manifest.
+        stop: One past the last target in the manifest.
+        batches: How many device batches it is cut into.
+        dispatched: How many of them have been put on the queue.
+        soak_until: When a soaking wave passes, if nothing fails until then.
+        reason: The gate's latest sentence about it.
+    """
+
+    number: int
+    spec: WaveSpec
+    start: int
+    stop: int
+    batches: int = 0
+    dispatched: int = 0
+    state: WaveState = WaveState.PENDING
+    started_at: datetime | None = None
+    soak_until: datetime | None = None
+    ended_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceBatch:
+    """At most 99 devices of one wave and shard, contiguous on the ring: the unit of one queue message.
+
+    Attributes:
+        number: Within wave and shard, from 0.
+        first: The batch's first device in manifest order.
+        last: Its last device in manifest order.
+    """
+
+    wave: int
+    shard: int
+    number: int
+    first: DeviceId
+    last: DeviceId
+    count: int
+
+
+def slice_waves(total: int, specs: Sequence[WaveSpec]) -> list[Wave]:
+    """The waves over ``total`` targets: slices of the manifest that leave out none and share none.
+
+    Raises:
+        DomainError: The waves leave targets over.
+    """
+    waves: list[Wave] = []
+    start = 0
+    for number, spec in enumerate(specs, start=1):
+        stop = min(total, start + _size(spec.size, total, total - start))
+        waves.append(Wave(number=number, spec=spec, start=start, stop=stop))
+        start = stop
+    if start < total:
+        raise DomainError(
+            f"the waves hold {start} of {total} targets; end with a wave of the rest", code="waves_leave_devices"
+        )
+    return waves
+
+
+def cut_batches(wave: int, devices: Sequence[DeviceId], shards: int) -> Iterator[tuple[DeviceBatch, list[DeviceId]]]:
+    """The device batches of a wave, each with its devices, from the wave's slice of the manifest."""
+    for shard in range(shards):
+        members = [device for device in devices if shard_of(device, shards) == shard]
+        for number, offset in enumerate(range(0, len(members), MAX_BATCH_DEVICES)):
+            chunk = members[offset : offset + MAX_BATCH_DEVICES]
+            yield (
+                DeviceBatch(wave=wave, shard=shard, number=number, first=chunk[0], last=chunk[-1], count=len(chunk)),
+                chunk,
+            )
+
+
+def _size(size: WaveSize, total: int, left: int) -> int:
+    match size:
+        case DeviceCount(devices=devices):
+            return devices
+        case Percent(percent=percent):
+            return math.ceil(total * percent / 100)
+        case Rest():
+            return left

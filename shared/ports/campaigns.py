@@ -1,0 +1,79 @@
+"""Campaign rows, manifests and the pacing budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from shared.domain.campaigns import Campaign
+from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.pacing import Budget
+from shared.domain.waves import DeviceBatch
+from shared.ports.stored import Page, Stored
+
+
+class CampaignStore(Protocol):
+    """Table ``campaigns``: one partition per campaign, its row and its wave rows written in one transaction."""
+
+    def create(self, campaign: Campaign) -> None:
+        """Write a new campaign.
+
+        Raises:
+            AlreadyExists: The id is taken.
+        """
+
+    def get(self, campaign: CampaignId) -> Stored[Campaign]:
+        """The campaign with its waves.
+
+        Raises:
+            NotThere: No such campaign.
+        """
+
+    def save(self, campaign: Stored[Campaign]) -> Stored[Campaign]:
+        """Write the campaign if nobody else has since it was read.
+
+        Raises:
+            ConcurrentChange: Somebody has.
+        """
+
+    def list_page(self, *, size: int, continuation: str = "") -> Page[Campaign]:
+        """Campaigns without their waves, newest first where the store can."""
+
+    def list_unfinished(self) -> Iterator[Campaign]:
+        """Campaigns, without their waves, that are neither finished nor paused."""
+
+
+class ManifestStore(Protocol):
+    """Container ``manifests``: listed pages, the ordered manifest and the batch lists of a campaign."""
+
+    def write_page(self, campaign: CampaignId, page: int, devices: Iterable[DeviceId]) -> None:
+        """Keep one page of the listing; writing it again replaces it."""
+
+    def read_pages(self, campaign: CampaignId, pages: int) -> Iterator[list[DeviceId]]:
+        """The kept pages in order."""
+
+    def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId]) -> None:
+        """Keep the ordered targets."""
+
+    def read_manifest(self, campaign: CampaignId) -> list[DeviceId]:
+        """The ordered targets."""
+
+    def write_batches(self, campaign: CampaignId, wave: int, batches: Iterable[DeviceBatch]) -> None:
+        """Keep the batch list of a wave."""
+
+    def read_batches(self, campaign: CampaignId, wave: int) -> list[DeviceBatch]:
+        """The batch list of a wave."""
+
+
+class BudgetStore(Protocol):
+    """Table ``budget``: the hub's rate reservation, one row shared by all campaigns and instances."""
+
+    def get(self) -> Stored[Budget]:
+        """The row, made with the hub's full rate where there is none."""
+
+    def save(self, budget: Stored[Budget]) -> None:
+        """Write it if nobody else has since it was read.
+
+        Raises:
+            ConcurrentChange: Somebody has.
+        """

@@ -1,0 +1,39 @@
+"""How the outside may fail. Adapters turn every vendor exception into one of these."""
+
+from __future__ import annotations
+
+
+class PortError(Exception):
+    """The outside did not do what it was asked; trying again later may help. Handlers let it rise to the host."""
+
+
+class Unavailable(PortError):
+    """The service behind the port cannot be reached or answers with an outage."""
+
+
+class Throttled(PortError):
+    """The service asks for fewer calls.
+
+    Attributes:
+        retry_after_s: Seconds it asks to wait; None when it does not say.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class QuotaExceeded(PortError):
+    """The daily message quota is used up (IoT Hub 403002); waiting minutes does not help."""
+
+
+class ConcurrentChange(PortError):
+    """Somebody else wrote the row first: read it again and decide anew."""
+
+
+class AlreadyExists(PortError):
+    """A row or blob that must be new is there already."""
+
+
+class NotThere(PortError):
+    """A row, blob or device that must be there is not."""

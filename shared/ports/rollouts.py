@@ -1,0 +1,65 @@
+"""Rollout rows with their counters, and device rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.domain.devices import DeviceRecord
+from shared.domain.gates import Counters
+from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.rollouts import Rollout
+from shared.domain.waves import DeviceBatch
+from shared.ports.stored import Stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutChange:
+    """A row to write: what was read, and what it shall be."""
+
+    before: Stored[Rollout]
+    after: Rollout
+
+
+class RolloutStore(Protocol):
+    """Table ``rollout``: partition = campaign and shard, rows in ring order, one counters row per wave beside them."""
+
+    def create_batch(self, campaign: CampaignId, shard: int, rollouts: Sequence[Rollout]) -> bool:
+        """Write the rows of a new batch and count them, in one transaction.
+
+        Returns:
+            False where the batch was written before; nothing is changed then.
+        """
+
+    def read_batch(self, campaign: CampaignId, batch: DeviceBatch) -> list[Stored[Rollout]]:
+        """The rows of a batch in ring order, by one range query (two where the batch crosses the ring's end)."""
+
+    def read_devices(
+        self, campaign: CampaignId, shard: int, devices: Sequence[DeviceId]
+    ) -> Mapping[DeviceId, Stored[Rollout]]:
+        """The rows of at most 99 devices of one shard, those without a row left out."""
+
+    def write(self, campaign: CampaignId, shard: int, changes: Sequence[RolloutChange]) -> None:
+        """Write at most 99 rows of one wave and move its counters, in one transaction.
+
+        Raises:
+            ConcurrentChange: A row changed since it was read; nothing was written.
+        """
+
+    def read_counters(self, campaign: CampaignId, wave: int, shards: int) -> Counters:
+        """The wave's counters over all shards, one read per shard."""
+
+
+class DeviceStore(Protocol):
+    """Table ``devices``: partition = shard, rows in ring order."""
+
+    def read_batch(self, shard: int, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Stored[DeviceRecord]]:
+        """The rows of at most 99 devices that follow each other on the ring, those without a row left out."""
+
+    def write(self, shard: int, records: Sequence[Stored[DeviceRecord]]) -> None:
+        """Write at most 99 rows in one transaction; an empty etag means the row must be new.
+
+        Raises:
+            ConcurrentChange: A row changed since it was read, or is there already; nothing was written.
+        """

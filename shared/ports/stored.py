@@ -1,0 +1,25 @@
+"""A value together with the version of the row it was read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored[T]:
+    """What was read, and the etag a conditional write must name."""
+
+    value: T
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page[T]:
+    """Part of a listing.
+
+    Attributes:
+        continuation: Where the next page begins; empty when this was the last.
+    """
+
+    items: tuple[T, ...]
+    continuation: str = ""

@@ -1,0 +1,102 @@
+"""Queue messages: versioned JSON, parsed once at the edge.
+
+Every body is ``{"v": 1, …}``. Another version or a missing field is a ``MalformedMessage``: the message is parked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.domain.errors import MalformedMessage
+from shared.domain.ids import CampaignId
+from shared.domain.waves import DeviceBatch
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexRequest:
+    """Put an accepted package into the index."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignStep:
+    """Look at a campaign and take its next step; session = campaign id."""
+
+    campaign: CampaignId
+    step: int
+
+
+class BatchPurpose(StrEnum):
+    """What a device batch is dispatched for."""
+
+    OFFER = "offer"
+    WITHDRAW = "withdraw"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchWork:
+    """Write the twins of one device batch."""
+
+    campaign: CampaignId
+    batch: DeviceBatch
+    purpose: BatchPurpose
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchVisit:
+    """Look at one device batch: time out what is due, settle what has ended, come back when the next is due."""
+
+    campaign: CampaignId
+    batch: DeviceBatch
+
+
+type Message = IndexRequest | CampaignStep | BatchWork | BatchVisit
+
+
+def write_message(message: Message) -> bytes:
+    """The body of a message."""
+    return json.dumps({"v": VERSION, **asdict(message)}, separators=(",", ":")).encode()
+
+
+def _reader[M](kind: type[M]) -> Callable[[bytes], M]:
+    adapter: TypeAdapter[M] = TypeAdapter(kind)
+
+    def read(body: bytes) -> M:
+        document = _document(body)
+        if document.pop("v", None) != VERSION:
+            raise MalformedMessage(f"this is not a version {VERSION} message", code="unknown_version")
+        try:
+            return adapter.validate_python(document, extra="forbid")
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise MalformedMessage(f"{kind.__name__}: {field}: {first['msg']}") from error
+
+    return read
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise MalformedMessage("the message is not JSON") from error
+    if not isinstance(document, dict):
+        raise MalformedMessage("the message is not a JSON object")
+    return document
+
+
+read_index_request = _reader(IndexRequest)
+read_campaign_step = _reader(CampaignStep)
+read_batch_work = _reader(BatchWork)
+read_batch_visit = _reader(BatchVisit)
