@@ -1,0 +1,201 @@
+"""The settings, read once and all complaints reported at once.
+
+Names are those of ``local.settings.sample.json``. A connection is either a connection string under its bare name
+(``Storage``), or an identity-based connection under its prefix (``Storage__blobServiceUri`` …), the convention of Azure
+Functions, so that triggers and our own clients read the same settings.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from shared.domain.errors import DomainError
+from shared.trust.tickets import TicketKeys
+
+# Twin updates per second: (per hub, per unit), the larger total holds (IoT Hub quotas and throttling, twin updates).
+_TWIN_UPDATES_PER_S = {"F1": (50, 0), "S1": (50, 0), "S2": (50, 5), "S3": (0, 250)}
+_UPDATES_PER_SHARD = 1_000
+
+
+class SettingsError(DomainError):
+    """Settings are missing or contradict each other; the message names every one of them."""
+
+    code = "settings_wrong"
+
+
+class TwinWriterKind(StrEnum):
+    """How twins are written."""
+
+    PATCH = "patch"
+    BULK = "bulk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageConnection:
+    """A connection string, or the three service URIs with the app's identity."""
+
+    connection_string: str = ""
+    blob_uri: str = ""
+    table_uri: str = ""
+    queue_uri: str = ""
+
+    def __repr__(self) -> str:
+        return f"StorageConnection(blob_uri={self.blob_uri!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A connection string, or a host name with the app's identity."""
+
+    connection_string: str = ""
+    host: str = ""
+
+    def __repr__(self) -> str:
+        return f"Connection(host={self.host!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """An Event Grid topic; without a key it is published to with the app's identity."""
+
+    endpoint: str
+    key: str = ""
+
+    def __repr__(self) -> str:
+        return f"Topic(endpoint={self.endpoint!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the service must be told.
+
+    Attributes:
+        twin_updates_per_s: What the hub's tier and units allow.
+        shards: Partitions for the rollout and device rows: one per 1,000 twin updates a second.
+        keys_uri: Where the online keys are, ``file:<folder>``.
+        index_bins: Number of hashed bins, fixed when the index was created.
+        intent_lifetime: How long an intent and its tickets hold.
+        link_lifetime: How long a download URL holds.
+        download_base_url: Replaces the storage account in download URLs; empty leaves it.
+    """
+
+    storage: StorageConnection
+    service_bus: Connection
+    iot_hub: Connection
+    reports_topic: Topic
+    events_topic: Topic
+    twin_updates_per_s: float
+    shards: int
+    twin_writer: TwinWriterKind
+    keys_uri: str
+    index_bins: int
+    ticket_keys: TicketKeys
+    intent_lifetime: timedelta
+    link_lifetime: timedelta
+    download_base_url: str
+    client_id: str
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings in an environment.
+
+    Raises:
+        SettingsError: One or more are missing or wrong.
+    """
+    reader = _Reader(environment)
+    rate = reader.hub_rate()
+    settings = Settings(
+        storage=reader.storage(),
+        service_bus=reader.connection("ServiceBus", "fullyQualifiedNamespace"),
+        iot_hub=reader.connection("IotHub", "hostName"),
+        reports_topic=reader.topic("REPORTS_TOPIC"),
+        events_topic=reader.topic("EVENTS_TOPIC"),
+        twin_updates_per_s=rate,
+        shards=max(1, math.ceil(rate / _UPDATES_PER_SHARD)),
+        twin_writer=reader.twin_writer(),
+        keys_uri=reader.text("KEYS_URI"),
+        index_bins=reader.whole("INDEX_BINS", 1024),
+        ticket_keys=reader.ticket_keys(),
+        intent_lifetime=timedelta(seconds=reader.whole("INTENT_LIFETIME_S", 7 * 86_400)),
+        link_lifetime=timedelta(seconds=reader.whole("LINK_LIFETIME_S", 600)),
+        download_base_url=environment.get("DOWNLOAD_BASE_URL", ""),
+        client_id=environment.get("AZURE_CLIENT_ID", ""),
+    )
+    reader.raise_complaints()
+    return settings
+
+
+class _Reader:
+    """Reads one setting after the other and remembers what is wrong with each."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._complaints: list[str] = []
+
+    def raise_complaints(self) -> None:
+        if self._complaints:
+            raise SettingsError("; ".join(self._complaints))
+
+    def text(self, name: str) -> str:
+        value = self._environment.get(name, "")
+        if not value:
+            self._complaints.append(f"{name} is missing")
+        return value
+
+    def whole(self, name: str, default: int) -> int:
+        text = self._environment.get(name) or str(default)
+        if not text.isdecimal() or int(text) == 0:
+            self._complaints.append(f"{name} must be a whole number above 0, not {text!r}")
+            return default
+        return int(text)
+
+    def storage(self) -> StorageConnection:
+        if string := self._environment.get("Storage"):
+            return StorageConnection(connection_string=string)
+        uris = {kind: self._environment.get(f"Storage__{kind}ServiceUri", "") for kind in ("blob", "table", "queue")}
+        missing = [f"Storage__{kind}ServiceUri" for kind, uri in uris.items() if not uri]
+        if missing:
+            self._complaints.append(f"Storage (a connection string) or {', '.join(missing)} is missing")
+        return StorageConnection(blob_uri=uris["blob"], table_uri=uris["table"], queue_uri=uris["queue"])
+
+    def connection(self, name: str, host_key: str) -> Connection:
+        string, host = self._environment.get(name, ""), self._environment.get(f"{name}__{host_key}", "")
+        if not string and not host:
+            self._complaints.append(f"{name} (a connection string) or {name}__{host_key} is missing")
+        return Connection(connection_string=string, host=host)
+
+    def topic(self, name: str) -> Topic:
+        return Topic(endpoint=self.text(f"{name}_ENDPOINT"), key=self._environment.get(f"{name}_KEY", ""))
+
+    def hub_rate(self) -> float:
+        tier, units = self._environment.get("HUB_TIER", "S1"), self.whole("HUB_UNITS", 1)
+        if tier not in _TWIN_UPDATES_PER_S:
+            self._complaints.append(f"HUB_TIER must be one of {', '.join(_TWIN_UPDATES_PER_S)}, not {tier!r}")
+            return 50.0
+        floor, per_unit = _TWIN_UPDATES_PER_S[tier]
+        return float(max(floor, per_unit * units))
+
+    def twin_writer(self) -> TwinWriterKind:
+        text = self._environment.get("TWIN_WRITER", TwinWriterKind.PATCH)
+        if text not in list(TwinWriterKind):
+            self._complaints.append(f"TWIN_WRITER must be patch or bulk, not {text!r}")
+            return TwinWriterKind.PATCH
+        return TwinWriterKind(text)
+
+    def ticket_keys(self) -> TicketKeys:
+        text = self.text("TICKET_KEYS")
+        try:
+            document = json.loads(text or '{"current": "", "keys": {"": ""}}')
+            keys = {str(key_id): bytes.fromhex(secret) for key_id, secret in document["keys"].items()}
+            current = str(document["current"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._complaints.append('TICKET_KEYS must be JSON: {"current": "<id>", "keys": {"<id>": "<hex>"}}')
+            return TicketKeys(current="", secrets={})
+        if text and (current not in keys or any(len(secret) < 32 for secret in keys.values())):
+            self._complaints.append("TICKET_KEYS must hold its current key, and every key at least 32 bytes")
+        return TicketKeys(current=current, secrets=keys)
