@@ -1,0 +1,70 @@
+"""A pool of identical workers that grows while all are busy and shrinks while several are idle."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+
+Work = Callable[["WorkerPool"], Awaitable[None]]
+
+
+class WorkerPool:
+    """Runs between one and `limit` copies of `work`.
+
+    Every copy is expected to wrap what it does for a message in `busy()`, and to end when `may_leave()`
+    says so. One idle copy is always left waiting.
+    """
+
+    def __init__(self, *, name: str, limit: int, work: Work) -> None:
+        self._name = name
+        self._limit = limit
+        self._work = work
+        self._workers: set[asyncio.Task[None]] = set()
+        self._busy: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def start(self) -> None:
+        task = asyncio.create_task(self._run(), name=self._name)
+        self._workers.add(task)
+
+    async def _run(self) -> None:
+        try:
+            await self._work(self)
+        finally:
+            self._workers.discard(_current())
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Mark the calling worker busy; adds a worker when no other one is free."""
+        task = _current()
+        self._busy.add(task)
+        if not self._stopping and len(self._busy) == len(self._workers) < self._limit:
+            self.start()
+        try:
+            yield
+        finally:
+            self._busy.discard(task)
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def may_leave(self) -> bool:
+        """Whether the calling idle worker is one too many."""
+        return self._stopping or len(self._workers) - len(self._busy) > 1
+
+    async def stop(self, *, grace_s: float) -> None:
+        """End idle workers now; give busy ones `grace_s` seconds to finish what they hold."""
+        self._stopping = True
+        for task in self._workers - self._busy:
+            task.cancel()
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=grace_s)
+        for task in self._workers:
+            task.cancel()
+
+
+def _current() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a worker runs as a task")
+    return task
