@@ -1,0 +1,22 @@
+"""The command line: ``python -m cli <command>``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from cli import keys, local
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status is its answer."""
+    parser = argparse.ArgumentParser(prog="groundswell", description="Groundswell's command line.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for module in (keys, local):
+        module.add_parser(commands)
+    parsed = parser.parse_args(arguments)
+    return int(parsed.run(parsed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

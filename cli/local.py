@@ -1,0 +1,111 @@
+"""``python -m cli local up``: the local cloud with the service running in it, on loopback only."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.keys import init_repository
+from emulator.local import LocalCloud
+
+PROJECT = Path(__file__).parents[1]
+CONFIG = PROJECT / "infra/local/cloud.json"
+INDEX_BINS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalStack:
+    """The running local cloud and what the service in it was told.
+
+    Attributes:
+        settings: All settings of the function app, secrets included.
+        root_json: The root of trust a device is born with.
+    """
+
+    cloud: LocalCloud
+    settings: dict[str, str]
+    root_json: Path
+
+    @property
+    def api(self) -> str:
+        """Base URL of the service."""
+        return f"{self.cloud.functions_url}/api"
+
+
+@contextmanager
+def local_stack(state_dir: Path, *, app_settings: dict[str, str] | None = None) -> Iterator[LocalStack]:
+    """The local cloud with keys, an index and the service in it; everything is ended with the block.
+
+    Args:
+        state_dir: Keys, logs and the state of the cloud are kept here and used again by the next start.
+        app_settings: Settings that replace the defaults.
+    """
+    with LocalCloud(config=CONFIG, state_dir=state_dir / "cloud") as cloud:
+        keys = state_dir / "keys"
+        init_repository(directory=keys, storage=cloud.settings["Storage"], bins=INDEX_BINS)
+        settings = {**cloud.settings, **_app_settings(state_dir, keys), **(app_settings or {})}
+        stack = LocalStack(cloud=cloud, settings=settings, root_json=keys / "root.json")
+        cloud.start_functions(PROJECT, settings)
+        yield stack
+
+
+def _app_settings(state_dir: Path, keys: Path) -> dict[str, str]:
+    return {
+        "KEYS_URI": f"file:{keys.resolve()}",
+        "INDEX_BINS": str(INDEX_BINS),
+        "TICKET_KEYS": _ticket_keys(state_dir / "ticket-keys.json"),
+        "HUB_TIER": "S3",
+        "HUB_UNITS": "1",
+        "TWIN_CHANGES_HUB": "twin-changes",
+        "PYTHON_THREADPOOL_THREAD_COUNT": "16",
+    }
+
+
+def _ticket_keys(path: Path) -> str:
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({"current": "local-1", "keys": {"local-1": secrets.token_hex(32)}}))
+    return path.read_text()
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register ``local up``."""
+    local = commands.add_parser("local", help="the local cloud").add_subparsers(required=True)
+    up = local.add_parser("up", help="keep the local cloud and the service up, and print how to reach them")
+    up.add_argument("--state", type=Path, default=PROJECT / ".local/emulator", help="folder for keys, logs and state")
+    up.set_defaults(run=_up)
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    with local_stack(arguments.state) as stack:
+        print(_how_to_reach(stack))
+        _wait_for_signal()
+    return 0
+
+
+def _how_to_reach(stack: LocalStack) -> str:
+    device = stack.cloud.device_connection_string
+    wanted = ("Storage", "ServiceBus", "IotHub", "EventHub", "REQUESTS_CA_BUNDLE")
+    exports = "\n".join(f"export {name}='{stack.settings[name]}'" for name in wanted)
+    return (
+        f"The local cloud is up; Ctrl-C ends it.\n\n{exports}\n\n"
+        f"service   {stack.api}   (x-functions-key: {stack.cloud.host_key})\n"
+        f"devices   MQTT over TLS at {stack.settings['IOT_HUB_DEVICE_HOST']}:8883, CA {stack.settings['CA_FILE']}\n"
+        f"root      {stack.root_json}\n"
+        f"faults    {stack.settings['CONTROL_URL']}/faults\n\n"
+        f"Connection string of a registered device: {device.__qualname__}(device id)"
+    )
+
+
+def _wait_for_signal() -> None:
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()
