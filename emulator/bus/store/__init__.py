@@ -1,0 +1,1 @@
+"""What the bus remembers: queues, locks, sessions, schedules. Knows nothing of AMQP connections."""

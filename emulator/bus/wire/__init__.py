@@ -1,0 +1,1 @@
+"""AMQP connections: what goes over a socket, and which queue it concerns."""
