@@ -64,6 +64,33 @@ class Package:
         return f"{folder}/{self.sha256}.{file_name}"
 
 
+class PackageState(StrEnum):
+    """How far an accepted artifact is on its way into the index."""
+
+    ACCEPTED = "accepted"
+    PUBLISHED = "published"
+    REFUSED = "refused"
+    """The index already names other bytes under its path; see ``shared.handlers.publish_index``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredPackage:
+    """One row of the ``packages`` table.
+
+    Attributes:
+        source: The blob in ``incoming`` it came from.
+        depends: The ``Depends`` field of a Debian package as its maintainer wrote it, for people; empty otherwise.
+        published_at: When the index first named it; None before.
+    """
+
+    package: Package
+    state: PackageState = PackageState.ACCEPTED
+    source: str = ""
+    depends: str = ""
+    accepted_at: datetime
+    published_at: datetime | None = None
+
+
 def package_path(name: str, version: Version, kind: PackageKind) -> PackagePath:
     """``<name>/<version>/<name>-<version>.<suffix>``.
 
