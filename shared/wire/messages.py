@@ -30,10 +30,15 @@ class IndexRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignStep:
-    """Look at a campaign and take its next step; session = campaign id."""
+    """Look at a campaign and take its next step; session = campaign id.
+
+    Attributes:
+        step: The step it stands for; once the campaign is past it, the message is stale and does nothing. None asks
+            only whether the gate of the wave in hand has something to say, which is never stale.
+    """
 
     campaign: CampaignId
-    step: int
+    step: int | None = None
 
 
 class BatchPurpose(StrEnum):

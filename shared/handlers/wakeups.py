@@ -1,0 +1,64 @@
+"""The messages that wake campaigns and device batches, with ids that let duplicate detection drop repeats only."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+from shared.domain.ids import CampaignId
+from shared.domain.waves import DeviceBatch
+from shared.ports.bus import OutgoingMessage
+from shared.wire.messages import BatchPurpose, BatchVisit, BatchWork, CampaignStep, write_message
+
+
+def request_step(campaign: CampaignId, step: int, *, enqueue_at: datetime | None = None) -> OutgoingMessage:
+    """A message for ``campaign-steps``: take this step, now or at ``enqueue_at``."""
+    return _step(CampaignStep(campaign=campaign, step=step), f"{campaign}:{step}", enqueue_at)
+
+
+def request_step_again(campaign: CampaignId, step: int, *, now: datetime) -> OutgoingMessage:
+    """A message for ``campaign-steps``: the step is overdue; its id is new every minute, so that it is not dropped."""
+    return _step(CampaignStep(campaign=campaign, step=step), f"{campaign}:{step}:{int(now.timestamp()) // 60}", None)
+
+
+def request_evaluation(campaign: CampaignId, now: datetime) -> OutgoingMessage:
+    """A message for ``campaign-steps``: look whether the gate of the wave in hand has something to say.
+
+    All requests of one second share an id and come out together when the second ends, so that a thousand folds cause
+    one evaluation a second.
+
+    Args:
+        now: Read after the counters were written: a request that names an earlier second may be dropped as a repeat
+            of one that has already been answered.
+    """
+    bucket = math.floor(now.timestamp()) + 1
+    enqueue_at = datetime.fromtimestamp(bucket, UTC)
+    return _step(CampaignStep(campaign=campaign), f"{campaign}:evaluate:{bucket}", enqueue_at)
+
+
+def request_work(
+    campaign: CampaignId, batch: DeviceBatch, purpose: BatchPurpose, step: int, *, enqueue_at: datetime
+) -> OutgoingMessage:
+    """A message for ``device-batches``: write the twins of this batch at ``enqueue_at``."""
+    body = write_message(BatchWork(campaign=campaign, batch=batch, purpose=purpose, step=step))
+    return OutgoingMessage(body=body, message_id=f"{campaign}:{_place(batch)}:{step}", enqueue_at=enqueue_at)
+
+
+def request_visit(campaign: CampaignId, batch: DeviceBatch, *, due: datetime) -> OutgoingMessage:
+    """A message for ``batch-deadlines``: look at this batch once ``due`` has come, never before it."""
+    epoch = math.ceil(due.timestamp())
+    return OutgoingMessage(
+        body=write_message(BatchVisit(campaign=campaign, batch=batch)),
+        message_id=f"{campaign}:visit:{_place(batch)}:{epoch}",
+        enqueue_at=datetime.fromtimestamp(epoch, UTC),
+    )
+
+
+def _step(message: CampaignStep, message_id: str, enqueue_at: datetime | None) -> OutgoingMessage:
+    return OutgoingMessage(
+        body=write_message(message), message_id=message_id, session_id=message.campaign, enqueue_at=enqueue_at
+    )
+
+
+def _place(batch: DeviceBatch) -> str:
+    return f"w{batch.wave}:s{batch.shard}:b{batch.number}"
