@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from shared.domain.devices import DeviceRecord
@@ -40,15 +41,23 @@ class RolloutStore(Protocol):
     ) -> Mapping[DeviceId, Stored[Rollout]]:
         """The rows of at most 99 devices of one shard, those without a row left out."""
 
-    def write(self, campaign: CampaignId, shard: int, changes: Sequence[RolloutChange]) -> None:
+    def write(self, campaign: CampaignId, shard: int, changes: Sequence[RolloutChange]) -> list[Stored[Rollout]]:
         """Write at most 99 rows of one wave and move its counters, in one transaction.
 
+        Returns:
+            The rows as written, in the order of the changes, so that a second write needs no second read.
+
         Raises:
-            ConcurrentChange: A row changed since it was read; nothing was written.
+            ConcurrentChange: A row changed since it was read, or the counters stayed contended; nothing was written.
         """
 
     def read_counters(self, campaign: CampaignId, wave: int, shards: int) -> Counters:
         """The wave's counters over all shards, one read per shard."""
+
+    def read_stale(
+        self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int
+    ) -> list[Stored[Rollout]]:
+        """At most ``limit`` offered, unfinished rows last changed before ``before``, from ring position ``start`` on."""
 
 
 class DeviceStore(Protocol):

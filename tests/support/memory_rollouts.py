@@ -1,0 +1,139 @@
+"""Rollout and device rows in memory, with the conditions of the tables: etags, transactions, counters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import count
+from threading import RLock
+
+from shared.domain.devices import DeviceRecord
+from shared.domain.gates import Counters
+from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
+from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.waves import MAX_BATCH_DEVICES, DeviceBatch
+from shared.ports.errors import ConcurrentChange
+from shared.ports.rollouts import RolloutChange
+from shared.ports.stored import Stored
+
+type _Shard = dict[DeviceId, Stored[Rollout]]
+
+
+class MemoryRollouts:
+    """A ``RolloutStore``."""
+
+    def __init__(self) -> None:
+        self._shards: dict[tuple[CampaignId, int], _Shard] = {}
+        self._counters: dict[tuple[CampaignId, int, int], Counters] = {}
+        self._etags = count(1)
+        self._lock = RLock()
+
+    def create_batch(self, campaign: CampaignId, shard: int, rollouts: Sequence[Rollout]) -> bool:
+        assert 1 <= len(rollouts) <= MAX_BATCH_DEVICES
+        with self._lock:
+            rows = self._shards.setdefault((campaign, shard), {})
+            if any(rollout.device in rows for rollout in rollouts):
+                return False
+            for rollout in rollouts:
+                rows[rollout.device] = self._stored(rollout)
+                self._count(campaign, shard, rollout.wave, None, rollout.state)
+            return True
+
+    def read_batch(self, campaign: CampaignId, batch: DeviceBatch) -> list[Stored[Rollout]]:
+        start = ring_position(batch.first)
+        arc = (ring_position(batch.last) - start) % RING_SIZE
+        rows = self._shards.get((campaign, batch.shard), {}).values()
+        members = [
+            row
+            for row in rows
+            if (row.value.wave, row.value.batch) == (batch.wave, batch.number) and _offset(row, start) <= arc
+        ]
+        return sorted(members, key=lambda row: (_offset(row, start), row.value.device))
+
+    def read_devices(
+        self, campaign: CampaignId, shard: int, devices: Sequence[DeviceId]
+    ) -> Mapping[DeviceId, Stored[Rollout]]:
+        rows = self._shards.get((campaign, shard), {})
+        return {device: rows[device] for device in devices if device in rows}
+
+    def write(self, campaign: CampaignId, shard: int, changes: Sequence[RolloutChange]) -> list[Stored[Rollout]]:
+        assert len(changes) <= MAX_BATCH_DEVICES
+        assert len({change.after.wave for change in changes}) <= 1
+        with self._lock:
+            rows = self._shards.get((campaign, shard), {})
+            if any(rows[change.after.device].etag != change.before.etag for change in changes):
+                raise ConcurrentChange("a rollout row changed since it was read")
+            written = [self._stored(change.after) for change in changes]
+            for change, row in zip(changes, written, strict=True):
+                rows[row.value.device] = row
+                self._count(campaign, shard, row.value.wave, change.before.value.state, row.value.state)
+            return written
+
+    def read_counters(self, campaign: CampaignId, wave: int, shards: int) -> Counters:
+        return sum(
+            (self._counters.get((campaign, shard, wave), Counters()) for shard in range(shards)), start=Counters()
+        )
+
+    def read_stale(
+        self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int
+    ) -> list[Stored[Rollout]]:
+        stale = [
+            row
+            for row in self._shards.get((campaign, shard), {}).values()
+            if not row.value.is_final and row.value.state is not RolloutState.PLANNED and row.value.changed_at < before
+        ]
+        return sorted(stale, key=lambda row: _offset(row, start))[:limit]
+
+    def rows(self, campaign: CampaignId) -> dict[DeviceId, Rollout]:
+        """All rows of a campaign, for tests to look at."""
+        return {
+            device: row.value
+            for key, rows in self._shards.items()
+            if key[0] == campaign
+            for device, row in rows.items()
+        }
+
+    def _stored(self, rollout: Rollout) -> Stored[Rollout]:
+        return Stored(value=rollout, etag=str(next(self._etags)))
+
+    def _count(
+        self, campaign: CampaignId, shard: int, wave: int, before: RolloutState | None, after: RolloutState
+    ) -> None:
+        key = (campaign, shard, wave)
+        self._counters[key] = self._counters.get(key, Counters()).moved(before, after)
+
+
+class MemoryDevices:
+    """A ``DeviceStore``."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[int, DeviceId], Stored[DeviceRecord]] = {}
+        self._etags = count(1)
+        self._lock = RLock()
+
+    def read_batch(self, shard: int, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Stored[DeviceRecord]]:
+        return {device: self._rows[shard, device] for device in devices if (shard, device) in self._rows}
+
+    def write(self, shard: int, records: Sequence[Stored[DeviceRecord]]) -> None:
+        assert len(records) <= MAX_BATCH_DEVICES
+        with self._lock:
+            if any(self._etag(shard, record.value.device) != record.etag for record in records):
+                raise ConcurrentChange("a device row changed since it was read")
+            for record in records:
+                self._rows[shard, record.value.device] = Stored(value=record.value, etag=str(next(self._etags)))
+
+    def _etag(self, shard: int, device: DeviceId) -> str:
+        row = self._rows.get((shard, device))
+        return row.etag if row else ""
+
+
+def counters_of(rollouts: Iterable[Rollout]) -> Counters:
+    """The counters that rows amount to, counted one by one."""
+    counters = Counters()
+    for rollout in rollouts:
+        counters = counters.moved(None, rollout.state)
+    return counters
+
+
+def _offset(row: Stored[Rollout], start: int) -> int:
+    return (ring_position(row.value.device) - start) % RING_SIZE
