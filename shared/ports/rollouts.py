@@ -57,7 +57,7 @@ class RolloutStore(Protocol):
     def read_stale(
         self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int
     ) -> list[Stored[Rollout]]:
-        """At most ``limit`` offered, unfinished rows last changed before ``before``, from ring position ``start`` on."""
+        """At most ``limit`` open rows with an offer, last changed before ``before``, from position ``start`` on."""
 
 
 class DeviceStore(Protocol):
