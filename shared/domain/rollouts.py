@@ -1,4 +1,4 @@
-"""A rollout: one device's part in one campaign. Its states, its transitions, and how reports fold into it.
+"""A rollout: one device's part in one campaign. Its states and its transitions; ``folding`` folds reports into it.
 
 The transition table below is data and the only place that says what may follow what; ``docs/states.md`` is made of it.
 """
@@ -40,13 +40,15 @@ FINAL = frozenset(set(S) - set(PROGRESS))
 REPORTABLE = frozenset({*PROGRESS[2:], S.SUCCEEDED, S.FAILED, S.REJECTED})
 """The states a device may claim; all others are the service's own verdicts."""
 
-_DEVICE_ENDS = frozenset({S.SUCCEEDED, S.FAILED, S.REJECTED})
+DEVICE_ENDS = frozenset({S.SUCCEEDED, S.FAILED, S.REJECTED})
+"""How a device may say that it has ended."""
+
 _SERVICE_ENDS = frozenset({S.TIMED_OUT, S.CANCELLED})
 
 
 def _from_progress(state: RolloutState) -> frozenset[RolloutState]:
     later = PROGRESS[PROGRESS.index(state) + 1 :]
-    ends = _SERVICE_ENDS | (frozenset({S.SKIPPED}) if state is S.PLANNED else _DEVICE_ENDS | {S.SKIPPED})
+    ends = _SERVICE_ENDS | (frozenset({S.SKIPPED}) if state is S.PLANNED else DEVICE_ENDS | {S.SKIPPED})
     return frozenset(later) | ends
 
 
@@ -54,8 +56,8 @@ TRANSITIONS: Mapping[RolloutState, frozenset[RolloutState]] = {
     **{state: _from_progress(state) for state in PROGRESS},
     S.PLANNED: frozenset({S.OFFERED, S.SKIPPED, S.CANCELLED}),
     # What a device did after the service gave up on it is the truth, so it may correct these two.
-    S.TIMED_OUT: _DEVICE_ENDS,
-    S.CANCELLED: _DEVICE_ENDS,
+    S.TIMED_OUT: DEVICE_ENDS,
+    S.CANCELLED: DEVICE_ENDS,
     S.SUCCEEDED: frozenset({S.REGRESSED}),
     S.FAILED: frozenset(),
     S.REJECTED: frozenset(),
@@ -116,7 +118,10 @@ class Rollout:
         installed_version: What the device last said it runs of the campaign's package; empty when it never said.
         sent_at: When the offer was written to the twin; None means it must be written (again).
         due_at: When the present state times out; None in final states and in ``planned``.
+        withdrawn_at: When a cancelled offer was taken out of the twin; None while it may stand there.
         mark: Order mark of the newest report seen.
+        state_mark: Order mark of the report that gave the state, its code, detail and progress.
+        other_mark: Order mark of the newest report of another version than the campaign's.
     """
 
     device: DeviceId
@@ -134,7 +139,10 @@ class Rollout:
     changed_at: datetime
     sent_at: datetime | None = None
     due_at: datetime | None = None
+    withdrawn_at: datetime | None = None
     mark: OrderMark | None = None
+    state_mark: OrderMark | None = None
+    other_mark: OrderMark | None = None
 
     @property
     def is_final(self) -> bool:
@@ -171,44 +179,3 @@ def move(rollout: Rollout, state: RolloutState, *, now: datetime, code: str = ""
         changed_at=now,
         due_at=None,
     )
-
-
-def fold_report(rollout: Rollout, report: Report, target: PackageTarget, *, now: datetime) -> Rollout:
-    """The rollout after a report; the same rollout when the report says nothing new.
-
-    The newest report of the present attempt decides what the device runs. An older one that arrives late may still
-    carry the state forward, so that a device's reports end in the same row in whatever order they come.
-    """
-    if rollout.mark == report.mark:
-        return rollout
-    is_newest = rollout.mark is None or report.mark > rollout.mark
-    marked = replace(rollout, mark=report.mark) if is_newest else rollout
-    if (report.attempt, report.sequence) != (rollout.attempt, rollout.sequence):
-        return marked
-    return _fold_newest(marked, report, target, now) if is_newest else _fold_late(marked, report, target, now)
-
-
-def _fold_newest(rollout: Rollout, report: Report, target: PackageTarget, now: datetime) -> Rollout:
-    heard = replace(
-        rollout, installed_version=report.installed.get(target.name, ""), agent_version=report.agent_version
-    )
-    state, code = _judge(rollout.state, report, target)
-    moved = move(heard, state, now=now, code=code, detail=report.detail)
-    return replace(moved, progress_percent=report.progress_percent) if moved.state is report.state else moved
-
-
-def _fold_late(rollout: Rollout, report: Report, target: PackageTarget, now: datetime) -> Rollout:
-    if rollout.state is S.SUCCEEDED:
-        return rollout
-    state, code = _judge(rollout.state, report, target)
-    return move(rollout, state, now=now, code=code, detail=report.detail)
-
-
-def _judge(state: RolloutState, report: Report, target: PackageTarget) -> tuple[RolloutState, str]:
-    """The state a report amounts to: success is believed only with the version that proves it."""
-    runs_target = report.installed.get(target.name) == target.version
-    if state is S.SUCCEEDED:
-        return (S.SUCCEEDED, "") if runs_target else (S.REGRESSED, "old_version_reported")
-    if report.state is S.SUCCEEDED and not runs_target:
-        return S.FAILED, "success_without_version"
-    return report.state, report.code
