@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -58,8 +58,8 @@ class ArtifactStore(Protocol):
     def list_incoming(self) -> Iterator[IncomingArtifact]:
         """Everything in ``incoming``."""
 
-    def stream(self, artifact: IncomingArtifact) -> Iterator[bytes]:
-        """The content in chunks of at most 8 MiB, a few of them in memory at a time.
+    def stream(self, artifact: IncomingArtifact) -> Generator[bytes]:
+        """The content in chunks of at most 8 MiB, a few of them in memory at a time; to be closed when left early.
 
         Raises:
             NotThere: It is gone, or other bytes lie there now.

@@ -1,0 +1,99 @@
+"""Rows of the table ``packages``: plain columns, so that a person can query them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from shared.domain.ids import package_name
+from shared.domain.packages import Compatibility, Package, PackageKind, PackageState, RegisteredPackage
+from shared.domain.versions import Version
+from shared.wire.keys import escape
+
+PARTITION = "packages"
+"""One partition, so that a package and its marker change in one transaction."""
+
+_BETWEEN = "~~"
+_MARK = "~"
+
+
+def package_row_key(name: str, version: str) -> str:
+    """``<escaped name>~~<escaped version>``."""
+    return f"{escape(name)}{_BETWEEN}{escape(version)}"
+
+
+def marker_row_key(name: str, version: str) -> str:
+    """The key of the marker that stands while the package waits for the index; sorts after all packages."""
+    return _MARK + package_row_key(name, version)
+
+
+PACKAGES_FILTER = f"PartitionKey eq '{PARTITION}' and RowKey lt '{_MARK}'"
+MARKERS_FILTER = f"PartitionKey eq '{PARTITION}' and RowKey ge '{_MARK}'"
+
+
+def write_package_row(row: RegisteredPackage) -> dict[str, Any]:
+    """The entity of a package."""
+    package = row.package
+    entity = {
+        "PartitionKey": PARTITION,
+        "RowKey": package_row_key(package.name, package.version.text),
+        "name": package.name,
+        "version": package.version.text,
+        "kind": package.kind.value,
+        # Text, because the table service would otherwise need to be told which integers are 64 bits wide.
+        "lengthBytes": str(package.length_bytes),
+        "sha256": package.sha256,
+        "created": package.created.isoformat(),
+        "compatibility": write_compatibility(package.compatibility),
+        "state": row.state.value,
+        "source": row.source,
+        "depends": row.depends,
+        "acceptedAt": row.accepted_at.isoformat(),
+    }
+    if row.published_at is not None:
+        entity["publishedAt"] = row.published_at.isoformat()
+    return entity
+
+
+def write_marker_row(row: RegisteredPackage) -> dict[str, Any]:
+    """The entity of the marker of a package that waits for the index."""
+    name, version = row.package.name, row.package.version.text
+    return {"PartitionKey": PARTITION, "RowKey": marker_row_key(name, version), "name": name, "version": version}
+
+
+def read_package_row(entity: Mapping[str, Any]) -> RegisteredPackage:
+    """The package in an entity.
+
+    Raises:
+        KeyError, ValueError: Somebody else wrote it.
+    """
+    kind = PackageKind(entity["kind"])
+    published = entity.get("publishedAt")
+    return RegisteredPackage(
+        package=Package(
+            name=package_name(entity["name"]),
+            version=Version(entity["version"], kind.scheme),
+            kind=kind,
+            length_bytes=int(entity["lengthBytes"]),
+            sha256=entity["sha256"],
+            created=datetime.fromisoformat(entity["created"]),
+            compatibility=read_compatibility(json.loads(entity["compatibility"])),
+        ),
+        state=PackageState(entity["state"]),
+        source=entity["source"],
+        depends=entity["depends"],
+        accepted_at=datetime.fromisoformat(entity["acceptedAt"]),
+        published_at=datetime.fromisoformat(published) if published else None,
+    )
+
+
+def write_compatibility(compatibility: Compatibility) -> str:
+    """As JSON text, keys sorted."""
+    return json.dumps({key: list(values) for key, values in compatibility.items()}, sort_keys=True)
+
+
+def read_compatibility(document: Mapping[str, Any]) -> Compatibility:
+    """As it was written."""
+    return {key: tuple(values) for key, values in document.items()}
