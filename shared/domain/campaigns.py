@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package
 from shared.domain.rollouts import PackageTarget, RolloutState
-from shared.domain.waves import Wave, WaveSpec
+from shared.domain.waves import DONE_WAVES, Wave, WaveSpec
 
 
 class CampaignState(StrEnum):
@@ -30,6 +31,8 @@ class CampaignState(StrEnum):
 C = CampaignState
 
 FINISHED = frozenset({C.COMPLETED, C.ABORTED, C.REVERTED})
+STEPPING = frozenset({C.PLANNING, C.RUNNING})
+"""The states in which a campaign has a next step of its own; in all others it waits for an operator."""
 
 CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = {
     C.PLANNING: frozenset({C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.PAUSED, C.COMPLETED, C.ABORTED}),
@@ -55,9 +58,15 @@ class PlanningPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceList:
-    """Targets named one by one."""
+    """Targets named one by one; the ids lie in the manifest store, because they outgrow a table row.
 
-    devices: tuple[DeviceId, ...]
+    Attributes:
+        count: How many ids there are, repeats removed.
+        sha256: Digest over the ids, see ``digest_devices``.
+    """
+
+    count: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +77,14 @@ class DeviceQuery:
 
 
 type Targets = DeviceList | DeviceQuery
+
+
+def digest_devices(devices: Iterable[DeviceId]) -> str:
+    """Lower-case hex SHA-256 over the ids in order, one a line."""
+    digest = hashlib.sha256()
+    for device in devices:
+        digest.update(device.encode() + b"\n")
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +146,19 @@ class Planning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """The cursor of a cancelled campaign that takes back its offers.
+
+    Attributes:
+        wave: The wave in hand, from 1.
+        batches: Batches of that wave whose withdrawal has been put on the queue.
+    """
+
+    wave: int = 1
+    batches: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
     """A campaign with its waves: one table partition, written in one transaction.
 
@@ -138,7 +168,9 @@ class Campaign:
         step: Rises with every step taken; queue message ids end in it.
         step_due_at: When the next step should have been taken; ``every_minute_resume`` looks at it.
         reason: Why it is in its state, a sentence for operators.
+        withdrawal: How far a cancelled campaign is with taking back its offers; None when there is nothing to do.
         requested_by: Who posted it.
+        request_sha256: Digest of the request, to tell a repeated request from another one under the same key.
     """
 
     id: CampaignId
@@ -152,7 +184,9 @@ class Campaign:
     targets: int = 0
     planning: Planning = field(default_factory=Planning)
     waves: tuple[Wave, ...] = ()
+    withdrawal: Withdrawal | None = None
     requested_by: str
+    request_sha256: str = ""
     created_at: datetime
     changed_at: datetime
 
@@ -165,3 +199,17 @@ class Campaign:
     def is_finished(self) -> bool:
         """Whether nothing more will be offered."""
         return self.state in FINISHED
+
+    @property
+    def awaits_step(self) -> bool:
+        """Whether a step is due at ``step_due_at``, so that a lost message must be sent again."""
+        return self.state in STEPPING or self.withdrawal is not None
+
+    @property
+    def wave_in_hand(self) -> Wave | None:
+        """The first wave that neither passed nor was skipped; None when there is none."""
+        return next((wave for wave in self.waves if wave.state not in DONE_WAVES), None)
+
+    def with_wave(self, wave: Wave) -> Campaign:
+        """The campaign with this wave in the place of the one with its number."""
+        return replace(self, waves=tuple(wave if other.number == wave.number else other for other in self.waves))

@@ -76,6 +76,19 @@ class Counters:
         return Counters(by_state=counts)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """What an operator accepted when resuming after a gate had stopped: only what comes on top can stop it again.
+
+    Attributes:
+        failures: Devices that had failed, rejected the package or regressed.
+        silent: Devices that had timed out.
+    """
+
+    failures: int = 0
+    silent: int = 0
+
+
 class Decision(StrEnum):
     """What a gate says about a wave."""
 
@@ -92,33 +105,80 @@ class Verdict:
     reason: str
 
 
-def judge_wave(gate: Gate, counters: Counters) -> Verdict:
-    """The gate's verdict over a wave's counters; the soak is the caller's to wait for."""
-    if (stop := _stop_reason(gate, counters)) is not None:
+def acknowledge(counters: Counters) -> Acknowledged:
+    """Everything the counters hold that could stop a gate."""
+    return Acknowledged(failures=counters.failures, silent=counters.of(S.TIMED_OUT))
+
+
+def judge_wave(gate: Gate, counters: Counters, acknowledged: Acknowledged | None = None) -> Verdict:
+    """The gate's verdict over a wave's counters; the soak is the caller's to wait for.
+
+    Acknowledged devices leave the count as skipped ones do.
+    """
+    tally = _tally(counters, acknowledged or Acknowledged())
+    if (stop := _stop_reason(gate, tally)) is not None:
         return Verdict(decision=Decision.STOP, reason=stop)
-    succeeded, counted = counters.of(S.SUCCEEDED), counters.counted
-    share = _percent(succeeded, counted) if counted else 100.0
-    if share >= gate.success_percent:
-        return Verdict(decision=Decision.PASS, reason=f"{succeeded} of {counted} devices succeeded ({share:.0f} %)")
-    if counters.ended == counted:
+    if tally.share >= gate.success_percent:
+        return Verdict(decision=Decision.PASS, reason=f"{tally.success_words}{tally.acknowledged_words}")
+    if tally.ended == tally.counted:
         return Verdict(
             decision=Decision.STOP,
-            reason=f"all {counted} devices ended and only {succeeded} succeeded "
-            f"({share:.0f} %, the gate asks {gate.success_percent:g} %)",
+            reason=f"all {tally.counted} devices ended and only {tally.succeeded} succeeded "
+            f"({tally.share:.0f} %, the gate asks {gate.success_percent:g} %)",
         )
-    return Verdict(decision=Decision.WAIT, reason=f"{counters.ended} of {counted} devices ended, {succeeded} succeeded")
+    return Verdict(
+        decision=Decision.WAIT,
+        reason=f"{tally.ended} of {tally.counted} devices ended, {tally.succeeded} succeeded{tally.acknowledged_words}",
+    )
 
 
-def _stop_reason(gate: Gate, counters: Counters) -> str | None:
-    failures, silent, counted = counters.failures, counters.of(S.TIMED_OUT), counters.counted
-    if gate.failure_count is not None and failures >= gate.failure_count:
-        return f"{failures} devices failed, the gate stops at {gate.failure_count}"
-    if counters.ended < min(gate.minimum_completed, counted):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tally:
+    """What a gate looks at: the counters without what was acknowledged."""
+
+    counted: int
+    ended: int
+    succeeded: int
+    failures: int
+    silent: int
+    acknowledged: int
+
+    @property
+    def share(self) -> float:
+        return _percent(self.succeeded, self.counted) if self.counted else 100.0
+
+    @property
+    def success_words(self) -> str:
+        return f"{self.succeeded} of {self.counted} devices succeeded ({self.share:.0f} %)"
+
+    @property
+    def acknowledged_words(self) -> str:
+        return f", {self.acknowledged} more acknowledged by an operator" if self.acknowledged else ""
+
+
+def _tally(counters: Counters, acknowledged: Acknowledged) -> _Tally:
+    # A device may leave the silent again by reporting late, so no more is taken off than is there.
+    failures = min(acknowledged.failures, counters.failures)
+    silent = min(acknowledged.silent, counters.of(S.TIMED_OUT))
+    return _Tally(
+        counted=counters.counted - failures - silent,
+        ended=counters.ended - failures - silent,
+        succeeded=counters.of(S.SUCCEEDED),
+        failures=counters.failures - failures,
+        silent=counters.of(S.TIMED_OUT) - silent,
+        acknowledged=failures + silent,
+    )
+
+
+def _stop_reason(gate: Gate, tally: _Tally) -> str | None:
+    if gate.failure_count is not None and tally.failures >= max(1, gate.failure_count):
+        return f"{tally.failures} devices failed, the gate stops at {gate.failure_count}"
+    if tally.ended < min(gate.minimum_completed, tally.counted):
         return None
-    if gate.failure_percent is not None and _percent(failures, counted) > gate.failure_percent:
-        return _exceeded(failures, counted, "failed", gate.failure_percent)
-    if gate.silent_percent is not None and _percent(silent, counted) > gate.silent_percent:
-        return _exceeded(silent, counted, "stayed silent", gate.silent_percent)
+    if gate.failure_percent is not None and _percent(tally.failures, tally.counted) > gate.failure_percent:
+        return _exceeded(tally.failures, tally.counted, "failed", gate.failure_percent)
+    if gate.silent_percent is not None and _percent(tally.silent, tally.counted) > gate.silent_percent:
+        return _exceeded(tally.silent, tally.counted, "stayed silent", gate.silent_percent)
     return None
 
 

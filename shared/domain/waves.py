@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.domain.errors import DomainError
-from shared.domain.gates import Gate
+from shared.domain.gates import Acknowledged, Gate
 from shared.domain.ids import DeviceId, shard_of
 
 MAX_BATCH_DEVICES = 99
@@ -26,6 +26,10 @@ class WaveState(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
+
+
+DONE_WAVES = frozenset({WaveState.PASSED, WaveState.SKIPPED})
+"""The states behind which the next wave may start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,7 @@ class Wave:
         batches: How many device batches it is cut into.
         dispatched: How many of them have been put on the queue.
         soak_until: When a soaking wave passes, if nothing fails until then.
+        acknowledged: What an operator accepted when resuming after the gate had stopped; the gate counts it no more.
         reason: The gate's latest sentence about it.
     """
 
@@ -83,7 +88,13 @@ class Wave:
     started_at: datetime | None = None
     soak_until: datetime | None = None
     ended_at: datetime | None = None
+    acknowledged: Acknowledged = field(default_factory=Acknowledged)
     reason: str = ""
+
+    @property
+    def devices(self) -> int:
+        """How many targets it has."""
+        return self.stop - self.start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,148 @@
+"""The next step of a campaign, and what a campaign is after a step. Pure: the handlers do what a step asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.errors import Conflict
+from shared.domain.gates import Decision, Verdict
+from shared.domain.waves import DONE_WAVES, Wave, WaveState
+
+REEVALUATE_S = 120.0
+"""A running wave is looked at this often even when nothing is heard of it."""
+
+
+class StepKind(StrEnum):
+    """What a campaign needs next."""
+
+    LIST_PAGE = "list_page"
+    ORDER_TARGETS = "order_targets"
+    CLAIM_BATCHES = "claim_batches"
+    START_WAVE = "start_wave"
+    DISPATCH = "dispatch"
+    EVALUATE = "evaluate"
+    COMPLETE = "complete"
+    WITHDRAW = "withdraw"
+    NOTHING = "nothing"
+
+
+_PLANNING_STEPS = {
+    PlanningPhase.LISTING: StepKind.LIST_PAGE,
+    PlanningPhase.ORDERING: StepKind.ORDER_TARGETS,
+    PlanningPhase.CLAIMING: StepKind.CLAIM_BATCHES,
+}
+_WAVE_STEPS = {
+    WaveState.PENDING: StepKind.START_WAVE,
+    WaveState.DISPATCHING: StepKind.DISPATCH,
+    WaveState.RUNNING: StepKind.EVALUATE,
+    WaveState.SOAKING: StepKind.EVALUATE,
+}
+
+
+def next_step(campaign: Campaign) -> StepKind:
+    """The one step the campaign's state asks for."""
+    if campaign.withdrawal is not None:
+        return StepKind.WITHDRAW
+    match campaign.state:
+        case CampaignState.PLANNING:
+            return _PLANNING_STEPS.get(campaign.planning.phase, StepKind.NOTHING)
+        case CampaignState.RUNNING:
+            wave = campaign.wave_in_hand
+            return StepKind.COMPLETE if wave is None else _WAVE_STEPS.get(wave.state, StepKind.NOTHING)
+        case _:
+            return StepKind.NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a campaign shall become, and when its next step is due."""
+
+    campaign: Campaign
+    due_at: datetime
+
+
+def take_step(before: Campaign, change: Change, *, now: datetime) -> Campaign:
+    """The campaign one step on: messages for earlier steps are stale from now on."""
+    return replace(change.campaign, step=before.step + 1, step_due_at=change.due_at, changed_at=now)
+
+
+def start_wave(campaign: Campaign, *, now: datetime) -> Campaign:
+    """The campaign with the wave in hand dispatching.
+
+    Raises:
+        Conflict: The wave is not pending, or a wave before it neither passed nor was skipped (invariant I5).
+    """
+    wave = _wave_in_hand(campaign)
+    closed = [before for before in campaign.waves if before.number < wave.number and before.state not in DONE_WAVES]
+    if wave.state is not WaveState.PENDING or closed:
+        raise Conflict(f"wave {wave.number} of {campaign.id} cannot start: it is {wave.state} behind {closed}")
+    return campaign.with_wave(replace(wave, state=WaveState.DISPATCHING, started_at=now))
+
+
+def note_dispatched(campaign: Campaign, batches: int) -> Campaign:
+    """The campaign with so many batches of the wave in hand on the queue; the last one sets the wave running."""
+    wave = _wave_in_hand(campaign)
+    state = WaveState.RUNNING if batches >= wave.batches else WaveState.DISPATCHING
+    return campaign.with_wave(replace(wave, dispatched=batches, state=state))
+
+
+def apply_verdict(campaign: Campaign, verdict: Verdict, *, now: datetime) -> Change | None:
+    """What the gate's verdict makes of the campaign; None where it changes nothing now.
+
+    A wave that is still being dispatched can be stopped, and passes only once all its batches are out.
+    """
+    wave = _wave_in_hand(campaign)
+    if verdict.decision is Decision.STOP:
+        return _stop(campaign, wave, verdict, now)
+    if wave.state is WaveState.DISPATCHING:
+        return None
+    if verdict.decision is Decision.WAIT:
+        return _leave_soak(campaign, wave, now)
+    return _pass_or_soak(campaign, wave, verdict, now)
+
+
+def complete(campaign: Campaign) -> Campaign:
+    """The campaign after its last wave."""
+    return replace(campaign, state=CampaignState.COMPLETED, reason=f"all {len(campaign.waves)} waves passed")
+
+
+def abort(campaign: Campaign, reason: str) -> Campaign:
+    """The campaign given up, with the sentence that says why."""
+    return replace(campaign, state=CampaignState.ABORTED, reason=reason)
+
+
+def _wave_in_hand(campaign: Campaign) -> Wave:
+    if (wave := campaign.wave_in_hand) is None:
+        raise Conflict(f"{campaign.id} has no wave left")
+    return wave
+
+
+def _stop(campaign: Campaign, wave: Wave, verdict: Verdict, now: datetime) -> Change:
+    failed = replace(wave, state=WaveState.FAILED, reason=verdict.reason, ended_at=now, soak_until=None)
+    paused = replace(
+        campaign.with_wave(failed),
+        state=CampaignState.PAUSED,
+        reason=f"the gate of wave {wave.number} ({wave.spec.name}) stopped it: {verdict.reason}",
+    )
+    return Change(campaign=paused, due_at=now)
+
+
+def _leave_soak(campaign: Campaign, wave: Wave, now: datetime) -> Change | None:
+    if wave.soak_until is None or now < wave.soak_until:
+        return None
+    running = replace(wave, state=WaveState.RUNNING, soak_until=None)
+    return Change(campaign=campaign.with_wave(running), due_at=now + timedelta(seconds=REEVALUATE_S))
+
+
+def _pass_or_soak(campaign: Campaign, wave: Wave, verdict: Verdict, now: datetime) -> Change | None:
+    if wave.state is WaveState.RUNNING and wave.spec.gate.soak_s > 0:
+        until = now + timedelta(seconds=wave.spec.gate.soak_s)
+        soaking = replace(wave, state=WaveState.SOAKING, soak_until=until, reason=verdict.reason)
+        return Change(campaign=campaign.with_wave(soaking), due_at=until)
+    if wave.soak_until is not None and now < wave.soak_until:
+        return None
+    passed = replace(wave, state=WaveState.PASSED, reason=verdict.reason, ended_at=now)
+    return Change(campaign=campaign.with_wave(passed), due_at=now)

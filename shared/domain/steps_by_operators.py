@@ -1,0 +1,109 @@
+"""What operators may do to a campaign, and what it is afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase, Withdrawal
+from shared.domain.errors import Conflict
+from shared.domain.gates import Acknowledged
+from shared.domain.waves import DONE_WAVES, Wave, WaveState
+
+C = CampaignState
+
+
+class OperatorAction(StrEnum):
+    """What an operator asks for; the values are the words in URLs."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+
+
+_FITS: Mapping[OperatorAction, frozenset[CampaignState]] = {
+    OperatorAction.PAUSE: frozenset({C.PLANNING, C.SCHEDULED, C.RUNNING}),
+    OperatorAction.RESUME: frozenset({C.PAUSED}),
+    OperatorAction.CANCEL: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.PAUSED}),
+}
+_HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
+    OperatorAction.PAUSE: frozenset({C.PAUSED}),
+    OperatorAction.RESUME: frozenset({C.PLANNING, C.RUNNING}),
+    OperatorAction.CANCEL: frozenset({C.ABORTED}),
+}
+
+
+def act(
+    campaign: Campaign, action: OperatorAction, *, acknowledged: Acknowledged, who: str, now: datetime
+) -> Campaign | None:
+    """The campaign after the action; None where the action holds already.
+
+    Args:
+        acknowledged: What the wave in hand has suffered so far; resuming after its gate stopped accepts it.
+
+    Raises:
+        Conflict: The action does not fit the state; the message names the actions that do.
+    """
+    if campaign.state in _HOLDS[action]:
+        return None
+    if campaign.state not in _FITS[action]:
+        raise Conflict(_misfit(campaign, action), code="action_does_not_fit")
+    match action:
+        case OperatorAction.PAUSE:
+            return replace(campaign, state=C.PAUSED, reason=f"paused by {who}")
+        case OperatorAction.RESUME:
+            return _resume(campaign, acknowledged, who)
+        case OperatorAction.CANCEL:
+            return _cancel(campaign, who, now)
+
+
+def fitting_actions(state: CampaignState) -> list[OperatorAction]:
+    """The actions that change something in this state."""
+    return [action for action, states in _FITS.items() if state in states]
+
+
+def _misfit(campaign: Campaign, action: OperatorAction) -> str:
+    fitting = " or ".join(fitting_actions(campaign.state)) or "none"
+    return f"{campaign.id} is {campaign.state}: {action} does not fit, these actions do: {fitting}"
+
+
+def _resume(campaign: Campaign, acknowledged: Acknowledged, who: str) -> Campaign:
+    planned = campaign.planning.phase is PlanningPhase.DONE
+    resumed = replace(campaign, state=C.RUNNING if planned else C.PLANNING, reason=f"resumed by {who}")
+    wave = campaign.wave_in_hand
+    if wave is None or wave.state is WaveState.PENDING:
+        return resumed
+    return resumed.with_wave(_dispatched_again(wave, acknowledged))
+
+
+def _dispatched_again(wave: Wave, acknowledged: Acknowledged) -> Wave:
+    """Batches that came up during the pause were dropped, so all go out again; rows already sent are left alone."""
+    return replace(
+        wave,
+        state=WaveState.DISPATCHING,
+        dispatched=0,
+        soak_until=None,
+        ended_at=None,
+        reason="",
+        acknowledged=acknowledged if wave.state is WaveState.FAILED else wave.acknowledged,
+    )
+
+
+def _cancel(campaign: Campaign, who: str, now: datetime) -> Campaign:
+    reason = f"cancelled by {who}"
+    return replace(
+        campaign,
+        state=C.ABORTED,
+        reason=reason,
+        waves=tuple(_given_up(wave, reason, now) for wave in campaign.waves),
+        withdrawal=Withdrawal() if campaign.waves else None,
+    )
+
+
+def _given_up(wave: Wave, reason: str, now: datetime) -> Wave:
+    if wave.state in DONE_WAVES or wave.state is WaveState.FAILED:
+        return wave
+    state = WaveState.SKIPPED if wave.state is WaveState.PENDING else WaveState.FAILED
+    return replace(wave, state=state, reason=reason, ended_at=now, soak_until=None)
