@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-EVENTS_QUEUE = "localcloud-blob-events"
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 _SUBJECT = re.compile(r"^/blobServices/default/containers/([^/]+)/blobs/(.+)$", re.DOTALL)
 

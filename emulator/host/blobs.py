@@ -14,7 +14,6 @@ from azure.storage.queue import QueueMessage
 
 from emulator.host.blob_binding import read_blob_trigger
 from emulator.host.blob_messages import (
-    EVENTS_QUEUE,
     POISON_QUEUE,
     BlobMessage,
     BlobPath,
@@ -26,6 +25,7 @@ from emulator.host.host_json import HostOptions
 from emulator.host.invoker import Call, Invoker
 from emulator.host.signals import BlobSignal
 from emulator.host.storage_queues import make_queue, open_queue
+from emulator.names import EVENTS_QUEUE
 
 log = logging.getLogger("host.blob")
 _MOST_AT_ONCE = 32  # Get Messages returns no more

@@ -27,5 +27,6 @@ def log_to_stdout() -> None:
     handler.setFormatter(logging.Formatter(_FORMAT))
     handler.addFilter(_Where())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("azure.servicebus._pyamqp").setLevel(logging.ERROR)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 ACCOUNT = "localcloud"
-_SCRIPT = Path("node_modules/azurite/dist/src/azurite.js")
+_SCRIPT = Path(__file__).resolve().parents[2] / Path("node_modules/azurite/dist/src/azurite.js")
 _LISTENING = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at (http://\S+)")
 _START_S = 20.0
 _STOP_S = 10.0

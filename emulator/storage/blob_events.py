@@ -15,9 +15,9 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
+from emulator.names import EVENTS_QUEUE
 from emulator.storage.access_log import BlobApi, BlobChange, read_access
 
-EVENTS_QUEUE = "localcloud-blob-events"
 log = logging.getLogger("cloud.storage")
 
 
