@@ -1,0 +1,84 @@
+"""``python -m agent --config FILE``; with ``check`` it only validates, with ``status`` it tells what it runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from agent.adapters.journal_file import FileJournal
+from agent.config import AgentConfig, ConfigInvalid, find_missing, read_config
+from agent.inbox import Inbox
+from agent.install.slots import FolderSlots
+from agent.ports import StopRequested
+from agent.wiring import build_worker
+from shared.domain.errors import DomainError
+
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h, which service managers can be told not to restart after."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit status: 0 after SIGTERM or SIGINT, 78 for a configuration that cannot be used."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = read_config(options.config)
+        if missing := find_missing(config):
+            raise ConfigInvalid("\n".join(f"{options.config}: {complaint}" for complaint in missing))
+        command: Callable[[AgentConfig], int] = _COMMANDS[options.command]
+        return command(config)
+    except (ConfigInvalid, DomainError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_CONFIG
+
+
+def run(config: AgentConfig) -> int:
+    """Be the agent until told to stop."""
+    logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("azure", "paho", "urllib3", "tuf", "securesystemslib"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    inbox = Inbox()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: inbox.put(StopRequested()))
+    build_worker(config, inbox).run()
+    return 0
+
+
+def check(config: AgentConfig) -> int:
+    """Say that the configuration is sound."""
+    sys.stdout.write(f"{config.device_id}: the configuration is sound\n")
+    return 0
+
+
+def status(config: AgentConfig) -> int:
+    """Print as JSON what the device runs and what it is about to do."""
+    slots, memory = FolderSlots(top=config.slots), FileJournal(config.state_dir / "journal.json").read()
+    slots.prepare(config.installed)
+    active = slots.active()
+    report = {
+        "device": config.device_id,
+        "slot": active,
+        "installed": dict(slots.installed(active)),
+        "pending": None if memory.pending is None else memory.pending.phase.value,
+        "sequence": memory.highest_sequence,
+    }
+    sys.stdout.write(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+_COMMANDS = {"run": run, "check": check, "status": status}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m agent", description="Keeps one device up to date.")
+    parser.add_argument("command", nargs="?", choices=sorted(_COMMANDS), default="run", help="what to do (run)")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="JSON or TOML, see docs/agent.md")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,146 @@
+"""The twin through ``azure-iot-device``.
+
+The SDK's calls wait without a limit, so each runs on a thread of its own that may be left behind; a client whose call
+ran out of time is thrown away. Its own reconnecting is off, because after a reconnect the twin must be read again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from typing import Any
+
+from azure.iot.device import IoTHubDeviceClient
+from azure.iot.device.exceptions import ClientError, OperationCancelled, OperationTimeout, ServiceError
+
+from agent.ports import ChannelDown, ChannelLost, ChannelThrottled, DesiredChanged, Event
+
+log = logging.getLogger(__name__)
+
+_FAREWELL_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubAddress:
+    """Where and as whom to connect.
+
+    Attributes:
+        ca_pem: Certificates to trust instead of the system's, as PEM text; None for the system's.
+    """
+
+    connection_string: str
+    ca_pem: str | None = None
+    keep_alive_s: int = 60
+    timeout_s: float = 30.0
+
+    def __repr__(self) -> str:
+        return "HubAddress(…)"
+
+
+class IotHubChannel:
+    """Implements ``agent.ports.TwinChannel``, with one SDK client per connection."""
+
+    def __init__(self, address: HubAddress) -> None:
+        self._address = address
+        self._client: Any = None
+        self._session = 0
+
+    def open(self, on_event: Callable[[Event], None]) -> int:
+        """Connect and subscribe to desired patches; the number of this connection.
+
+        Raises:
+            ChannelDown: The hub cannot be reached or refuses the device.
+        """
+        self.close()
+        self._session += 1
+        session = self._session
+        client = self._make_client()
+        self._client = client
+        client.on_twin_desired_properties_patch_received = lambda patch: on_event(DesiredChanged(patch=patch))
+        self._call(client.connect)
+
+        def tell_loss() -> None:
+            if not client.connected:
+                on_event(ChannelLost(session=session))
+
+        client.on_connection_state_change = tell_loss
+        if not client.connected:
+            raise ChannelDown("the connection was lost at once")
+        return session
+
+    def get_twin(self) -> Mapping[str, Any]:
+        """The twin as ``{"desired": …, "reported": …}``.
+
+        Raises:
+            ChannelDown: There is no connection.
+            ChannelThrottled: The hub refused for now.
+        """
+        twin: Mapping[str, Any] = self._call(self._connected().get_twin)
+        return twin
+
+    def report(self, document: Mapping[str, Any]) -> None:
+        """Patch ``update`` of the reported properties and return once the hub accepted.
+
+        Raises:
+            ChannelDown: There is no connection.
+            ChannelThrottled: The hub refused for now.
+        """
+        client = self._connected()
+        self._call(lambda: client.patch_twin_reported_properties({"update": dict(document)}))
+
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        client.on_connection_state_change = None
+        finished = _run_apart(client.shutdown)
+        try:
+            finished.result(_FAREWELL_S)
+        except (FutureTimeout, ClientError, OperationCancelled, OperationTimeout) as error:
+            log.debug("the hub client did not end in order: %r", error)
+
+    def _make_client(self) -> Any:
+        client = IoTHubDeviceClient.create_from_connection_string(
+            self._address.connection_string,
+            server_verification_cert=self._address.ca_pem,
+            keep_alive=self._address.keep_alive_s,
+            auto_connect=False,
+            connection_retry=False,
+            ensure_desired_properties=False,
+        )
+        client.on_background_exception = lambda error: log.debug("hub client: %r", error)
+        return client
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            raise ChannelDown("there is no connection")
+        return self._client
+
+    def _call[T](self, function: Callable[[], T]) -> T:
+        try:
+            return _run_apart(function).result(self._address.timeout_s)
+        except ServiceError as error:
+            raise ChannelThrottled(str(error)) from error
+        except FutureTimeout as error:
+            raise ChannelDown(f"the hub did not answer within {self._address.timeout_s:g} s") from error
+        except (ClientError, OperationCancelled, OperationTimeout) as error:
+            raise ChannelDown(f"{error} ({type(error.__cause__).__name__})") from error
+
+
+def _run_apart[T](function: Callable[[], T]) -> Future[T]:
+    """Run on a thread that does not keep the process alive."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001, RUF100 - handed to whoever waits
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="hub-call").start()
+    return future

@@ -1,0 +1,173 @@
+"""The agent's configuration file: JSON, or TOML where its name ends so."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from shared.domain.errors import InvalidId
+from shared.domain.ids import DeviceId, device_id
+from shared.domain.rollouts import RolloutState
+
+
+class ConfigInvalid(Exception):
+    """The configuration cannot be used; the text names file and fields."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HubConfig(_Part):
+    """How to speak to the hub."""
+
+    retry_initial_s: float = Field(default=1.0, gt=0)
+    retry_longest_s: float = Field(default=120.0, gt=0)
+    timeout_s: float = Field(default=30.0, gt=0)
+    # The hub ends connections that ask for more (azure-iot-device, keep_alive).
+    keep_alive_s: int = Field(default=60, gt=0, le=1740)
+
+
+class DownloadConfig(_Part):
+    """How to fetch packages and the index."""
+
+    attempts: int = Field(default=10, gt=0)
+    give_up_after_s: float = Field(default=6 * 3600.0, gt=0)
+    index_attempts: int = Field(default=5, gt=0)
+    retry_initial_s: float = Field(default=1.0, gt=0)
+    retry_longest_s: float = Field(default=300.0, gt=0)
+    timeout_s: float = Field(default=30.0, gt=0)
+
+
+class HealthConfig(_Part):
+    """How to tell that a new slot works."""
+
+    command: tuple[str, ...] = ()
+    timeout_s: float = Field(default=60.0, gt=0)
+
+
+class RestartConfig(_Part):
+    """How to restart. ``exec``: the process runs itself anew; ``command``: the device is restarted by a command."""
+
+    mode: Literal["exec", "command"] = "exec"
+    command: tuple[str, ...] = ()
+    boot_id_file: Path = Path("/proc/sys/kernel/random/boot_id")
+    farewell_s: float = Field(default=5.0, ge=0)
+
+    @model_validator(mode="after")
+    def _command_goes_with_its_mode(self) -> RestartConfig:
+        if (self.mode == "command") != bool(self.command):
+            raise ValueError("mode 'command' needs a command, and mode 'exec' takes none")
+        return self
+
+
+class LimitsConfig(_Part):
+    """When to stop trying."""
+
+    installs: int = Field(default=3, gt=0)
+    boots: int = Field(default=3, gt=0)
+
+
+class DebianConfig(_Part):
+    """How to run dpkg."""
+
+    options: tuple[str, ...] = ()
+    timeout_s: float = Field(default=600.0, gt=0)
+
+
+class AgentConfig(_Part):
+    """Everything an agent is told. Relative paths are relative to the file."""
+
+    connection_string: SecretStr
+    hub_ca_file: Path | None = None
+    service_url: str = Field(pattern=r"^https?://\S+$")
+    service_ca_file: Path | None = None
+    root_file: Path
+    state_dir: Path
+    slots_dir: Path | None = None
+    properties: dict[str, str] = {}
+    installed: dict[str, str] = {}
+    report_states: frozenset[RolloutState] = frozenset(
+        {RolloutState.DOWNLOADING, RolloutState.INSTALLING, RolloutState.RESTARTING}
+    )
+    hub: HubConfig = HubConfig()
+    download: DownloadConfig = DownloadConfig()
+    health: HealthConfig = HealthConfig()
+    restart: RestartConfig = RestartConfig()
+    limits: LimitsConfig = LimitsConfig()
+    deb: DebianConfig = DebianConfig()
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def slots(self) -> Path:
+        """The folder of the slots."""
+        return self.slots_dir or self.state_dir / "slots"
+
+    @property
+    def device_id(self) -> DeviceId:
+        """The device in the connection string."""
+        return device_id(parse_connection_string(self.connection_string.get_secret_value())["DeviceId"])
+
+    @model_validator(mode="after")
+    def _connection_string_names_a_device(self) -> AgentConfig:
+        fields = parse_connection_string(self.connection_string.get_secret_value())
+        missing = [key for key in ("HostName", "DeviceId", "SharedAccessKey") if not fields.get(key)]
+        if missing:
+            raise ValueError(f"connection_string lacks {', '.join(missing)}")
+        try:
+            device_id(fields["DeviceId"])
+        except InvalidId as error:
+            raise ValueError(f"connection_string: {error.message}") from error
+        return self
+
+
+def parse_connection_string(text: str) -> dict[str, str]:
+    """The fields of a device connection string; empty for one that has none."""
+    pairs = (part.partition("=") for part in text.split(";"))
+    return {key: value for key, separator, value in pairs if separator}
+
+
+def read_config(path: Path) -> AgentConfig:
+    """The configuration in a file.
+
+    Raises:
+        ConfigInvalid: It cannot be read; the text names every field at fault.
+    """
+    try:
+        text = path.read_text()
+        document = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        config = AgentConfig.model_validate(document)
+    except OSError as error:
+        raise ConfigInvalid(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise ConfigInvalid("\n".join(_complaints(path, error))) from error
+    except ValueError as error:
+        raise ConfigInvalid(f"{path}: neither JSON nor TOML: {error}") from error
+    return _anchor(config, path.parent.resolve())
+
+
+def find_missing(config: AgentConfig) -> list[str]:
+    """A complaint for every file the configuration names that is not there."""
+    named = {
+        "root_file": config.root_file,
+        "hub_ca_file": config.hub_ca_file,
+        "service_ca_file": config.service_ca_file,
+    }
+    return [f"{field}: there is no file {path}" for field, path in named.items() if path and not path.is_file()]
+
+
+def _complaints(path: Path, error: ValidationError) -> list[str]:
+    return [
+        f"{path}: {'.'.join(str(part) for part in complaint['loc']) or 'the file'}: {complaint['msg']}"
+        for complaint in error.errors(include_input=False, include_url=False)
+    ]
+
+
+def _anchor(config: AgentConfig, folder: Path) -> AgentConfig:
+    paths = ("hub_ca_file", "service_ca_file", "root_file", "state_dir", "slots_dir")
+    anchored = {name: folder / value for name in paths if (value := getattr(config, name)) is not None}
+    return config.model_copy(update=anchored)

@@ -1,0 +1,83 @@
+"""The A/B slots as folders, and ``active``, a symbolic link to the one the device runs from.
+
+``<folder>/active -> a``, ``<folder>/a/{root/, image, image.json, installed.json}``, the same in ``b``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.install.durable import sync_folder, sync_tree, write_durably
+
+SLOTS = ("a", "b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSlots:
+    """Slots below one folder. Implements ``agent.ports.Slots``."""
+
+    top: Path
+
+    def prepare(self, installed: Mapping[str, str]) -> None:
+        """Lay out a new device's slots, running from ``a`` with ``installed``; nothing where they are laid out."""
+        if (self.top / "active").is_symlink():
+            return
+        for slot in SLOTS:
+            (self.top / slot / "root").mkdir(parents=True, exist_ok=True)
+            self.seal(slot, installed if slot == SLOTS[0] else {})
+        self.activate(SLOTS[0])
+
+    def active(self) -> str:
+        """Name of the slot the device runs from."""
+        name = (self.top / "active").readlink().name
+        if name not in SLOTS:
+            raise ValueError(f"{self.top / 'active'} points to {name!r}, which is no slot")
+        return name
+
+    def inactive(self) -> str:
+        """Name of the other one."""
+        return SLOTS[1 - SLOTS.index(self.active())]
+
+    def folder(self, slot: str) -> Path:
+        """The folder of a slot."""
+        return self.top / slot
+
+    def installed(self, slot: str) -> Mapping[str, str]:
+        """Package name to version in a slot."""
+        return {str(name): str(version) for name, version in json.loads(self._list(slot).read_bytes()).items()}
+
+    def copy_active(self) -> str:
+        """Make the inactive slot a copy of the active one; its name."""
+        source, target = self.folder(self.active()), self.folder(self.inactive())
+        if target.exists():
+            shutil.rmtree(target)
+        target.mkdir()
+        if (source / "root").is_dir():
+            shutil.copytree(source / "root", target / "root", symlinks=True)
+        for name in ("image", "image.json", "installed.json"):
+            # A link will do, because these files are replaced, never written into.
+            if (source / name).exists():
+                os.link(source / name, target / name)
+        return target.name
+
+    def seal(self, slot: str, installed: Mapping[str, str]) -> None:
+        """Write what is installed in a slot and bring all of it to the disk."""
+        write_durably(self._list(slot), json.dumps(installed, indent=1, sort_keys=True).encode() + b"\n")
+        sync_tree(self.folder(slot))
+        sync_folder(self.top)
+
+    def activate(self, slot: str) -> None:
+        """Run from that slot from the next restart on: a rename, so never neither and never both."""
+        scratch = self.top / "active.new"
+        scratch.unlink(missing_ok=True)
+        scratch.symlink_to(slot)
+        scratch.replace(self.top / "active")
+        sync_folder(self.top)
+
+    def _list(self, slot: str) -> Path:
+        return self.folder(slot) / "installed.json"

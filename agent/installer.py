@@ -1,0 +1,148 @@
+"""Takes a verified rollout from its downloaded content to its end, step by journalled step, across restarts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from agent.codes import Code
+from agent.install.registry import Handlers
+from agent.memory import End, Memory, Pending, Phase, count_boot, count_install, enter
+from agent.notebook import Notebook
+from agent.ports import Content, HealthCheck, InstallFailed, Restarter, Slots, Transfer
+from agent.reports import Reporter
+from agent.resuming import Limits, Step, plan_next
+from shared.domain.packages import PackageKind
+from shared.domain.rollouts import RolloutState
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What a package is installed on and with."""
+
+    slots: Slots
+    handlers: Handlers
+    transfer: Transfer
+    health: HealthCheck
+    restarter: Restarter
+    limits: Limits = field(default_factory=Limits)
+
+
+class Installer:
+    """Does what ``plan_next`` says until the rollout rests or the process is replaced by a restart.
+
+    ``before_restart`` is called last of all, for a final attempt to send what is unsent.
+    """
+
+    def __init__(
+        self, notebook: Notebook, device: Device, reporter: Reporter, *, before_restart: Callable[[], None]
+    ) -> None:
+        self._notebook = notebook
+        self._device = device
+        self._reporter = reporter
+        self._before_restart = before_restart
+        self._steps: dict[Step, Callable[[Pending], None]] = {
+            Step.INSTALL: self._install,
+            Step.GIVE_UP_INSTALL: self._give_up_install,
+            Step.SWITCH: lambda pending: self._switch(pending, pending.to_slot),
+            Step.RESTART: lambda _: self._restart(),
+            Step.CHECK_HEALTH: self._check_health,
+            Step.ROLL_BACK: self._roll_back_unconfirmed,
+            Step.SWITCH_BACK: lambda pending: self._switch(pending, pending.from_slot),
+            Step.END_ROLLED_BACK: self._end_rolled_back,
+        }
+
+    def advance(self) -> None:
+        """Take every step that can be taken without the hub."""
+        while True:
+            pending = self._notebook.memory.pending
+            step = plan_next(
+                pending,
+                active_slot=self._device.slots.active(),
+                boot_id=self._device.restarter.boot_id,
+                limits=self._device.limits,
+            )
+            if pending is None or step in (Step.REST, Step.AWAIT_OFFER):
+                return
+            log.info("%s %s: %s", pending.name, pending.version, step.value)
+            self._steps[step](pending)
+
+    def _install(self, pending: Pending) -> None:
+        file = self._device.transfer.find_content(pending.sha256)
+        if file is None:
+            self._notebook.write(enter(self._notebook.memory, Phase.DOWNLOADING))
+            return
+        self._notebook.write(count_install(self._notebook.memory))
+        try:
+            self._write_slot(pending, file)
+        except (InstallFailed, OSError) as error:
+            self._end(pending, RolloutState.FAILED, Code.INSTALL_FAILED, str(error))
+            return
+        self._enter(Phase.SWITCHING, RolloutState.RESTARTING)
+
+    def _write_slot(self, pending: Pending, file: Path) -> None:
+        content = Content(
+            file=file,
+            name=pending.name,
+            version=pending.version,
+            length_bytes=pending.length_bytes,
+            sha256=pending.sha256,
+        )
+        handler = self._device.handlers[PackageKind(pending.kind)]
+        slots = self._device.slots
+        slot = slots.copy_active()
+        held = slots.installed(slot)
+        slots.seal(slot, handler.install(content, slots.folder(slot), held))
+
+    def _give_up_install(self, pending: Pending) -> None:
+        detail = f"installing was begun {pending.installs} times and never came to its end"
+        self._end(pending, RolloutState.FAILED, Code.INSTALL_FAILED, detail)
+
+    def _switch(self, pending: Pending, slot: str) -> None:
+        # Whoever switches must restart after it, even if the switch was journalled in an earlier boot.
+        present = replace(pending, boot_id=self._device.restarter.boot_id)
+        self._notebook.write(replace(self._notebook.memory, pending=present))
+        self._device.slots.activate(slot)
+
+    def _restart(self) -> None:
+        log.info("restarting into slot %s", self._device.slots.active())
+        self._before_restart()
+        self._device.restarter.restart()
+
+    def _check_health(self, pending: Pending) -> None:
+        self._notebook.write(count_boot(self._notebook.memory))
+        slots = self._device.slots
+        verdict = self._device.health.examine(slots.folder(slots.active()), name=pending.name, version=pending.version)
+        if verdict.is_healthy:
+            self._end(pending, RolloutState.SUCCEEDED)
+        else:
+            self._enter(Phase.ROLLING_BACK, code=Code.HEALTH_CHECK_FAILED, detail=verdict.detail)
+
+    def _roll_back_unconfirmed(self, pending: Pending) -> None:
+        detail = f"started {pending.boots} times without coming to a verdict"
+        self._enter(Phase.ROLLING_BACK, code=Code.HEALTH_CHECK_FAILED, detail=detail)
+
+    def _end_rolled_back(self, pending: Pending) -> None:
+        self._end(pending, RolloutState.FAILED, pending.code, pending.detail)
+
+    def _enter(self, phase: Phase, state: RolloutState | None = None, *, code: str = "", detail: str = "") -> None:
+        boot_id = self._device.restarter.boot_id
+        memory = enter(self._notebook.memory, phase, boot_id=boot_id, code=code, detail=detail)
+        self._notebook.write(self._report(memory, state) if state else memory)
+
+    def _report(self, memory: Memory, state: RolloutState) -> Memory:
+        return self._reporter.progress(memory, state, self._runs())
+
+    def _end(self, pending: Pending, state: RolloutState, code: str = "", detail: str = "") -> None:
+        end = End(offer=pending.offer, state=state, code=code, detail=detail)
+        self._notebook.write(self._reporter.end(self._notebook.memory, end, self._runs()))
+        self._device.transfer.discard_all()
+        log.info("%s %s ended: %s %s", pending.name, pending.version, state.value, code)
+
+    def _runs(self) -> dict[str, str]:
+        slots = self._device.slots
+        return dict(slots.installed(slots.active()))

@@ -1,0 +1,160 @@
+"""What an agent must not forget: one document, written whole and durably at every step.
+
+Because the journal of the pending rollout, the highest sequence and the report not yet accepted stand in the same
+document, no crash can leave a step taken whose report is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from shared.domain.offers import Offer
+from shared.domain.packages import Package
+from shared.domain.rollouts import RolloutState
+
+
+class Phase(StrEnum):
+    """How far the pending rollout is. The journal names the step about to be taken, never the one just done."""
+
+    DOWNLOADING = "downloading"
+    INSTALLING = "installing"
+    SWITCHING = "switching"
+    ROLLING_BACK = "rolling_back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferId:
+    """Which offer a rollout or a report answers."""
+
+    campaign: str
+    wave: int
+    attempt: int
+    sequence: int
+
+    @classmethod
+    def of(cls, offer: Offer) -> OfferId:
+        """The identity of an offer."""
+        return cls(campaign=offer.campaign, wave=offer.wave, attempt=offer.attempt, sequence=offer.sequence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A verified rollout under way.
+
+    Attributes:
+        path: The package's target path in the index.
+        from_slot: The slot that was active when it began, which a rollback returns to.
+        to_slot: The slot it is installed into.
+        installs: How often installing was begun.
+        boots: How often the new slot was started without having been confirmed.
+        boot_id: The boot in which the device was told to restart; another one means that it did.
+        code: Why it is being rolled back; empty until then.
+        detail: The same for people.
+    """
+
+    offer: OfferId
+    path: str
+    name: str
+    version: str
+    kind: str
+    length_bytes: int
+    sha256: str
+    phase: Phase = Phase.DOWNLOADING
+    from_slot: str
+    to_slot: str
+    installs: int = 0
+    boots: int = 0
+    boot_id: str = ""
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How the latest rollout ended, kept so that the same offer is answered and never installed again."""
+
+    offer: OfferId
+    state: RolloutState
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Everything the agent remembers.
+
+    Attributes:
+        highest_sequence: The highest sequence of an offer that proved authentic; lower ones are old news.
+        answered_version: ``$version`` of the desired properties that were last answered with an end.
+        unsent: The newest report, until the hub has accepted it.
+    """
+
+    highest_sequence: int = -1
+    answered_version: int = -1
+    pending: Pending | None = None
+    end: End | None = None
+    unsent: Mapping[str, Any] | None = None
+
+
+def begin(memory: Memory, offer: Offer, package: Package, *, slots: tuple[str, str]) -> Memory:
+    """The memory once an offer is accepted; ``slots`` are the active and the inactive one.
+
+    An offer whose rollout is already under way keeps its journal.
+    """
+    identity = OfferId.of(offer)
+    if memory.pending is not None and memory.pending.offer == identity:
+        return memory
+    pending = Pending(
+        offer=identity,
+        path=package.path,
+        name=package.name,
+        version=package.version.text,
+        kind=package.kind.value,
+        length_bytes=package.length_bytes,
+        sha256=package.sha256,
+        from_slot=slots[0],
+        to_slot=slots[1],
+    )
+    return replace(raise_sequence(memory, offer.sequence), pending=pending, end=None)
+
+
+def raise_sequence(memory: Memory, sequence: int) -> Memory:
+    """The memory with the sequence of an authentic offer taken note of."""
+    return replace(memory, highest_sequence=max(memory.highest_sequence, sequence))
+
+
+def enter(memory: Memory, phase: Phase, *, boot_id: str = "", code: str = "", detail: str = "") -> Memory:
+    """The memory with the pending rollout in another phase."""
+    pending = replace(_pending(memory), phase=phase, boot_id=boot_id)
+    return replace(memory, pending=replace(pending, code=code, detail=detail) if code else pending)
+
+
+def count_install(memory: Memory) -> Memory:
+    """The memory with one more install begun."""
+    pending = _pending(memory)
+    return replace(memory, pending=replace(pending, installs=pending.installs + 1))
+
+
+def count_boot(memory: Memory) -> Memory:
+    """The memory with one more unconfirmed start of the new slot."""
+    pending = _pending(memory)
+    return replace(memory, pending=replace(pending, boots=pending.boots + 1))
+
+
+def finish(memory: Memory, end: End) -> Memory:
+    """The memory after a rollout ended."""
+    return replace(raise_sequence(memory, end.offer.sequence), pending=None, end=end)
+
+
+def withdraw(memory: Memory) -> Memory:
+    """The memory after the offer was taken back: nothing is pending, and nothing ended."""
+    return replace(memory, pending=None)
+
+
+def _pending(memory: Memory) -> Pending:
+    if memory.pending is None:
+        raise ValueError("no rollout is pending")
+    return memory.pending

@@ -1,0 +1,68 @@
+"""The journal's state machine: which step comes next, from what the journal and the slots say alone.
+
+Asked again after every step and after every start of the process, so that a crash anywhere leads to the same place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.memory import Pending, Phase
+
+
+class Step(StrEnum):
+    """What to do next about the pending rollout."""
+
+    REST = "rest"
+    AWAIT_OFFER = "await_offer"
+    INSTALL = "install"
+    GIVE_UP_INSTALL = "give_up_install"
+    SWITCH = "switch"
+    RESTART = "restart"
+    CHECK_HEALTH = "check_health"
+    ROLL_BACK = "roll_back"
+    SWITCH_BACK = "switch_back"
+    END_ROLLED_BACK = "end_rolled_back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When an agent stops trying.
+
+    Attributes:
+        installs: Installs begun (and ended by a crash) before the rollout fails.
+        boots: Unconfirmed starts of the new slot before the device goes back.
+    """
+
+    installs: int = 3
+    boots: int = 3
+
+
+def plan_next(pending: Pending | None, *, active_slot: str, boot_id: str, limits: Limits) -> Step:
+    """The next step; ``boot_id`` names the present boot of the device."""
+    if pending is None:
+        return Step.REST
+    match pending.phase:
+        case Phase.DOWNLOADING:
+            return Step.AWAIT_OFFER
+        case Phase.INSTALLING:
+            return Step.INSTALL if pending.installs < limits.installs else Step.GIVE_UP_INSTALL
+        case Phase.SWITCHING:
+            return _plan_forward(pending, active_slot, boot_id, limits)
+        case Phase.ROLLING_BACK:
+            return _plan_back(pending, active_slot, boot_id)
+
+
+def _plan_forward(pending: Pending, active_slot: str, boot_id: str, limits: Limits) -> Step:
+    if active_slot != pending.to_slot:
+        return Step.SWITCH
+    if boot_id == pending.boot_id:
+        return Step.RESTART
+    return Step.CHECK_HEALTH if pending.boots < limits.boots else Step.ROLL_BACK
+
+
+def _plan_back(pending: Pending, active_slot: str, boot_id: str) -> Step:
+    if active_slot != pending.from_slot:
+        return Step.SWITCH_BACK
+    return Step.RESTART if boot_id == pending.boot_id else Step.END_ROLLED_BACK

@@ -1,0 +1,94 @@
+"""Builds the worker from a configuration: the only place that knows every adapter."""
+
+from __future__ import annotations
+
+import requests
+
+from agent.adapters.clock import SystemClock
+from agent.adapters.health_command import HealthCommand
+from agent.adapters.http_transfer import HttpTransfer
+from agent.adapters.iot_hub import HubAddress, IotHubChannel
+from agent.adapters.journal_file import FileJournal
+from agent.adapters.restart import CommandRestarter, ExecRestarter
+from agent.adapters.tuf_index import TufIndex
+from agent.backoff import Backoff, Patience
+from agent.config import AgentConfig
+from agent.inbox import Inbox
+from agent.install.debian import DebianHandler
+from agent.install.firmware import FirmwareHandler
+from agent.install.registry import register
+from agent.install.slots import FolderSlots
+from agent.installer import Device
+from agent.ports import Restarter
+from agent.resuming import Limits
+from agent.worker import Manner, Outside, Worker
+
+
+def build_worker(config: AgentConfig, inbox: Inbox) -> Worker:
+    """The agent as configured; lays out state folder and slots on a new device."""
+    config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    http = requests.Session()
+    if config.service_ca_file is not None:
+        http.verify = str(config.service_ca_file)
+    return Worker(config.device_id, _outside(config, http), _device(config, http), _manner(config), inbox)
+
+
+def _outside(config: AgentConfig, http: requests.Session) -> Outside:
+    address = HubAddress(
+        connection_string=config.connection_string.get_secret_value(),
+        ca_pem=config.hub_ca_file.read_text() if config.hub_ca_file else None,
+        keep_alive_s=config.hub.keep_alive_s,
+        timeout_s=config.hub.timeout_s,
+    )
+    index = TufIndex(
+        folder=config.state_dir / "index",
+        base_url=f"{config.service_url.rstrip('/')}/repository/metadata/",
+        root=config.root_file.read_bytes(),
+        http=http,
+        timeout_s=config.download.timeout_s,
+    )
+    return Outside(
+        channel=IotHubChannel(address),
+        index=index,
+        journal=FileJournal(config.state_dir / "journal.json"),
+        clock=SystemClock(),
+    )
+
+
+def _device(config: AgentConfig, http: requests.Session) -> Device:
+    slots = FolderSlots(top=config.slots)
+    slots.prepare(config.installed)
+    transfer = HttpTransfer(
+        service_url=config.service_url.rstrip("/"),
+        folder=config.state_dir / "downloads",
+        http=http,
+        timeout_s=config.download.timeout_s,
+    )
+    debian = DebianHandler(options=config.deb.options, timeout_s=config.deb.timeout_s)
+    return Device(
+        slots=slots,
+        handlers=register([FirmwareHandler(), debian]),
+        transfer=transfer,
+        health=HealthCommand(command=config.health.command, timeout_s=config.health.timeout_s),
+        restarter=_restarter(config),
+        limits=Limits(installs=config.limits.installs, boots=config.limits.boots),
+    )
+
+
+def _restarter(config: AgentConfig) -> Restarter:
+    if config.restart.mode == "exec":
+        return ExecRestarter()
+    return CommandRestarter(command=config.restart.command, boot_id_file=config.restart.boot_id_file)
+
+
+def _manner(config: AgentConfig) -> Manner:
+    fetching = Backoff(initial_s=config.download.retry_initial_s, longest_s=config.download.retry_longest_s)
+    limit_s = config.download.give_up_after_s
+    return Manner(
+        properties=config.properties,
+        states=config.report_states,
+        hub_backoff=Backoff(initial_s=config.hub.retry_initial_s, longest_s=config.hub.retry_longest_s),
+        index_patience=Patience(attempts=config.download.index_attempts, give_up_after_s=limit_s, backoff=fetching),
+        download_patience=Patience(attempts=config.download.attempts, give_up_after_s=limit_s, backoff=fetching),
+        farewell_s=config.restart.farewell_s,
+    )

@@ -1,0 +1,116 @@
+"""The agent's one loop: stay connected, act upon the newest offer, install, report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agent.attention import Attention, Interrupted
+from agent.backoff import Backoff, Patience
+from agent.inbox import Inbox
+from agent.installer import Device, Installer
+from agent.notebook import Notebook
+from agent.outbox import Outbox
+from agent.ports import Clock, IndexClient, Journal, TwinChannel
+from agent.reports import DEFAULT_STATES, Reporter
+from agent.session import Session
+from agent.taking import OfferTaker, Terms
+from shared.domain.errors import MalformedMessage
+from shared.domain.ids import DeviceId
+from shared.domain.rollouts import RolloutState
+from shared.wire.twins import read_offer
+
+log = logging.getLogger(__name__)
+
+_IDLE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What the worker talks to."""
+
+    channel: TwinChannel
+    index: IndexClient
+    journal: Journal
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How the worker goes about it.
+
+    Attributes:
+        properties: The device's, which packages are judged against.
+        states: The states on the way that are reported.
+        farewell_s: How long an unsent report may hold up a restart or the end of the process.
+    """
+
+    properties: Mapping[str, str] = field(default_factory=dict)
+    states: frozenset[RolloutState] = DEFAULT_STATES
+    hub_backoff: Backoff = field(default_factory=Backoff)
+    index_patience: Patience = field(default_factory=lambda: Patience(attempts=5, give_up_after_s=600.0))
+    download_patience: Patience = field(default_factory=Patience)
+    farewell_s: float = 5.0
+
+
+class Worker:
+    """The agent. ``run`` returns when a stop was requested; a restart replaces the process instead."""
+
+    def __init__(self, device_id: DeviceId, outside: Outside, device: Device, manner: Manner, inbox: Inbox) -> None:
+        self._device_id = device_id
+        self._clock = outside.clock
+        self._manner = manner
+        self._inbox = inbox
+        notebook = Notebook(outside.journal)
+        reporter = Reporter(device=device_id, states=manner.states)
+        self._session = Session(outside.channel, inbox, outside.clock, manner.hub_backoff)
+        self._outbox = Outbox(notebook, outside.channel, self._session, outside.clock, manner.hub_backoff)
+        self._attention = Attention(device_id, inbox, self._session, self._outbox, outside.clock)
+        self._installer = Installer(notebook, device, reporter, before_restart=self._say_farewell)
+        terms = Terms(
+            device_id=device_id,
+            properties=manner.properties,
+            index_patience=manner.index_patience,
+            download_patience=manner.download_patience,
+        )
+        self._taker = OfferTaker(terms, device, outside.index, outside.clock, notebook, reporter, self._attention)
+
+    def run(self) -> None:
+        """Work until a stop is requested."""
+        self._installer.advance()
+        while not self._inbox.is_stopping:
+            self._attention.attend()
+            self._take_newest()
+            self._outbox.flush()
+            self._inbox.wait(self._idle_s())
+        self._say_farewell()
+
+    def _take_newest(self) -> None:
+        """Act upon the newest desired properties, unless they have been acted upon."""
+        desired, version = self._session.desired, self._session.version
+        if desired is None or not self._attention.is_news or self._inbox.is_stopping:
+            return
+        self._attention.handled_version = version
+        try:
+            self._taker.take(read_offer(self._device_id, desired), version)
+        except MalformedMessage as error:
+            log.warning("%s", error.message)
+        except Interrupted:
+            self._attention.handled_version = None
+        self._outbox.flush()
+        self._installer.advance()
+
+    def _idle_s(self) -> float:
+        """How long nothing needs doing, unless an event comes."""
+        if self._attention.is_news:
+            return 0.0
+        due_s = [self._session.retry_at_s] if self._session.retry_at_s > 0 else []
+        if self._session.is_open and self._outbox.due_at_s is not None:
+            due_s.append(self._outbox.due_at_s)
+        now_s = self._clock.monotonic_s()
+        return max(0.0, min([_IDLE_S, *(moment - now_s for moment in due_s)]))
+
+    def _say_farewell(self) -> None:
+        self._attention.linger(self._manner.farewell_s)
+        self._session.close()

@@ -1,0 +1,222 @@
+"""A signed index made with python-tuf and an HTTP server for it and for package contents, with faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+from securesystemslib.signer import CryptoSigner, Signer
+from tuf.api.metadata import (
+    DelegatedRole,
+    Delegations,
+    Metadata,
+    MetaFile,
+    Root,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+
+from shared.domain.packages import Package
+
+BINS = tuple("0123456789abcdef")
+TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
+
+
+def new_signer() -> Signer:
+    return CryptoSigner.generate_ecdsa()
+
+
+class SignedIndex:
+    """A TUF repository in memory: ``files`` maps the name under ``metadata/`` to the bytes served."""
+
+    def __init__(self) -> None:
+        self.signers = {role: new_signer() for role in (*TOP_ROLES, "bins")}
+        self.intent_signer = new_signer()
+        self.expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=7)
+        self.version = 0
+        self.files: dict[str, bytes] = {}
+        self._packages: list[TargetFile] = []
+        self.root = self._make_root()
+        self.publish()
+
+    def _make_root(self) -> bytes:
+        root = Root(expires=self.expires, consistent_snapshot=True)
+        for role in TOP_ROLES:
+            root.add_key(self.signers[role].public_key, role)
+        metadata = Metadata(root)
+        metadata.sign(self.signers["root"])
+        return metadata.to_bytes()
+
+    def add(self, package: Package) -> None:
+        custom = {
+            "name": package.name,
+            "version": package.version.text,
+            "kind": package.kind.value,
+            "compatibility": {key: list(values) for key, values in package.compatibility.items()},
+            "created": package.created.isoformat(),
+        }
+        self._packages.append(
+            TargetFile(package.length_bytes, {"sha256": package.sha256}, package.path, {"custom": custom})
+        )
+        self.publish()
+
+    def publish(self) -> None:
+        """Write a new version of everything but the root."""
+        self.version += 1
+        metas = {f"bin-{name}.json": self._write(f"bin-{name}", self._bin(name), "bins") for name in BINS}
+        metas["targets.json"] = self._write("targets", self._targets(), "targets")
+        snapshot = self._write("snapshot", Snapshot(expires=self.expires, version=self.version, meta=metas), "snapshot")
+        timestamp = Timestamp(expires=self.expires, version=self.version, snapshot_meta=snapshot)
+        self._write("timestamp", timestamp, "timestamp")
+        self.files["timestamp.json"] = self.files[f"{self.version}.timestamp.json"]
+
+    def _write(self, name: str, signed: Any, signer: str) -> MetaFile:
+        metadata = Metadata(signed)
+        metadata.sign(self.signers[signer])
+        self.files[f"{self.version}.{name}.json"] = metadata.to_bytes()
+        return MetaFile(self.version)
+
+    def _bin(self, name: str) -> Targets:
+        mine = {
+            target.path: target
+            for target in self._packages
+            if hashlib.sha256(target.path.encode()).hexdigest().startswith(name)
+        }
+        return Targets(expires=self.expires, version=self.version, targets=mine)
+
+    def _targets(self) -> Targets:
+        key = self.signers["bins"].public_key
+        roles = {
+            f"bin-{name}": DelegatedRole(f"bin-{name}", [key.keyid], 1, True, path_hash_prefixes=[name])
+            for name in BINS
+        }
+        intent_key = self.intent_signer.public_key
+        keys = TargetFile(
+            0,
+            {"sha256": hashlib.sha256(b"").hexdigest()},
+            "keys/intents",
+            {"custom": {"keys": {intent_key.keyid: intent_key.to_dict()}}},
+        )
+        return Targets(
+            expires=self.expires,
+            version=self.version,
+            targets={keys.path: keys},
+            delegations=Delegations({key.keyid: key}, roles),
+        )
+
+
+@dataclass
+class Faults:
+    """What the server does wrong next.
+
+    Attributes:
+        answers: (status, headers) given to the next ticket exchanges instead of a redirect.
+        cut_after_bytes: How much each next answer carries before the connection is dropped.
+        hold_at_byte: Where an answer stops until ``released`` is set; None: nowhere.
+    """
+
+    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    cut_after_bytes: list[int] = field(default_factory=list)
+    hold_at_byte: int | None = None
+    held: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+
+
+class PackageService:
+    """The service as a device sees it, on a thread of its own: metadata, ticket exchange, storage with ranges."""
+
+    def __init__(self, index: SignedIndex) -> None:
+        self.index = index
+        self.contents: dict[str, bytes] = {}
+        self.tickets: set[str] = set()
+        self.faults = Faults()
+        self.exchanges = 0
+        self.ranges: list[str | None] = []
+        self.port = 0
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api"
+
+    def __enter__(self) -> PackageService:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.faults.released.set()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        runner = web.AppRunner(self._app(), shutdown_timeout=0.1)
+        self._loop.run_until_complete(runner.setup())
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        self._loop.run_until_complete(site.start())
+        self.port = runner.addresses[0][1]
+        self._ready.set()
+        self._loop.run_forever()
+        self._loop.run_until_complete(runner.cleanup())
+        self._loop.close()
+
+    def _app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/api/repository/metadata/{name}", self._metadata)
+        app.router.add_get("/api/downloads/{path:.+}", self._exchange)
+        app.router.add_get("/storage/{path:.+}", self._storage)
+        return app
+
+    async def _metadata(self, request: web.Request) -> web.Response:
+        content = self.index.files.get(request.match_info["name"])
+        return web.Response(body=content) if content is not None else web.Response(status=404)
+
+    async def _exchange(self, request: web.Request) -> web.Response:
+        self.exchanges += 1
+        if self.faults.answers:
+            status, headers = self.faults.answers.pop(0)
+            return web.Response(status=status, headers=headers)
+        if request.headers.get("Groundswell-Ticket") not in self.tickets:
+            return web.Response(status=401)
+        return web.Response(status=307, headers={"Location": f"/storage/{request.match_info['path']}?sig=x"})
+
+    async def _storage(self, request: web.Request) -> web.StreamResponse:
+        content = self.contents[request.match_info["path"]]
+        etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        asked = request.headers.get("Range")
+        self.ranges.append(asked)
+        assert "Groundswell-Ticket" not in request.headers, "a ticket is no business of the storage"
+        start = 0
+        if asked and request.headers.get("If-Range") == etag:
+            start = int(asked.removeprefix("bytes=").partition("-")[0])
+        headers = {"ETag": etag, "Content-Length": str(len(content) - start)}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        response = web.StreamResponse(status=206 if start else 200, headers=headers)
+        await response.prepare(request)
+        await self._pour(request, response, content, start)
+        return response
+
+    async def _pour(self, request: web.Request, response: web.StreamResponse, content: bytes, start: int) -> None:
+        cut = self.faults.cut_after_bytes.pop(0) if self.faults.cut_after_bytes else None
+        hold = self.faults.hold_at_byte
+        stop = len(content) if cut is None else start + cut
+        if hold is not None and start < hold:
+            await response.write(content[start:hold])
+            self.faults.held.set()
+            while not self.faults.released.is_set():
+                await asyncio.sleep(0.02)
+            start = hold
+        await response.write(content[start:stop])
+        if cut is not None and request.transport is not None:
+            request.transport.abort()
