@@ -1,0 +1,44 @@
+"""Rows of the ``devices`` table.
+
+Columns: ``device sequence held_by changed_at deleted_at`` and ``installed``, a JSON object of package name to version:
+package names hold characters that column names may not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from shared.domain.devices import DeviceRecord
+from shared.domain.ids import CampaignId, DeviceId
+from shared.wire.keys import device_partition, row_key
+from shared.wire.rollout_rows import read_moment
+
+
+def write_device(record: DeviceRecord, shard: int) -> dict[str, Any]:
+    """The row of a device; a device that nobody holds has an empty ``held_by``."""
+    row = {
+        "PartitionKey": device_partition(shard),
+        "RowKey": row_key(record.device),
+        "device": record.device,
+        "sequence": record.sequence,
+        "held_by": record.held_by or "",
+        "installed": json.dumps(dict(record.installed), sort_keys=True),
+        "deleted_at": record.deleted_at,
+        "changed_at": record.changed_at,
+    }
+    return {column: value for column, value in row.items() if value is not None}
+
+
+def read_device(row: Mapping[str, Any]) -> DeviceRecord:
+    """The record in a row."""
+    deleted_at = row.get("deleted_at")
+    return DeviceRecord(
+        device=DeviceId(row["device"]),
+        sequence=row["sequence"],
+        held_by=CampaignId(row["held_by"]) if row["held_by"] else None,
+        installed=json.loads(row["installed"]),
+        deleted_at=None if deleted_at is None else read_moment(deleted_at),
+        changed_at=read_moment(row["changed_at"]),
+    )

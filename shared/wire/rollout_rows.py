@@ -1,0 +1,127 @@
+"""Rows of the ``rollout`` table: what a person reads there, and what the handlers read back.
+
+Columns of a rollout row: ``device campaign wave batch state attempt sequence code detail progress installed agent
+changed_at sent_at due_at withdrawn_at mark state_mark other_mark``. A counters row holds ``wave`` and one whole number
+per state, under ``count_<state>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.domain.gates import Counters
+from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.rollouts import OrderMark, Rollout, RolloutState
+from shared.wire.keys import rollout_partition, row_key
+
+COUNTERS_PREFIX = "counters~"
+_COUNT = "count_"
+
+
+def write_rollout(rollout: Rollout, shard: int) -> dict[str, Any]:
+    """The row of a rollout; empty times and marks are left out, because a table row has no null."""
+    row = {
+        "PartitionKey": rollout_partition(rollout.campaign, shard),
+        "RowKey": row_key(rollout.device),
+        "device": rollout.device,
+        "campaign": rollout.campaign,
+        "wave": rollout.wave,
+        "batch": rollout.batch,
+        "state": rollout.state.value,
+        "attempt": rollout.attempt,
+        "sequence": rollout.sequence,
+        "code": _storable(rollout.code),
+        "detail": _storable(rollout.detail),
+        "progress": rollout.progress_percent,
+        "installed": _storable(rollout.installed_version),
+        "agent": _storable(rollout.agent_version),
+        "changed_at": rollout.changed_at,
+        "sent_at": rollout.sent_at,
+        "due_at": rollout.due_at,
+        "withdrawn_at": rollout.withdrawn_at,
+        "mark": write_mark(rollout.mark),
+        "state_mark": write_mark(rollout.state_mark),
+        "other_mark": write_mark(rollout.other_mark),
+    }
+    return {column: value for column, value in row.items() if value is not None}
+
+
+def read_rollout(row: Mapping[str, Any]) -> Rollout:
+    """The rollout in a row."""
+    return Rollout(
+        device=DeviceId(row["device"]),
+        campaign=CampaignId(row["campaign"]),
+        wave=row["wave"],
+        batch=row["batch"],
+        state=RolloutState(row["state"]),
+        attempt=row["attempt"],
+        sequence=row["sequence"],
+        code=row["code"],
+        detail=row["detail"],
+        progress_percent=row["progress"],
+        installed_version=row["installed"],
+        agent_version=row["agent"],
+        changed_at=read_moment(row["changed_at"]),
+        sent_at=_find_moment(row.get("sent_at")),
+        due_at=_find_moment(row.get("due_at")),
+        withdrawn_at=_find_moment(row.get("withdrawn_at")),
+        mark=_find_mark(row.get("mark")),
+        state_mark=_find_mark(row.get("state_mark")),
+        other_mark=_find_mark(row.get("other_mark")),
+    )
+
+
+def is_rollout(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the partition is a rollout; counters rows stand among them."""
+    return not str(row["RowKey"]).startswith(COUNTERS_PREFIX)
+
+
+def counters_key(wave: int) -> str:
+    """The row key of a wave's counters."""
+    return f"{COUNTERS_PREFIX}{wave:04d}"
+
+
+def write_counters(counters: Counters, campaign: CampaignId, shard: int, wave: int) -> dict[str, Any]:
+    """The counters row of a wave in one shard, zeros included."""
+    return {
+        "PartitionKey": rollout_partition(campaign, shard),
+        "RowKey": counters_key(wave),
+        "wave": wave,
+        **{f"{_COUNT}{state.value}": counters.of(state) for state in RolloutState},
+    }
+
+
+def read_counters(row: Mapping[str, Any]) -> Counters:
+    """The counters in a row."""
+    return Counters(by_state={state: row.get(f"{_COUNT}{state.value}", 0) for state in RolloutState})
+
+
+def write_mark(mark: OrderMark | None) -> str | None:
+    """``<ISO time>#<version>``."""
+    return None if mark is None else f"{mark.last_updated.isoformat()}#{mark.version}"
+
+
+def read_mark(text: str) -> OrderMark:
+    """The order mark in a text."""
+    moment, _, version = text.rpartition("#")
+    return OrderMark(last_updated=datetime.fromisoformat(moment), version=int(version))
+
+
+def read_moment(value: datetime) -> datetime:
+    """A plain aware UTC ``datetime``: the SDK hands out a subclass of its own."""
+    return datetime.fromtimestamp(0, UTC) + (value - datetime.fromtimestamp(0, UTC))
+
+
+def _find_moment(value: datetime | None) -> datetime | None:
+    return None if value is None else read_moment(value)
+
+
+def _find_mark(text: str | None) -> OrderMark | None:
+    return None if text is None else read_mark(text)
+
+
+def _storable(text: str) -> str:
+    # JSON lets a device write half a surrogate pair, which no UTF-8 holds.
+    return text.encode(errors="replace").decode()

@@ -1,0 +1,167 @@
+"""What every rollout store does: rows and counters move together, conditionally, in ring order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.adapters.azure_rollouts import AzureRollouts
+from shared.domain.ids import DeviceId, ring_order, ring_position
+from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.domain.waves import DeviceBatch
+from shared.ports.errors import ConcurrentChange
+from shared.ports.rollouts import RolloutChange, RolloutStore
+from shared.ports.stored import Stored
+from tests.support.memory_rollouts import MemoryRollouts, counters_of
+from tests.support.rollouts import CAMPAIGN, NOON, ODD_DEVICES, make_rollout, mark
+from tests.support.tables import new_table
+
+S = RolloutState
+
+
+@pytest.fixture(params=["memory", "azure"])
+def store(request: pytest.FixtureRequest) -> Iterator[RolloutStore]:
+    if request.param == "memory":
+        yield MemoryRollouts()
+        return
+    with new_table(request.getfixturevalue("storage_connection"), "rollout") as table:
+        yield AzureRollouts(table)
+
+
+def fleet(size: int, start: int = 0) -> list[DeviceId]:
+    return sorted((DeviceId(f"gw-{number}") for number in range(size)), key=lambda device: ring_order(device, start))
+
+
+def batch_of(devices: list[DeviceId], *, wave: int = 1, number: int = 0) -> DeviceBatch:
+    return DeviceBatch(wave=wave, shard=0, number=number, first=devices[0], last=devices[-1], count=len(devices))
+
+
+def plan(store: RolloutStore, devices: list[DeviceId], *, wave: int = 1, number: int = 0) -> DeviceBatch:
+    rows = [make_rollout(device, S.PLANNED, wave=wave, batch=number) for device in devices]
+    assert store.create_batch(CAMPAIGN, 0, rows)
+    return batch_of(devices, wave=wave, number=number)
+
+
+def offer(row: Stored[Rollout]) -> RolloutChange:
+    return RolloutChange(before=row, after=move(row.value, S.OFFERED, now=NOON))
+
+
+def counts(store: RolloutStore, wave: int = 1) -> dict[RolloutState, int]:
+    return {state: count for state, count in store.read_counters(CAMPAIGN, wave, 1).by_state.items() if count}
+
+
+def test_a_batch_is_read_back_in_ring_order_with_its_counters(store: RolloutStore) -> None:
+    devices = fleet(99)
+    batch = plan(store, devices)
+    assert [row.value.device for row in store.read_batch(CAMPAIGN, batch)] == devices
+    assert counts(store) == {S.PLANNED: 99}
+
+
+def test_creating_a_batch_again_changes_nothing(store: RolloutStore) -> None:
+    devices = fleet(3)
+    batch = plan(store, devices)
+    [first, *_] = store.read_batch(CAMPAIGN, batch)
+    store.write(CAMPAIGN, 0, [offer(first)])
+    assert not store.create_batch(CAMPAIGN, 0, [make_rollout(device, S.PLANNED) for device in devices])
+    assert counts(store) == {S.PLANNED: 2, S.OFFERED: 1}
+
+
+def test_a_batch_that_crosses_the_end_of_the_ring_is_whole(store: RolloutStore) -> None:
+    devices = fleet(60, start=2**31)
+    assert ring_position(devices[0]) > ring_position(devices[-1])
+    batch = plan(store, devices)
+    assert [row.value.device for row in store.read_batch(CAMPAIGN, batch)] == devices
+
+
+def test_neighbouring_batches_and_counters_rows_stay_out_of_a_batch(store: RolloutStore) -> None:
+    devices = fleet(90)
+    batches = [
+        plan(store, devices[start : start + 30], wave=wave, number=0) for wave, start in ((1, 0), (2, 30), (3, 60))
+    ]
+    for batch, start in zip(batches, (0, 30, 60), strict=True):
+        assert [row.value.device for row in store.read_batch(CAMPAIGN, batch)] == devices[start : start + 30]
+
+
+def test_every_column_survives(store: RolloutStore) -> None:
+    row = make_rollout(
+        state=S.FAILED,
+        code="health_check",
+        detail="exit status 1\nΩ \ud800",
+        progress_percent=40,
+        installed_version="1.0",
+        agent_version="0.1",
+        sent_at=NOON,
+        due_at=NOON + timedelta(microseconds=1),
+        withdrawn_at=NOON,
+        mark=mark(3),
+        state_mark=mark(2),
+        other_mark=mark(1),
+    )
+    assert store.create_batch(CAMPAIGN, 0, [row])
+    read = store.read_devices(CAMPAIGN, 0, [row.device])[row.device].value
+    assert replace(read, detail="") == replace(row, detail="")
+    assert read.detail.startswith("exit status 1\nΩ ")
+
+
+def test_device_ids_with_every_allowed_character_are_found_again(store: RolloutStore) -> None:
+    devices = sorted(ODD_DEVICES, key=lambda device: ring_order(device, 0))
+    batch = plan(store, devices)
+    assert set(store.read_devices(CAMPAIGN, 0, devices)) == set(devices)
+    assert [row.value.device for row in store.read_batch(CAMPAIGN, batch)] == devices
+    assert set(store.read_devices(CAMPAIGN, 0, devices[:1])) == set(devices[:1])
+
+
+def test_a_write_moves_rows_and_counters_and_hands_back_rows_to_write_again(store: RolloutStore) -> None:
+    batch = plan(store, fleet(5))
+    written = store.write(CAMPAIGN, 0, [offer(row) for row in store.read_batch(CAMPAIGN, batch)])
+    assert counts(store) == {S.OFFERED: 5}
+    stamped = [RolloutChange(before=row, after=replace(row.value, sent_at=NOON)) for row in written]
+    store.write(CAMPAIGN, 0, stamped)
+    assert {row.value.sent_at for row in store.read_batch(CAMPAIGN, batch)} == {NOON}
+    assert counts(store) == {S.OFFERED: 5}
+
+
+def test_a_row_that_changed_since_it_was_read_fails_the_whole_write(store: RolloutStore) -> None:
+    batch = plan(store, fleet(3))
+    before = store.read_batch(CAMPAIGN, batch)
+    store.write(CAMPAIGN, 0, [offer(before[2])])
+    with pytest.raises(ConcurrentChange):
+        store.write(CAMPAIGN, 0, [offer(row) for row in before])
+    assert [row.value.state for row in store.read_batch(CAMPAIGN, batch)] == [S.PLANNED, S.PLANNED, S.OFFERED]
+    assert counts(store) == {S.PLANNED: 2, S.OFFERED: 1}
+
+
+def test_writers_of_different_rows_never_lose_a_count(store: RolloutStore) -> None:
+    batch = plan(store, fleet(40))
+    rows = store.read_batch(CAMPAIGN, batch)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda row: store.write(CAMPAIGN, 0, [offer(row)]), rows))
+    assert counts(store) == {S.OFFERED: 40}
+    after = [row.value for row in store.read_batch(CAMPAIGN, batch)]
+    assert counters_of(after).of(S.OFFERED) == 40
+
+
+def test_devices_without_a_row_are_left_out(store: RolloutStore) -> None:
+    plan(store, fleet(3))
+    assert set(store.read_devices(CAMPAIGN, 0, [DeviceId("gw-0"), DeviceId("stranger")])) == {DeviceId("gw-0")}
+
+
+def test_counters_add_up_over_shards(store: RolloutStore) -> None:
+    store.create_batch(CAMPAIGN, 0, [make_rollout("gw-0", S.PLANNED)])
+    store.create_batch(CAMPAIGN, 1, [make_rollout("gw-1", S.SKIPPED)])
+    assert store.read_counters(CAMPAIGN, 1, 2).of(S.PLANNED, S.SKIPPED) == 2
+    assert store.read_counters(CAMPAIGN, 9, 2).total == 0
+
+
+def test_stale_rows_are_open_offered_and_old_from_a_place_on_the_ring(store: RolloutStore) -> None:
+    devices = fleet(6)
+    due = NOON + timedelta(days=1)
+    old = [make_rollout(device, S.INSTALLING, due_at=due) for device in devices[:4]]
+    fresh = make_rollout(devices[4], S.INSTALLING, due_at=due, changed_at=NOON + timedelta(hours=2))
+    store.create_batch(CAMPAIGN, 0, [*old, fresh, make_rollout(devices[5], S.FAILED)])
+    found = store.read_stale(CAMPAIGN, 0, before=NOON + timedelta(hours=1), start=ring_position(devices[2]), limit=3)
+    assert [row.value.device for row in found] == [devices[2], devices[3], devices[0]]
