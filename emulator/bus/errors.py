@@ -41,3 +41,8 @@ class BusError(Exception):
         super().__init__(f"{condition}: {description}")
         self.condition = condition
         self.description = description
+
+
+def message_not_found(sequence: int) -> BusError:
+    """There is no message with this number in the state asked for."""
+    return BusError(Condition.MESSAGE_NOT_FOUND, f"There is no such message with number {sequence} here.")

@@ -65,6 +65,14 @@ class BusServer:
         self._connections.add(connection)
         return connection
 
+    def receivers(self, queue: str) -> int:
+        """How many links take messages of a queue now."""
+        return self._broker.dispatcher(self.store.queue(queue)).receivers() if self._broker else 0
+
+    def waiting_for_sessions(self, queue: str) -> int:
+        """How many clients wait for any session of a queue now."""
+        return self._broker.dispatcher(self.store.queue(queue)).waiting() if self._broker else 0
+
     async def stop(self) -> None:
         """Stops listening and drops every connection."""
         if self._server is None or self._broker is None:

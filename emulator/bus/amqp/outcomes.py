@@ -40,6 +40,15 @@ def write_rejected(error: BusError) -> Described:
     return Described(Ulong(0x25), [write_error(error)])
 
 
+def confirmed(state: Value) -> Value:
+    """The state that confirms a settlement: the one asked for.
+
+    `rejected` goes back bare. With an error in it, the client would take it for a refusal.
+    """
+    is_rejected = isinstance(state, Described) and state.descriptor == 0x25
+    return Described(Ulong(0x25), []) if is_rejected else state
+
+
 def read_verdict(state: Value) -> Verdict:
     """What a receiver's delivery state asks for.
 

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from emulator.bus.amqp.outcomes import Settlement, Verdict
 from emulator.bus.amqp.sections import Content
-from emulator.bus.errors import BusError, Condition
+from emulator.bus.errors import message_not_found
 from emulator.bus.store.agenda import Agenda, Due, DueKind
+from emulator.bus.store.due import still_holds
 from emulator.bus.store.duplicates import DuplicateHistory
 from emulator.bus.store.lines import ReadyLines
 from emulator.bus.store.locks import LockTable
@@ -86,7 +87,7 @@ class MessageQueue:
         self.advance()
         message = self.messages.get(sequence)
         if message is None or message.state is not MessageState.SCHEDULED:
-            raise _not_found(sequence)
+            raise message_not_found(sequence)
         del self.messages[sequence]
 
     def _schedule(self, message: StoredMessage, when: float) -> None:
@@ -144,9 +145,9 @@ class MessageQueue:
     def _find_deferred(self, sequence: int, session_id: str | None) -> StoredMessage:
         message = self.messages.get(sequence)
         if message is None or message.state is not MessageState.DEFERRED or message.lock is not None:
-            raise _not_found(sequence)
+            raise message_not_found(sequence)
         if self.rules.requires_session and message.session_id != session_id:
-            raise _not_found(sequence)
+            raise message_not_found(sequence)
         return message
 
     def _lock(self, message: StoredMessage, session: SessionLock | None) -> None:
@@ -249,16 +250,7 @@ class MessageQueue:
                 self._end_session(self.sessions.require(session_id))
 
     def _still_holds(self, due: Due) -> bool:
-        match due.kind, due.key:
-            case DueKind.ACTIVATE | DueKind.EXPIRE, int(sequence):
-                return sequence in self.messages
-            case DueKind.LOCK_END, UUID() as token:
-                locked = self._locks.find(token)
-                return locked is not None and locked.lock is not None and locked.lock.until <= due.when
-            case DueKind.SESSION_END, str(session_id):
-                session = self.sessions.find(session_id)
-                return session is not None and session.until <= due.when
-        return False
+        return still_holds(due, self.messages, self._locks, self.sessions)
 
     def _end_session(self, lock: SessionLock) -> None:
         self.sessions.release(lock)
@@ -305,7 +297,3 @@ class MessageQueue:
     def _is_ready(self, sequence: int) -> bool:
         message = self.messages.get(sequence)
         return message is not None and message.is_ready()
-
-
-def _not_found(sequence: int) -> BusError:
-    return BusError(Condition.MESSAGE_NOT_FOUND, f"There is no such message with number {sequence} here.")

@@ -56,6 +56,14 @@ class Dispatcher:
         if waiter in self._waiters:
             self._waiters.remove(waiter)
 
+    def receivers(self) -> int:
+        """How many links take messages of the queue."""
+        return len(self._receivers)
+
+    def waiting(self) -> int:
+        """How many clients wait for a session."""
+        return len(self._waiters)
+
     def run(self) -> None:
         """Grants sessions and delivers, one message to each receiver in turn, until nobody takes one."""
         self._queue.advance()

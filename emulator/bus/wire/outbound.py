@@ -4,7 +4,7 @@ from collections import deque
 from functools import partial
 from uuid import UUID, uuid4
 
-from emulator.bus.amqp.outcomes import read_verdict, write_rejected
+from emulator.bus.amqp.outcomes import confirmed, read_verdict, write_rejected
 from emulator.bus.amqp.performatives import Attach, Flow, Transfer
 from emulator.bus.amqp.types import Value
 from emulator.bus.errors import BusError, Condition
@@ -129,12 +129,12 @@ class QueueLink(OutboundLink):
         return True
 
     def _settle(self, token: UUID, state: Value) -> Value:
-        """Service Bus confirms with the outcome it was asked for, or rejects with the cause."""
+        """Settles, and confirms or rejects with the cause."""
         try:
             self._queue.settle(token, read_verdict(state))
         except BusError as error:
             return write_rejected(error)
-        return state
+        return confirmed(state)
 
     def lose_session(self) -> None:
         """Tells the client that its session lock has expired."""

@@ -106,10 +106,10 @@ class Session:
     def refuse(self, attach: Attach, error: BusError) -> None:
         """Answers an attach and detaches at once.
 
-        Source, target and properties are echoed: without them the Python SDK takes the attach itself for broken
-        and never sees the error.
+        No source and no target tell the client not to use the link yet (part 2, section 2.6.3). Were they echoed, the
+        Python SDK would take the link for open, and raise the error at the first use or not at all.
         """
-        self.confirm(attach, properties={})
+        self.confirm(attach, properties={}, source=None, target=None)
         self.detach(attach.handle, error)
 
     def confirm(self, attach: Attach, **fields: Value) -> None:
