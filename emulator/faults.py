@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -107,7 +108,7 @@ class TwinFaults:
         return self._delayed + len(self._reordered) + len(self._merging)
 
     def accept(self, event: HubEvent) -> None:
-        """Take one twin event."""
+        """Take one twin event. Its body belongs to the hub, so what is held is a copy."""
         if event.device_id in self._merging:
             self._merge_into_held(event)
         elif self._choose(FaultKind.DROP):
@@ -136,14 +137,15 @@ class TwinFaults:
 
     def _delay(self, event: HubEvent) -> None:
         self._delayed += 1
-        self._later(FaultKind.DELAY, lambda: self._end_delay(event))
+        copy = _copy(event)
+        self._later(FaultKind.DELAY, lambda: self._end_delay(copy))
 
     def _end_delay(self, event: HubEvent) -> None:
         self._delayed -= 1
         self._pass_on(event)
 
     def _hold_for_reorder(self, event: HubEvent) -> None:
-        held = _Held(event)
+        held = _Held(_copy(event))
         held.timer = self._later(FaultKind.REORDER, self._release_reordered)
         self._reordered.append(held)
 
@@ -154,13 +156,13 @@ class TwinFaults:
             self._deliver(held.event)
 
     def _hold_for_merge(self, event: HubEvent) -> None:
-        held = _Held(event)
+        held = _Held(_copy(event))
         held.timer = self._later(FaultKind.MERGE, lambda: self._release_merged(event.device_id))
         self._merging[event.device_id] = held
 
     def _merge_into_held(self, event: HubEvent) -> None:
         held = self._merging[event.device_id]
-        held.event = replace(event, body=merge_changes(held.event.body, event.body))
+        held.event = replace(event, body=merge_changes(held.event.body, _copy(event).body))
 
     def _release_merged(self, device_id: str) -> None:
         held = self._merging.pop(device_id, None)
@@ -170,6 +172,10 @@ class TwinFaults:
 
     def _later(self, kind: FaultKind, action: Callable[[], None]) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(self._faults[kind].hold_s, action)
+
+
+def _copy(event: HubEvent) -> HubEvent:
+    return replace(event, body=deepcopy(event.body))
 
 
 def _cancel(held: _Held) -> None:
@@ -182,6 +188,8 @@ def merge_changes(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[
     merged = dict(earlier)
     for name, content in later.items():
         mine = merged.get(name)
-        both = isinstance(mine, dict) and isinstance(content, dict)
-        merged[name] = merge_changes(mine, content) if both else content
+        if isinstance(mine, Mapping) and isinstance(content, Mapping):
+            merged[name] = merge_changes(mine, content)
+        else:
+            merged[name] = content
     return merged

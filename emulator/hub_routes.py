@@ -4,6 +4,7 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -92,7 +93,7 @@ class HubRoutes:
         """Documented schema: event-grid/event-schema-iot-hub."""
         data: dict[str, Any] = {"hubName": self._hub_name, "deviceId": event.device_id}
         if event.kind == "deviceLifecycle":
-            data["twin"] = event.body
+            data["twin"] = deepcopy(event.body)  # delivered later, while the hub goes on changing it
         else:
             sequence = event.body.get("sequenceNumber", "")
             data["deviceConnectionStateEventInfo"] = {"sequenceNumber": sequence}
