@@ -36,7 +36,7 @@ def read_memory(document: bytes) -> Memory:
         if fields.pop("format") != FORMAT:
             raise ValueError("unknown format")
         return Memory(**{**fields, "pending": _pending(fields["pending"]), "end": _end(fields["end"])})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MemoryUnreadable(f"the journal cannot be read ({error!r}); move it away to start anew") from error
 
 

@@ -85,11 +85,13 @@ class Factory:
 
     def __init__(self) -> None:
         self.index = SignedIndex()
+        self.packages: list[Package] = []
         self.service = PackageService(self.index)
         self.service.tickets.add("ticket-1")
 
     def publish(self, package: Package, content: bytes) -> Package:
         self.index.add(package)
+        self.packages.append(package)
         self.service.contents[package.path] = content
         return package
 
@@ -281,6 +283,8 @@ class Bench:
             except Killed:
                 self.kills += 1
                 self.hub.close()
+                if self.memory.end is not None and self.memory.unsent is None:
+                    return self.run_once()
 
     def run_once(self) -> None:
         """Run the agent until it has read its twin and done all that this asks for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,6 +43,7 @@ class SignedIndex:
         self.expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=7)
         self.version = 0
         self.files: dict[str, bytes] = {}
+        self.intent_keys_in_bin = False
         self._packages: list[TargetFile] = []
         self.root = self._make_root()
         self.publish()
@@ -89,6 +91,8 @@ class SignedIndex:
             for target in self._packages
             if hashlib.sha256(target.path.encode()).hexdigest().startswith(name)
         }
+        if self.intent_keys_in_bin:
+            mine["keys/intents"] = self._intent_keys()
         return Targets(expires=self.expires, version=self.version, targets=mine)
 
     def _targets(self) -> Targets:
@@ -97,19 +101,18 @@ class SignedIndex:
             f"bin-{name}": DelegatedRole(f"bin-{name}", [key.keyid], 1, True, path_hash_prefixes=[name])
             for name in BINS
         }
-        intent_key = self.intent_signer.public_key
-        keys = TargetFile(
-            0,
-            {"sha256": hashlib.sha256(b"").hexdigest()},
-            "keys/intents",
-            {"custom": {"keys": {intent_key.keyid: intent_key.to_dict()}}},
-        )
+        keys = {} if self.intent_keys_in_bin else {"keys/intents": self._intent_keys()}
         return Targets(
             expires=self.expires,
             version=self.version,
-            targets={keys.path: keys},
+            targets=keys,
             delegations=Delegations({key.keyid: key}, roles),
         )
+
+    def _intent_keys(self) -> TargetFile:
+        key = self.intent_signer.public_key
+        custom = {"keys": {key.keyid: key.to_dict()}}
+        return TargetFile(0, {"sha256": hashlib.sha256(b"").hexdigest()}, "keys/intents", {"custom": custom})
 
 
 @dataclass
@@ -138,6 +141,7 @@ class PackageService:
         self.tickets: set[str] = set()
         self.faults = Faults()
         self.exchanges = 0
+        self.on_cut: Callable[[], None] = lambda: None
         self.ranges: list[str | None] = []
         self.port = 0
         self._loop = asyncio.new_event_loop()
@@ -220,3 +224,4 @@ class PackageService:
         await response.write(content[start:stop])
         if cut is not None and request.transport is not None:
             request.transport.abort()
+            self.on_cut()

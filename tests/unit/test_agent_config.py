@@ -1,0 +1,93 @@
+"""The configuration file, and what the command line says about a wrong one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.__main__ import EXIT_CONFIG, main
+from agent.config import ConfigInvalid, read_config
+
+KEY = "c2VjcmV0"
+
+
+def good(folder: Path) -> dict[str, Any]:
+    (folder / "root.json").write_text("{}")
+    return {
+        "connection_string": f"HostName=hub.example;DeviceId=dev-1;SharedAccessKey={KEY}",
+        "service_url": "http://127.0.0.1:7071/api",
+        "root_file": "root.json",
+        "state_dir": "state",
+        "properties": {"hardware": "rev-b"},
+    }
+
+
+def written(folder: Path, document: object) -> Path:
+    path = folder / "agent.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_a_sound_file_is_read_and_its_paths_are_relative_to_it(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, good(tmp_path)))
+
+    assert config.device_id == "dev-1"
+    assert config.root_file == tmp_path / "root.json"
+    assert config.slots == tmp_path / "state/slots"
+    assert KEY not in repr(config)
+
+
+def test_toml_is_read_too(tmp_path: Path) -> None:
+    good(tmp_path)
+    path = tmp_path / "agent.toml"
+    path.write_text(
+        'connection_string = "HostName=h;DeviceId=d;SharedAccessKey=k"\nservice_url = "https://s/api"\n'
+        'root_file = "root.json"\nstate_dir = "state"\n[health]\ncommand = ["true"]\n'
+    )
+
+    assert read_config(path).health.command == ("true",)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"service_url": "ftp://x"}, "service_url"),
+        ({"state_dir": None}, "state_dir"),
+        ({"download": {"attempts": 0}}, "download.attempts"),
+        ({"hub": {"keep_alive_s": 2000}}, "hub.keep_alive_s"),
+        ({"colour": "red"}, "colour"),
+        ({"report_states": ["asleep"]}, "report_states"),
+        ({"restart": {"mode": "command"}}, "restart"),
+        ({"connection_string": "HostName=h;DeviceId=d"}, "SharedAccessKey"),
+        ({"connection_string": f"HostName=h;DeviceId=a b;SharedAccessKey={KEY}"}, "device id"),
+    ],
+)
+def test_a_wrong_field_is_named_and_no_secret_is_told(tmp_path: Path, change: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigInvalid, match=complaint) as caught:
+        read_config(written(tmp_path, good(tmp_path) | change))
+
+    assert KEY not in str(caught.value)
+
+
+def test_check_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, good(tmp_path))
+    assert main(["check", "--config", str(path)]) == 0
+
+    (tmp_path / "root.json").unlink()
+    assert main(["check", "--config", str(path)]) == EXIT_CONFIG
+    path.write_text("{")
+    assert main(["check", "--config", str(path)]) == EXIT_CONFIG
+
+    assert "root_file: there is no file" in capsys.readouterr().err
+
+
+def test_status_tells_what_the_device_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, good(tmp_path) | {"installed": {"engine": "1.0.0"}})
+
+    assert main(["status", "--config", str(path)]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["slot"], told["installed"]) == ("a", {"engine": "1.0.0"})

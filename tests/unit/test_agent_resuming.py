@@ -1,0 +1,97 @@
+"""The journal's state machine: from any place, crashes and restarts included, it comes to an end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.memory import End, Memory, OfferId, Pending, Phase
+from agent.memory_document import MemoryUnreadable, read_memory, write_memory
+from agent.resuming import Limits, Step, plan_next
+from shared.domain.rollouts import RolloutState
+
+LIMITS = Limits(installs=3, boots=3)
+OFFER = OfferId(campaign="camp-1", wave=1, attempt=1, sequence=1)
+PENDING = Pending(
+    offer=OFFER,
+    path="p",
+    name="engine",
+    version="2",
+    kind="firmware",
+    length_bytes=1,
+    sha256="0" * 64,
+    from_slot="a",
+    to_slot="b",
+)
+
+counts = st.integers(min_value=0, max_value=5)
+pendings = st.builds(
+    lambda phase, installs, boots, boot_id: replace(
+        PENDING, phase=phase, installs=installs, boots=boots, boot_id=boot_id
+    ),
+    st.sampled_from(Phase),
+    counts,
+    counts,
+    st.sampled_from(["boot-0", "boot-1"]),
+)
+
+
+def take(step: Step, pending: Pending, active: str, boot: int) -> tuple[Pending | None, str, int]:
+    """What a step does to journal, slots and boot; health checks never come to a verdict here."""
+    match step:
+        case Step.INSTALL:
+            return replace(pending, installs=pending.installs + 1, phase=Phase.SWITCHING), active, boot
+        case Step.SWITCH | Step.SWITCH_BACK:
+            target = pending.to_slot if step is Step.SWITCH else pending.from_slot
+            return replace(pending, boot_id=f"boot-{boot}"), target, boot
+        case Step.RESTART:
+            return pending, active, boot + 1
+        case Step.CHECK_HEALTH:
+            return replace(pending, boots=pending.boots + 1), active, boot + 1
+        case Step.ROLL_BACK:
+            return replace(pending, phase=Phase.ROLLING_BACK, boot_id=f"boot-{boot}"), active, boot
+        case _:
+            return None, active, boot
+
+
+@given(pendings, st.sampled_from("ab"))
+def test_every_journal_leads_to_an_end_with_the_old_slot_unless_health_confirms(pending: Pending, active: str) -> None:
+    current: Pending | None = pending
+    boot = 1
+    for _ in range(40):
+        step = plan_next(current, active_slot=active, boot_id=f"boot-{boot}", limits=LIMITS)
+        if current is None or step is Step.AWAIT_OFFER:
+            break
+        current, active, boot = take(step, current, active, boot)
+    assert step in (Step.REST, Step.AWAIT_OFFER)
+    if pending.phase in (Phase.SWITCHING, Phase.ROLLING_BACK):
+        assert active == "a"
+
+
+def test_no_health_is_judged_before_the_restart() -> None:
+    switched = replace(PENDING, phase=Phase.SWITCHING, boot_id="boot-1")
+
+    assert plan_next(switched, active_slot="a", boot_id="boot-1", limits=LIMITS) is Step.SWITCH
+    assert plan_next(switched, active_slot="b", boot_id="boot-1", limits=LIMITS) is Step.RESTART
+    assert plan_next(switched, active_slot="b", boot_id="boot-2", limits=LIMITS) is Step.CHECK_HEALTH
+
+
+@given(pendings, counts)
+def test_a_memory_is_read_back_as_it_was_written(pending: Pending, sequence: int) -> None:
+    end = End(offer=OFFER, state=RolloutState.FAILED, code="install_failed", detail="é")
+    memory = Memory(highest_sequence=sequence, pending=pending, end=end, unsent={"state": "failed"})
+
+    assert read_memory(write_memory(memory)) == memory
+    assert read_memory(write_memory(Memory())) == Memory()
+
+
+@given(st.binary(max_size=40) | st.sampled_from([b"5", b"[]", b"{}", b'{"format": 2}']))
+def test_anything_else_in_its_place_is_told_from_a_journal(octets: bytes) -> None:
+    try:
+        read_memory(octets)
+    except MemoryUnreadable as error:
+        assert "journal" in error.message
+    else:
+        raise AssertionError(octets)
