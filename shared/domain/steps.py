@@ -14,6 +14,9 @@ from shared.domain.waves import DONE_WAVES, Wave, WaveState
 REEVALUATE_S = 120.0
 """A running wave is looked at this often even when nothing is heard of it."""
 
+QUIET_S = 60.0
+"""A step this much overdue means that nothing was heard of its wave for minutes."""
+
 
 class StepKind(StrEnum):
     """What a campaign needs next."""
@@ -87,6 +90,11 @@ def note_dispatched(campaign: Campaign, batches: int) -> Campaign:
     wave = _wave_in_hand(campaign)
     state = WaveState.RUNNING if batches >= wave.batches else WaveState.DISPATCHING
     return campaign.with_wave(replace(wave, dispatched=batches, state=state))
+
+
+def dispatch_again(wave: Wave) -> Wave:
+    """The wave with all its batches to go out once more; rows already sent are left alone by the dispatch."""
+    return replace(wave, state=WaveState.DISPATCHING, dispatched=0, soak_until=None, ended_at=None, reason="")
 
 
 def apply_verdict(campaign: Campaign, verdict: Verdict, *, now: datetime) -> Change | None:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase, Withdrawal
 from shared.domain.errors import Conflict
 from shared.domain.gates import Acknowledged
+from shared.domain.steps import dispatch_again
 from shared.domain.waves import DONE_WAVES, Wave, WaveState
 
 C = CampaignState
@@ -79,16 +80,10 @@ def _resume(campaign: Campaign, acknowledged: Acknowledged, who: str) -> Campaig
 
 
 def _dispatched_again(wave: Wave, acknowledged: Acknowledged) -> Wave:
-    """Batches that came up during the pause were dropped, so all go out again; rows already sent are left alone."""
-    return replace(
-        wave,
-        state=WaveState.DISPATCHING,
-        dispatched=0,
-        soak_until=None,
-        ended_at=None,
-        reason="",
-        acknowledged=acknowledged if wave.state is WaveState.FAILED else wave.acknowledged,
-    )
+    """Batches that came up during the pause were dropped, so all go out again."""
+    if wave.state is WaveState.FAILED:
+        wave = replace(wave, acknowledged=acknowledged)
+    return dispatch_again(wave)
 
 
 def _cancel(campaign: Campaign, who: str, now: datetime) -> Campaign:

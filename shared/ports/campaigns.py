@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from shared.domain.audit import AuditEntry
 from shared.domain.campaigns import Campaign
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.pacing import Budget
@@ -40,14 +41,17 @@ class CampaignStore(Protocol):
         """Campaigns without their waves, newest first where the store can."""
 
     def list_unfinished(self) -> Iterator[Campaign]:
-        """Campaigns, without their waves, that are neither finished nor paused."""
+        """Campaigns, without their waves, whose ``awaits_step`` holds; the store scans its campaign rows for them."""
 
 
 class ManifestStore(Protocol):
-    """Container ``manifests``: listed pages, the ordered manifest and the batch lists of a campaign."""
+    """Container ``manifests``: listed pages, the ordered manifest and the batch lists of a campaign.
+
+    Everything may be written again and is replaced then. Reading what was never written raises ``NotThere``.
+    """
 
     def write_page(self, campaign: CampaignId, page: int, devices: Iterable[DeviceId]) -> None:
-        """Keep one page of the listing; writing it again replaces it."""
+        """Keep one page of the listing."""
 
     def read_pages(self, campaign: CampaignId, pages: int) -> Iterator[list[DeviceId]]:
         """The kept pages in order."""
@@ -57,6 +61,12 @@ class ManifestStore(Protocol):
 
     def read_manifest(self, campaign: CampaignId) -> list[DeviceId]:
         """The ordered targets."""
+
+    def write_members(self, campaign: CampaignId, wave: int, part: int, members: Iterable[list[DeviceId]]) -> None:
+        """Keep the devices of some of a wave's batches, so that claiming never reads the whole manifest."""
+
+    def read_members(self, campaign: CampaignId, wave: int, part: int) -> list[list[DeviceId]]:
+        """The devices of these batches, one list a batch."""
 
     def write_batches(self, campaign: CampaignId, wave: int, batches: Iterable[DeviceBatch]) -> None:
         """Keep the batch list of a wave."""
@@ -77,3 +87,16 @@ class BudgetStore(Protocol):
         Raises:
             ConcurrentChange: Somebody has.
         """
+
+
+class AuditLog(Protocol):
+    """Table ``audit``: append-only."""
+
+    def append(self, entry: AuditEntry) -> None:
+        """Keep the entry; one with the same campaign, step, who and what is kept once, as it first came.
+
+        Written before the change it tells of: a crash may leave an entry without its change, never the other way.
+        """
+
+    def read(self, campaign: CampaignId) -> Iterator[AuditEntry]:
+        """The entries of a campaign in the order of their steps."""

@@ -1,0 +1,69 @@
+"""An operator pauses, resumes or cancels a campaign."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from shared.domain.audit import AuditEntry
+from shared.domain.campaigns import Campaign
+from shared.domain.gates import Acknowledged, acknowledge
+from shared.domain.ids import CampaignId
+from shared.domain.steps import Change
+from shared.domain.steps_by_operators import OperatorAction, act
+from shared.domain.waves import WaveState
+from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.keep_campaign import get_stored_campaign, keep_step
+from shared.ports.errors import ConcurrentChange
+
+ATTEMPTS = 5
+"""Steps of the campaign may come between reading and writing it; each is a moment."""
+
+
+def act_on_campaign(
+    campaign: CampaignId, action: OperatorAction, ports: CampaignPorts, *, now: datetime, who: str
+) -> Campaign:
+    """The campaign after the action; an action that holds already changes nothing and answers the same.
+
+    Raises:
+        NotFound: No such campaign.
+        Conflict: The action does not fit its state.
+        ConcurrentChange: Its steps kept coming between.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return _try_to_act(campaign, action, ports, now, who)
+        except ConcurrentChange:
+            continue
+    raise ConcurrentChange(f"{campaign} is changing too fast to {action} it")
+
+
+def _try_to_act(
+    campaign: CampaignId, action: OperatorAction, ports: CampaignPorts, now: datetime, who: str
+) -> Campaign:
+    stored = get_stored_campaign(ports.campaigns, campaign)
+    before = stored.value
+    after = act(before, action, acknowledged=_suffered(before, ports), who=who, now=now)
+    if after is None:
+        return before
+    ports.audit.append(_entry(before, after, action, now, who))
+    return keep_step(ports, stored, Change(campaign=after, due_at=now), now=now)
+
+
+def _suffered(campaign: Campaign, ports: CampaignPorts) -> Acknowledged:
+    wave = campaign.wave_in_hand
+    if wave is None or wave.state is not WaveState.FAILED:
+        return Acknowledged()
+    return acknowledge(ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards))
+
+
+def _entry(before: Campaign, after: Campaign, action: OperatorAction, now: datetime, who: str) -> AuditEntry:
+    return AuditEntry(
+        campaign=before.id,
+        step=before.step + 1,
+        at=now,
+        who=who,
+        what=action,
+        before=before.state,
+        after=after.state,
+        detail=before.reason,
+    )

@@ -1,0 +1,90 @@
+"""A campaign step comes up: look at the campaign, take the one step its state asks for, keep it.
+
+The queue's session lets one step of a campaign run at a time; should two run all the same, the row's etag lets one of
+them count. Side effects come before the write, with ids that end in the step: a step taken twice ends the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.campaigns import Campaign
+from shared.domain.steps import Change, StepKind, complete, next_step, start_wave
+from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.claim_devices import claim_batches
+from shared.handlers.dispatch_wave import dispatch_wave
+from shared.handlers.evaluate_campaign import evaluate_campaign, keep_looking, look_after_wave
+from shared.handlers.keep_campaign import get_stored_campaign, keep_step, step_when_due
+from shared.handlers.plan_campaign import list_page, order_targets
+from shared.handlers.withdraw_campaign import withdraw_batches
+from shared.ports.bus import Queue
+from shared.ports.stored import Stored
+from shared.wire.messages import CampaignStep
+
+_JUDGED = frozenset({StepKind.DISPATCH, StepKind.EVALUATE})
+
+
+def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: datetime) -> None:
+    """Take the step the message stands for; a message for a step already taken does nothing.
+
+    Raises:
+        NotFound: No such campaign.
+        ConcurrentChange: Somebody else, an operator perhaps, wrote the campaign meanwhile; the step must come again.
+    """
+    stored = get_stored_campaign(ports.campaigns, message.campaign)
+    if message.step is not None and message.step < stored.value.step:
+        _answer_stale(message.step, stored.value, ports, now)
+        return
+    if message.step is None and next_step(stored.value) not in _JUDGED:
+        return
+    change = _evaluate(stored.value, ports, now=now)
+    if change is None and message.step is not None:
+        change = _take(stored.value, ports, now=now)
+    if change is not None:
+        keep_step(ports, stored, change, now=now)
+    elif (due_at := keep_looking(stored.value, now=now)) is not None:
+        ports.campaigns.save(Stored(value=replace(stored.value, step_due_at=due_at), etag=stored.etag))
+
+
+def _answer_stale(step: int, campaign: Campaign, ports: CampaignPorts, now: datetime) -> None:
+    """The repeat of the step just taken may mean that its taker died before it asked for the next one."""
+    if step == campaign.step - 1 and campaign.awaits_step:
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [step_when_due(campaign, now=now)])
+
+
+def _evaluate(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
+    if next_step(campaign) not in _JUDGED:
+        return None
+    return evaluate_campaign(campaign, ports, now=now)
+
+
+def _take(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
+    step = _STEPS.get(next_step(campaign))
+    return step(campaign, ports, now=now) if step else None
+
+
+def _start(campaign: Campaign, _ports: CampaignPorts, *, now: datetime) -> Change:
+    return Change(campaign=start_wave(campaign, now=now), due_at=now)
+
+
+def _complete(campaign: Campaign, _ports: CampaignPorts, *, now: datetime) -> Change:
+    return Change(campaign=complete(campaign), due_at=now)
+
+
+class _Step(Protocol):
+    def __call__(self, campaign: Campaign, ports: CampaignPorts, /, *, now: datetime) -> Change | None: ...
+
+
+_STEPS: Mapping[StepKind, _Step] = {
+    StepKind.LIST_PAGE: list_page,
+    StepKind.ORDER_TARGETS: order_targets,
+    StepKind.CLAIM_BATCHES: claim_batches,
+    StepKind.START_WAVE: _start,
+    StepKind.DISPATCH: dispatch_wave,
+    StepKind.EVALUATE: look_after_wave,
+    StepKind.COMPLETE: _complete,
+    StepKind.WITHDRAW: withdraw_batches,
+}

@@ -1,0 +1,27 @@
+"""Everything the campaign handlers need from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.ports.bus import EventPublisher, MessageSender
+from shared.ports.campaigns import AuditLog, BudgetStore, CampaignStore, ManifestStore
+from shared.ports.hub import DeviceDirectory
+from shared.ports.packages import PackageStore
+from shared.ports.rollouts import DeviceStore, RolloutStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignPorts:
+    """The ports of the campaign handlers."""
+
+    campaigns: CampaignStore
+    manifests: ManifestStore
+    budget: BudgetStore
+    audit: AuditLog
+    rollouts: RolloutStore
+    devices: DeviceStore
+    packages: PackageStore
+    directory: DeviceDirectory
+    sender: MessageSender
+    publisher: EventPublisher

@@ -1,0 +1,138 @@
+"""An operator posts a campaign."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime
+from itertools import batched
+
+from shared.domain.audit import AuditEntry
+from shared.domain.campaigns import Campaign, CampaignState, DeviceList, Planning, PlanningPhase
+from shared.domain.errors import Conflict, NotFound
+from shared.domain.ids import CampaignId
+from shared.domain.packages import Package, PackageState
+from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.keep_campaign import announce, step_when_due
+from shared.ports.bus import Queue
+from shared.ports.campaigns import ManifestStore
+from shared.ports.errors import AlreadyExists, NotThere
+from shared.ports.packages import PackageStore
+from shared.wire.http_campaigns import CampaignRequest
+
+PAGE_DEVICES = 5_000
+
+
+def create_campaign(
+    request: CampaignRequest,
+    ports: CampaignPorts,
+    *,
+    idempotency_key: str | None,
+    requested_by: str,
+    shards: int,
+    now: datetime,
+) -> Campaign:
+    """The new campaign, or the one that the same request under the same key made before.
+
+    Args:
+        shards: Partitions to spread its rollout rows over, from the settings.
+
+    Raises:
+        NotFound: The package is unknown or not published yet (code ``package_not_found``).
+        Conflict: The key was used for another request.
+    """
+    identity = _campaign_id(idempotency_key)
+    if (existing := _find(ports, identity)) is not None:
+        return _same(existing, request)
+    campaign = _new(identity, request, _published(ports.packages, request), requested_by, shards, now)
+    # The order matters: an audit entry without its campaign is harmless, a campaign that nobody answers for is not.
+    _keep_listed(ports.manifests, campaign, request)
+    ports.audit.append(_entry(campaign))
+    try:
+        ports.campaigns.create(campaign)
+    except AlreadyExists:
+        return _same(ports.campaigns.get(identity).value, request)
+    ports.sender.send(Queue.CAMPAIGN_STEPS, [step_when_due(campaign, now=now)])
+    announce(ports.publisher, None, campaign)
+    return campaign
+
+
+def _campaign_id(idempotency_key: str | None) -> CampaignId:
+    if idempotency_key is None:
+        return CampaignId(f"c{secrets.token_hex(10)}")
+    return CampaignId(f"c{hashlib.sha256(idempotency_key.encode()).hexdigest()[:20]}")
+
+
+def _find(ports: CampaignPorts, identity: CampaignId) -> Campaign | None:
+    try:
+        return ports.campaigns.get(identity).value
+    except NotThere:
+        return None
+
+
+def _same(campaign: Campaign, request: CampaignRequest) -> Campaign:
+    if campaign.request_sha256 != request.sha256:
+        raise Conflict(
+            f"this Idempotency-Key was used for another request, which made {campaign.id}; use a new key",
+            code="idempotency_key_reused",
+        )
+    return campaign
+
+
+def _published(packages: PackageStore, request: CampaignRequest) -> Package:
+    name, version = request.package.name, request.package.version
+    try:
+        registered = packages.get(name, version).value
+    except NotThere as error:
+        raise NotFound(
+            f"there is no package {name} {version}; drop its artifact into the incoming container first",
+            code="package_not_found",
+        ) from error
+    if registered.state is not PackageState.PUBLISHED:
+        raise NotFound(
+            f"package {name} {version} is {registered.state}, not yet published; post the campaign again once it is",
+            code="package_not_found",
+        )
+    return registered.package
+
+
+def _new(
+    identity: CampaignId, request: CampaignRequest, package: Package, requested_by: str, shards: int, now: datetime
+) -> Campaign:
+    spec = request.to_spec()
+    planning = Planning()
+    if isinstance(spec.targets, DeviceList):
+        pages = -(-spec.targets.count // PAGE_DEVICES)
+        planning = Planning(phase=PlanningPhase.ORDERING, page=pages, listed=spec.targets.count)
+    return Campaign(
+        id=identity,
+        spec=spec,
+        package=package,
+        shards=shards,
+        state=CampaignState.PLANNING,
+        step=1,
+        step_due_at=now,
+        planning=planning,
+        requested_by=requested_by,
+        created_at=now,
+        changed_at=now,
+        request_sha256=request.sha256,
+    )
+
+
+def _keep_listed(manifests: ManifestStore, campaign: Campaign, request: CampaignRequest) -> None:
+    for page, devices in enumerate(batched(request.devices, PAGE_DEVICES, strict=False)):
+        manifests.write_page(campaign.id, page, devices)
+
+
+def _entry(campaign: Campaign) -> AuditEntry:
+    return AuditEntry(
+        campaign=campaign.id,
+        step=campaign.step,
+        at=campaign.created_at,
+        who=campaign.requested_by,
+        what="create",
+        before="",
+        after=campaign.state,
+        detail=f"{campaign.spec.name}: {campaign.target.name} {campaign.target.version}",
+    )

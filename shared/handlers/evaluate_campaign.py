@@ -1,0 +1,86 @@
+"""Evaluating a campaign: what the gate says about the wave in hand, and what follows from it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from shared.domain.audit import AuditEntry
+from shared.domain.campaigns import Campaign
+from shared.domain.gates import Verdict, judge_wave
+from shared.domain.rollouts import RolloutState
+from shared.domain.steps import QUIET_S, REEVALUATE_S, Change, apply_verdict, dispatch_again
+from shared.domain.waves import Wave, WaveState
+from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.wakeups import request_visit
+from shared.ports.bus import Queue
+from shared.ports.rollouts import RolloutStore
+
+_ENDED = {WaveState.PASSED: "pass", WaveState.FAILED: "stop"}
+
+
+def judge(campaign: Campaign, wave: Wave, rollouts: RolloutStore) -> Verdict:
+    """The verdict over a wave's counters as they are now: one read per shard, whatever the number of devices."""
+    counters = rollouts.read_counters(campaign.id, wave.number, campaign.shards)
+    return judge_wave(wave.spec.gate, counters, wave.acknowledged)
+
+
+def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
+    """What the gate makes of the campaign; None where it has nothing new to say.
+
+    Where the wave ends, its batches are visited at once, so that devices are freed and what they run is kept.
+    """
+    if (wave := campaign.wave_in_hand) is None:
+        return None
+    change = apply_verdict(campaign, judge(campaign, wave, ports.rollouts), now=now)
+    if change is None:
+        return None
+    ended = change.campaign.waves[wave.number - 1]
+    if ended.state in _ENDED:
+        _visit_all(campaign, wave, ports, now)
+        ports.audit.append(_entry(campaign, change.campaign, ended, now))
+    return change
+
+
+def look_after_wave(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
+    """What a running or soaking wave needs beyond its gate; None where it needs nothing.
+
+    Nothing heard for minutes while rows are still planned means that messages of its dispatch are lost: it is
+    dispatched again. A soak looked at too early, by another clock's reckoning, gets a step of its own, because the
+    message id of the present one would be dropped as a repeat.
+    """
+    if (wave := campaign.wave_in_hand) is None:
+        return None
+    if wave.state is WaveState.SOAKING:
+        return Change(campaign=campaign, due_at=max(wave.soak_until or now, now + timedelta(seconds=1)))
+    is_quiet = now - campaign.step_due_at >= timedelta(seconds=QUIET_S)
+    if is_quiet and ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards).of(RolloutState.PLANNED):
+        return Change(campaign=campaign.with_wave(dispatch_again(wave)), due_at=now)
+    return None
+
+
+def keep_looking(campaign: Campaign, *, now: datetime) -> datetime | None:
+    """A later ``step_due_at`` for a wave that goes on; None where the present one is good for a while yet."""
+    if (wave := campaign.wave_in_hand) is None or wave.state is not WaveState.RUNNING:
+        return None
+    good_until = now + timedelta(seconds=REEVALUATE_S / 2)
+    return now + timedelta(seconds=REEVALUATE_S) if campaign.step_due_at < good_until else None
+
+
+def _visit_all(campaign: Campaign, wave: Wave, ports: CampaignPorts, now: datetime) -> None:
+    batches = ports.manifests.read_batches(campaign.id, wave.number)
+    if batches:
+        visits = [request_visit(campaign.id, batch, due=now) for batch in batches]
+        ports.sender.send(Queue.BATCH_DEADLINES, visits)
+
+
+def _entry(before: Campaign, after: Campaign, wave: Wave, now: datetime) -> AuditEntry:
+    return AuditEntry(
+        campaign=before.id,
+        step=before.step + 1,
+        at=now,
+        who="gate",
+        what=_ENDED[wave.state],
+        before=before.state,
+        after=after.state,
+        detail=f"wave {wave.number} ({wave.spec.name}): {wave.reason}",
+    )

@@ -1,0 +1,96 @@
+"""Keeping a campaign one step on: write it, ask for the next step, tell whoever listens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+
+from shared.domain.campaigns import Campaign
+from shared.domain.errors import NotFound
+from shared.domain.ids import CampaignId
+from shared.domain.steps import Change, take_step
+from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.wakeups import request_step
+from shared.ports.bus import EventPublisher, OutgoingEvent, OutgoingMessage, Queue
+from shared.ports.campaigns import CampaignStore
+from shared.ports.errors import NotThere, PortError
+from shared.ports.stored import Stored
+from shared.wire.campaign_events import (
+    CAMPAIGN_CHANGED,
+    WAVE_CHANGED,
+    campaign_subject,
+    wave_subject,
+    write_campaign_changed,
+    write_wave_changed,
+)
+
+log = logging.getLogger(__name__)
+
+
+def get_stored_campaign(campaigns: CampaignStore, campaign: CampaignId) -> Stored[Campaign]:
+    """The campaign's row.
+
+    Raises:
+        NotFound: No such campaign.
+    """
+    try:
+        return campaigns.get(campaign)
+    except NotThere as error:
+        raise NotFound(f"there is no campaign {campaign}; GET /campaigns lists them all") from error
+
+
+def keep_step(ports: CampaignPorts, before: Stored[Campaign], change: Change, *, now: datetime) -> Campaign:
+    """Write the campaign one step on, then send the message for its next step.
+
+    A death between the two leaves a campaign whose ``step_due_at`` passes; ``every_minute_resume`` finds it.
+
+    Raises:
+        ConcurrentChange: Somebody else wrote it since it was read.
+    """
+    after = take_step(before.value, change, now=now)
+    ports.campaigns.save(Stored(value=after, etag=before.etag))
+    if after.awaits_step:
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [step_when_due(after, now=now)])
+    announce(ports.publisher, before.value, after)
+    return after
+
+
+def step_when_due(campaign: Campaign, *, now: datetime) -> OutgoingMessage:
+    """The message for the campaign's next step, scheduled where it is not due yet."""
+    later = campaign.step_due_at if campaign.step_due_at > now else None
+    return request_step(campaign.id, campaign.step, enqueue_at=later)
+
+
+def announce(publisher: EventPublisher, before: Campaign | None, after: Campaign) -> None:
+    """Publish what changed.
+
+    Listeners get these events at most once when the topic is down, or twice when a step is repeated: nothing of ours
+    depends on them, so a failure here must not undo the step.
+    """
+    events = list(_changes(before, after))
+    if not events:
+        return
+    try:
+        publisher.publish(events)
+    except PortError as error:
+        log.warning("%s: %d events about step %d are lost: %s", after.id, len(events), after.step, error)
+
+
+def _changes(before: Campaign | None, after: Campaign) -> Iterator[OutgoingEvent]:
+    if before is None or (before.state, before.reason) != (after.state, after.reason):
+        yield OutgoingEvent(
+            type=CAMPAIGN_CHANGED,
+            subject=campaign_subject(after),
+            data=write_campaign_changed(after),
+            id=f"{after.id}:{after.step}",
+        )
+    known = {wave.number: wave.state for wave in before.waves} if before else {}
+    for wave in after.waves:
+        if known.get(wave.number) is not wave.state:
+            yield OutgoingEvent(
+                type=WAVE_CHANGED,
+                subject=wave_subject(after, wave),
+                data=write_wave_changed(after, wave),
+                id=f"{after.id}:{after.step}:w{wave.number}",
+            )

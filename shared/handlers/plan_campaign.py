@@ -1,0 +1,86 @@
+"""Planning: list the targets page by page, order them along the ring, cut waves and device batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import batched
+
+from shared.domain.campaigns import Campaign, DeviceList, DeviceQuery, PlanningPhase, digest_devices
+from shared.domain.errors import DomainError
+from shared.domain.ids import DeviceId, ring_order, ring_start
+from shared.domain.steps import Change, abort
+from shared.domain.waves import Wave, cut_batches, slice_waves
+from shared.handlers.campaign_ports import CampaignPorts
+from shared.ports.campaigns import ManifestStore
+from shared.ports.errors import Throttled
+
+CLAIM_BATCHES = 20
+"""Batches claimed in one step: at most 60 table calls, seconds."""
+
+LIST_AGAIN_S = 15.0
+"""IoT Hub S1 allows 20 twin queries a minute and unit (quotas and throttling): a throttled listing waits for some."""
+
+
+def list_page(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
+    """The campaign with one more page of its targets listed; aborted where the hub refuses the query."""
+    planning, targets = campaign.planning, campaign.spec.targets
+    if not isinstance(targets, DeviceQuery):
+        raise TypeError(f"{campaign.id} has nothing to list")
+    try:
+        page = ports.directory.list_page(targets.query, planning.continuation)
+    except Throttled as error:
+        return Change(campaign=campaign, due_at=now + timedelta(seconds=error.retry_after_s or LIST_AGAIN_S))
+    except DomainError as error:
+        return Change(campaign=abort(campaign, error.message), due_at=now)
+    ports.manifests.write_page(campaign.id, planning.page, page.items)
+    listed = replace(
+        planning,
+        phase=PlanningPhase.LISTING if page.continuation else PlanningPhase.ORDERING,
+        page=planning.page + 1,
+        continuation=page.continuation,
+        listed=planning.listed + len(page.items),
+    )
+    return Change(campaign=replace(campaign, planning=listed), due_at=now)
+
+
+def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
+    """The campaign with its manifest, waves and device batches; aborted where they cannot be made."""
+    try:
+        devices = _ordered(campaign, _merge(campaign, ports.manifests))
+        waves = slice_waves(len(devices), campaign.spec.waves)
+    except DomainError as error:
+        return Change(campaign=abort(campaign, error.message), due_at=now)
+    ports.manifests.write_manifest(campaign.id, devices)
+    planned = replace(
+        campaign,
+        targets=len(devices),
+        waves=tuple(_cut(campaign, ports.manifests, wave, devices[wave.start : wave.stop]) for wave in waves),
+        planning=replace(campaign.planning, phase=PlanningPhase.CLAIMING, continuation=""),
+    )
+    return Change(campaign=planned, due_at=now)
+
+
+def _merge(campaign: Campaign, manifests: ManifestStore) -> set[DeviceId]:
+    pages = [device for page in manifests.read_pages(campaign.id, campaign.planning.page) for device in page]
+    targets = campaign.spec.targets
+    # Two requests under one key that came at the same moment may have written over each other's list.
+    if isinstance(targets, DeviceList) and digest_devices(pages) != targets.sha256:
+        raise DomainError("the list of devices is not the one that was posted; post the campaign again under a new key")
+    if not pages:
+        raise DomainError("no device matches the query; nothing to roll out", code="no_targets")
+    return set(pages)
+
+
+def _ordered(campaign: Campaign, devices: set[DeviceId]) -> list[DeviceId]:
+    start = ring_start(campaign.id)
+    return sorted(devices, key=lambda device: ring_order(device, start))
+
+
+def _cut(campaign: Campaign, manifests: ManifestStore, wave: Wave, devices: Sequence[DeviceId]) -> Wave:
+    cut = list(cut_batches(wave.number, devices, campaign.shards))
+    for part, chunk in enumerate(batched(cut, CLAIM_BATCHES, strict=False)):
+        manifests.write_members(campaign.id, wave.number, part, [members for _, members in chunk])
+    manifests.write_batches(campaign.id, wave.number, [batch for batch, _ in cut])
+    return replace(wave, batches=len(cut))

@@ -1,0 +1,57 @@
+"""Reserving time slots from the hub's budget, which all campaigns and instances share (invariant I6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.ids import CampaignId
+from shared.domain.pacing import HORIZON_S, reserve
+from shared.domain.waves import DeviceBatch
+from shared.handlers.wakeups import request_work
+from shared.ports.bus import OutgoingMessage
+from shared.ports.campaigns import BudgetStore
+from shared.ports.errors import ConcurrentChange
+from shared.ports.stored import Stored
+from shared.wire.messages import BatchPurpose
+
+ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """Batches that may go out, each with its time.
+
+    Attributes:
+        slots: The batches that got a slot, in order, with the time they begin.
+        look_again_at: When it is worth asking for more: as the last slot begins, so that the hub never idles.
+    """
+
+    slots: tuple[tuple[DeviceBatch, datetime], ...]
+    look_again_at: datetime
+
+    def work(self, campaign: CampaignId, purpose: BatchPurpose, step: int) -> Iterator[OutgoingMessage]:
+        """One message for ``device-batches`` per slot."""
+        for batch, at in self.slots:
+            yield request_work(campaign, batch, purpose, step, enqueue_at=at)
+
+
+def reserve_slots(budget: BudgetStore, batches: Sequence[DeviceBatch], *, now: datetime) -> Reservation:
+    """Slots for as many of the batches as begin within the next 60 seconds, maybe none, in one conditional write.
+
+    Raises:
+        ConcurrentChange: Other campaigns kept reserving at the same moment.
+    """
+    sizes = [batch.count for batch in batches]
+    for _ in range(ATTEMPTS):
+        before = budget.get()
+        after, times = reserve(before.value, sizes, now=now)
+        if not times:
+            return Reservation(slots=(), look_again_at=after.next_free_at - timedelta(seconds=HORIZON_S / 2))
+        try:
+            budget.save(Stored(value=after, etag=before.etag))
+        except ConcurrentChange:
+            continue
+        return Reservation(slots=tuple(zip(batches, times, strict=False)), look_again_at=times[-1])
+    raise ConcurrentChange("the budget row changes too fast to reserve from it")

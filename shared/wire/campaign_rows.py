@@ -1,0 +1,150 @@
+"""Rows of the table ``campaigns``: columns that a person can read with a plain query, the rest as JSON beside them.
+
+Partition = campaign. Row ``campaign`` is the campaign, rows ``wave~0001`` … its waves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Planning, Withdrawal
+from shared.domain.gates import Acknowledged
+from shared.domain.ids import campaign_id, package_name
+from shared.domain.packages import Package, PackageKind
+from shared.domain.versions import Version
+from shared.domain.waves import Wave, WaveSpec, WaveState
+
+CAMPAIGN_ROW = "campaign"
+AWAITS_STEP = "awaits_step"
+
+_SPEC: TypeAdapter[CampaignSpec] = TypeAdapter(CampaignSpec)
+_WAVE_SPEC: TypeAdapter[WaveSpec] = TypeAdapter(WaveSpec)
+_PLANNING: TypeAdapter[Planning] = TypeAdapter(Planning)
+_WITHDRAWAL: TypeAdapter[Withdrawal | None] = TypeAdapter(Withdrawal | None)
+
+
+def wave_row_key(number: int) -> str:
+    """The row key of a wave."""
+    return f"wave~{number:04d}"
+
+
+def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
+    """The campaign's own row."""
+    return {
+        "PartitionKey": campaign.id,
+        "RowKey": CAMPAIGN_ROW,
+        "name": campaign.spec.name,
+        "state": campaign.state.value,
+        "reason": campaign.reason,
+        "package": campaign.target.name,
+        "version": campaign.target.version,
+        "targets": campaign.targets,
+        "skipped": campaign.planning.skipped,
+        "phase": campaign.planning.phase.value,
+        "step": campaign.step,
+        "step_due_at": campaign.step_due_at,
+        AWAITS_STEP: campaign.awaits_step,
+        "shards": campaign.shards,
+        "requested_by": campaign.requested_by,
+        "created_at": campaign.created_at,
+        "changed_at": campaign.changed_at,
+        "request_sha256": campaign.request_sha256,
+        "spec": _SPEC.dump_json(campaign.spec).decode(),
+        "package_record": _write_package(campaign.package),
+        "planning": _PLANNING.dump_json(campaign.planning).decode(),
+        "withdrawal": _WITHDRAWAL.dump_json(campaign.withdrawal).decode(),
+    }
+
+
+def write_wave_row(campaign: Campaign, wave: Wave) -> dict[str, Any]:
+    """The row of a wave; times it does not have yet are left out."""
+    times = {"started_at": wave.started_at, "soak_until": wave.soak_until, "ended_at": wave.ended_at}
+    return {
+        "PartitionKey": campaign.id,
+        "RowKey": wave_row_key(wave.number),
+        "number": wave.number,
+        "name": wave.spec.name,
+        "state": wave.state.value,
+        "reason": wave.reason,
+        "start": wave.start,
+        "stop": wave.stop,
+        "devices": wave.devices,
+        "batches": wave.batches,
+        "dispatched": wave.dispatched,
+        "acknowledged_failures": wave.acknowledged.failures,
+        "acknowledged_silent": wave.acknowledged.silent,
+        "spec": _WAVE_SPEC.dump_json(wave.spec).decode(),
+        **{name: time for name, time in times.items() if time is not None},
+    }
+
+
+def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]] = ()) -> Campaign:
+    """The campaign in its row, with the waves in theirs."""
+    return Campaign(
+        id=campaign_id(row["PartitionKey"]),
+        spec=_SPEC.validate_json(row["spec"], extra="forbid"),
+        package=_read_package(row["package_record"]),
+        shards=row["shards"],
+        state=CampaignState(row["state"]),
+        reason=row["reason"],
+        step=row["step"],
+        step_due_at=row["step_due_at"],
+        targets=row["targets"],
+        planning=_PLANNING.validate_json(row["planning"]),
+        waves=tuple(_read_wave(wave) for wave in sorted(wave_rows, key=lambda wave: int(wave["number"]))),
+        withdrawal=_WITHDRAWAL.validate_json(row["withdrawal"]),
+        requested_by=row["requested_by"],
+        created_at=row["created_at"],
+        changed_at=row["changed_at"],
+        request_sha256=row["request_sha256"],
+    )
+
+
+def _read_wave(row: Mapping[str, Any]) -> Wave:
+    return Wave(
+        number=row["number"],
+        spec=_WAVE_SPEC.validate_json(row["spec"], extra="forbid"),
+        start=row["start"],
+        stop=row["stop"],
+        batches=row["batches"],
+        dispatched=row["dispatched"],
+        state=WaveState(row["state"]),
+        started_at=row.get("started_at"),
+        soak_until=row.get("soak_until"),
+        ended_at=row.get("ended_at"),
+        acknowledged=Acknowledged(failures=row["acknowledged_failures"], silent=row["acknowledged_silent"]),
+        reason=row["reason"],
+    )
+
+
+def _write_package(package: Package) -> str:
+    return json.dumps(
+        {
+            "name": package.name,
+            "version": package.version.text,
+            "kind": package.kind.value,
+            "length": package.length_bytes,
+            "sha256": package.sha256,
+            "created": package.created.isoformat(),
+            "compatibility": {key: list(values) for key, values in package.compatibility.items()},
+        }
+    )
+
+
+def _read_package(text: str) -> Package:
+    fields: dict[str, Any] = json.loads(text)
+    kind = PackageKind(fields["kind"])
+    return Package(
+        name=package_name(fields["name"]),
+        version=Version(fields["version"], kind.scheme),
+        kind=kind,
+        length_bytes=fields["length"],
+        sha256=fields["sha256"],
+        created=datetime.fromisoformat(fields["created"]),
+        compatibility={key: tuple(values) for key, values in fields["compatibility"].items()},
+    )
