@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.domain.errors import TrustError
+from shared.domain.errors import InvalidId, TrustError
 from shared.domain.ids import package_name
 from shared.domain.packages import Package, PackageKind
 from shared.domain.versions import Version
@@ -45,5 +45,5 @@ def read_target(custom: Mapping[str, Any] | None, *, length_bytes: int, sha256: 
             created=datetime.fromisoformat(fields["created"]),
             compatibility=read_compatibility(fields["compatibility"]),
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (InvalidId, KeyError, ValueError, TypeError, AttributeError) as error:
         raise TrustError(f"the target is no package: {error!r}", code="not_a_package") from error

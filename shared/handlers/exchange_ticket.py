@@ -1,0 +1,110 @@
+"""Exchange a device's ticket for a URL that lives minutes, after looking at its rollout and its campaign once more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.errors import NotFound
+from shared.domain.ids import shard_of
+from shared.domain.rollouts import FINAL, Rollout
+from shared.ports.campaigns import CampaignStore
+from shared.ports.errors import NotThere
+from shared.ports.packages import DownloadLinks
+from shared.ports.rollouts import RolloutStore
+from shared.trust.tickets import Ticket, TicketKeys, TicketRefused, read_ticket
+
+PAUSE_RETRY_S = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """Fetch it here (307)."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """This offer no longer stands (410); asking again does not help."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotNow:
+    """The offer stands, but the campaign rests (503 with Retry-After)."""
+
+    code: str
+    detail: str
+    retry_after_s: float
+
+
+type Exchange = Redirect | Gone | NotNow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketDesk:
+    """What the exchange needs.
+
+    Attributes:
+        link_lifetime: How long a URL holds; a download under way goes on when it ends, a resumed one asks again.
+    """
+
+    keys: TicketKeys
+    campaigns: CampaignStore
+    rollouts: RolloutStore
+    links: DownloadLinks
+    link_lifetime: timedelta
+
+    def exchange_ticket(self, path: str, ticket_text: str, *, now: datetime) -> Exchange:
+        """The answer to ``GET /downloads/<path>`` with the header ``Groundswell-Ticket``.
+
+        Raises:
+            TicketRefused: The ticket is missing, forged, expired, or for another path.
+            NotFound: The ticket is good, but its campaign or rollout is unknown.
+            PortError: A store does not answer.
+        """
+        ticket = read_ticket(ticket_text, self.keys, now=now)
+        if ticket.path != path:
+            raise TicketRefused("the ticket is for another package")
+        campaign = self._campaign(ticket)
+        obstacle = _judge_campaign(campaign, ticket) or _judge_rollout(self._rollout(ticket, campaign), ticket)
+        if obstacle is not None:
+            return obstacle
+        if ticket.path != campaign.package.path:
+            raise NotFound("the campaign does not roll out this package")
+        return Redirect(url=self.links.link(campaign.package.blob_name, now=now, lifetime=self.link_lifetime))
+
+    def _campaign(self, ticket: Ticket) -> Campaign:
+        try:
+            return self.campaigns.get(ticket.campaign).value
+        except NotThere as error:
+            raise NotFound("there is no such campaign") from error
+
+    def _rollout(self, ticket: Ticket, campaign: Campaign) -> Rollout:
+        shard = shard_of(ticket.device, campaign.shards)
+        rows = self.rollouts.read_devices(ticket.campaign, shard, [ticket.device])
+        if ticket.device not in rows:
+            raise NotFound("the device has no part in this campaign")
+        return rows[ticket.device].value
+
+
+def _judge_campaign(campaign: Campaign, ticket: Ticket) -> Gone | NotNow | None:
+    if campaign.state in (CampaignState.ABORTED, CampaignState.REVERTED):
+        return Gone(code="campaign_over", detail=f"the campaign is {campaign.state}")
+    if campaign.state is CampaignState.REVERTING and ticket.path == campaign.package.path:
+        return Gone(code="campaign_over", detail="the campaign is being reverted")
+    if campaign.state is CampaignState.PAUSED:
+        return NotNow(code="campaign_paused", detail="the campaign is paused", retry_after_s=PAUSE_RETRY_S)
+    return None
+
+
+def _judge_rollout(rollout: Rollout, ticket: Ticket) -> Gone | None:
+    if ticket.attempt != rollout.attempt:
+        return Gone(code="superseded", detail=f"attempt {rollout.attempt} has replaced attempt {ticket.attempt}")
+    if rollout.state in FINAL:
+        return Gone(code="rollout_over", detail=f"the rollout has ended: {rollout.state}")
+    return None

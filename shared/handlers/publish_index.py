@@ -1,0 +1,122 @@
+"""Publish accepted packages: one new state of the index for a batch of requests.
+
+Order of writes: bins, snapshot, timestamp (all in ``index_writing``), then for each package the event, then its row.
+Die before the timestamp and nothing has happened; die after it and the redelivered request finds the package in its
+bin, sends the event again under the same id, and sets the row.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.domain.ids import PackagePath
+from shared.domain.packages import Package, PackageState, RegisteredPackage
+from shared.handlers.index_writing import IndexWriter
+from shared.ports.bus import EventPublisher, OutgoingEvent
+from shared.ports.errors import ConcurrentChange, NotThere
+from shared.ports.packages import PackageStore
+from shared.ports.stored import Stored
+from shared.trust.index import Index, triage
+from shared.wire.messages import IndexRequest
+
+log = logging.getLogger(__name__)
+
+PUBLISHED_EVENT = "groundswell.package.published"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexPublisher:
+    """What publishing needs."""
+
+    packages: PackageStore
+    writer: IndexWriter
+    events: EventPublisher
+
+    def publish(self, requests: Sequence[IndexRequest], *, now: datetime) -> None:
+        """Put the packages the requests name into the index; those already there cost no new state.
+
+        Raises:
+            PortError: Nothing is lost; the requests must come again.
+            TrustError: The stored index or a key is not what it must be.
+        """
+        rows = self._accepted_rows(requests)
+        if not rows:
+            return
+        with self.writer.store.hold() as lease:
+            contradicted = self._add([row.value.package for row in rows], lease, now)
+        for row in rows:
+            self._settle(row, is_contradicted=row.value.package.path in contradicted, now=now)
+
+    def _accepted_rows(self, requests: Iterable[IndexRequest]) -> list[Stored[RegisteredPackage]]:
+        rows = []
+        for name, version in dict.fromkeys((request.name, request.version) for request in requests):
+            try:
+                row = self.packages.get(name, version)
+            except NotThere:
+                log.warning("asked to publish %s %s, which was never accepted", name, version)
+                continue
+            if row.value.state is PackageState.ACCEPTED:
+                rows.append(row)
+        return rows
+
+    def _add(self, packages: Sequence[Package], lease: str, now: datetime) -> set[PackagePath]:
+        """Add what is missing; the paths under which the index holds other bytes."""
+        opened = self.writer.open()
+        contradicted: set[PackagePath] = set()
+        new_versions: dict[str, int] = {}
+        for name, wanted in _by_bin(opened.value, packages).items():
+            bin_ = self.writer.read_bin(opened.value, name)
+            verdict = triage(bin_, wanted)
+            contradicted.update(package.path for package in verdict.contradicted)
+            if verdict.missing:
+                new_versions[name] = self.writer.write_bin(opened.value, name, bin_, verdict.missing, now=now)
+        if new_versions:
+            snapshot = self.writer.write_snapshot(opened.value, new_versions, now=now)
+            self.writer.make_visible(opened, snapshot, lease=lease, now=now)
+        return contradicted
+
+    def _settle(self, row: Stored[RegisteredPackage], *, is_contradicted: bool, now: datetime) -> None:
+        package = row.value.package
+        if is_contradicted:
+            # Only a lost or restored table leads here: the claim in it is what keeps other bytes out of the index.
+            log.error("%s is in the index with other bytes; its row is refused", package.path)
+            self._save(replace(row, value=replace(row.value, state=PackageState.REFUSED)))
+            return
+        self.events.publish([_published_event(package)])
+        self._save(replace(row, value=replace(row.value, state=PackageState.PUBLISHED, published_at=now)))
+
+    def _save(self, row: Stored[RegisteredPackage]) -> None:
+        try:
+            self.packages.save(row)
+        except ConcurrentChange:
+            # A publisher that took over has settled it: an accepted row changes in no other way.
+            log.info("%s was settled by another publisher", row.value.package.path)
+
+
+def _by_bin(index: Index, packages: Iterable[Package]) -> dict[str, list[Package]]:
+    grouped: dict[str, list[Package]] = defaultdict(list)
+    for package in packages:
+        grouped[index.bin_of(package.path)].append(package)
+    return dict(sorted(grouped.items()))
+
+
+def _published_event(package: Package) -> OutgoingEvent:
+    body = {
+        "name": package.name,
+        "version": package.version.text,
+        "kind": package.kind.value,
+        "path": package.path,
+        "sha256": package.sha256,
+        "lengthBytes": package.length_bytes,
+    }
+    return OutgoingEvent(
+        type=PUBLISHED_EVENT,
+        subject=f"packages/{package.name}/{package.version}",
+        data=json.dumps(body).encode(),
+        id=f"published-{package.sha256[:32]}-{package.name}-{package.version}",
+    )

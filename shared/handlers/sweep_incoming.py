@@ -1,0 +1,110 @@
+"""Find what the events missed: artifacts left in ``incoming``, and those over which the function crashed every time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.artifacts.refusals import Refusal
+from shared.handlers.ingest_package import Intake, IntakeOutcome, PackageIntake
+from shared.handlers.quarantine_artifact import quarantine_artifact
+from shared.ports.bus import Parking
+from shared.ports.errors import PortError
+from shared.ports.packages import ArtifactStore, CrashReport, CrashReports, IncomingArtifact
+from shared.wire.descriptions import SUFFIX
+
+log = logging.getLogger(__name__)
+
+LEFT_BEHIND = timedelta(minutes=10)
+DESCRIPTION_GRACE = timedelta(hours=1)
+INCOMING = "incoming"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What a sweep did."""
+
+    taken_in: int = 0
+    quarantined: int = 0
+    crashed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingSweep:
+    """What sweeping needs."""
+
+    intake: PackageIntake
+    crash_reports: CrashReports
+    parking: Parking
+
+    @property
+    def _store(self) -> ArtifactStore:
+        return self.intake.store
+
+    def sweep_incoming(self, *, now: datetime) -> Swept:
+        """Quarantine what crashed the function, then take in what has lain for more than ten minutes.
+
+        Raises:
+            PortError: The store failed over at least one artifact; the others were dealt with.
+        """
+        crashed = sum(self._quarantine_crashed(report, now) for report in self.crash_reports.receive())
+        outcomes: list[IntakeOutcome] = []
+        failure: PortError | None = None
+        for artifact in self._store.list_incoming():
+            try:
+                outcomes.append(self._sweep(artifact, now))
+            except PortError as error:
+                log.warning("%s is left for the next sweep: %s", artifact.name, error)
+                failure = error
+        if failure is not None:
+            raise failure
+        return Swept(
+            taken_in=outcomes.count(IntakeOutcome.ACCEPTED),
+            quarantined=outcomes.count(IntakeOutcome.QUARANTINED),
+            crashed=crashed,
+        )
+
+    def _sweep(self, artifact: IncomingArtifact, now: datetime) -> IntakeOutcome:
+        age = now - artifact.dropped_at
+        if artifact.name.endswith(SUFFIX):
+            return self._sweep_description(artifact, age, now)
+        if age <= LEFT_BEHIND:
+            return IntakeOutcome.GONE
+        return self._take_in(artifact, now).outcome
+
+    def _take_in(self, artifact: IncomingArtifact, now: datetime) -> Intake:
+        try:
+            return self.intake.ingest_package(artifact.name, now=now)
+        except PortError:
+            raise
+        except Exception as error:
+            # A bug met by an artifact that no event may ever bring again: without this it would stay here for ever.
+            log.exception("reading %s failed", artifact.name)
+            self._quarantine(artifact, Refusal.FUNCTION_CRASHED, f"reading it failed with {type(error).__name__}", now)
+            return Intake(outcome=IntakeOutcome.QUARANTINED, code=Refusal.FUNCTION_CRASHED)
+
+    def _sweep_description(self, description: IncomingArtifact, age: timedelta, now: datetime) -> IntakeOutcome:
+        if age <= DESCRIPTION_GRACE or self._store.find_incoming(description.name.removesuffix(SUFFIX)):
+            return IntakeOutcome.DESCRIPTION
+        reason = "the artifact it describes did not come within an hour, or had been dealt with before it came"
+        self._quarantine(description, Refusal.DESCRIPTION_ALONE, reason, now)
+        return IntakeOutcome.QUARANTINED
+
+    def _quarantine_crashed(self, report: CrashReport, now: datetime) -> int:
+        """One where an artifact went into quarantine, zero where the report is about bytes that are gone."""
+        if report.container != INCOMING:
+            reason = "the entry of the poison queue does not name a blob in incoming"
+            self.parking.park(source="blob-poison", body=report.body, code="malformed_message", reason=reason)
+            self.crash_reports.remove(report)
+            return 0
+        artifact = self._store.find_incoming(report.blob_name)
+        is_there = artifact is not None and report.etag.strip('"') in ("", artifact.etag.strip('"'))
+        if artifact is not None and is_there:
+            reason = "the function that reads artifacts failed over it every time"
+            self._quarantine(artifact, Refusal.FUNCTION_CRASHED, reason, now)
+        self.crash_reports.remove(report)
+        return int(is_there)
+
+    def _quarantine(self, artifact: IncomingArtifact, refusal: Refusal, reason: str, now: datetime) -> None:
+        quarantine_artifact(artifact, refusal, reason, store=self._store, now=now)
