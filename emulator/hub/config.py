@@ -1,0 +1,44 @@
+"""How a hub is set up."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Tier(StrEnum):
+    """The editions whose throttles differ."""
+
+    F1 = "F1"
+    B1 = "B1"
+    S1 = "S1"
+    B2 = "B2"
+    S2 = "S2"
+    B3 = "B3"
+    S3 = "S3"
+
+
+class Throttles(StrEnum):
+    """Whether the documented throttles are enforced; the counting goes on either way."""
+
+    ON = "on"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubConfig:
+    """One hub.
+
+    Attributes:
+        name: the hub's name; devices behind a gateway name know it as ``<name>.azure-devices.net``.
+        units: bought units, 1 to 200 (10 for S3).
+        throttles: ``on`` or ``off``; changeable at run time through ``HubServer.throttle``.
+        burst_s: seconds' worth of a per-second throttle accepted at once (the documented traffic shaping takes a burst
+            but gives no number for it); a per-minute throttle always takes its minute at once.
+        daily_messages: messages of 4 KB a day before 403002; None for no quota.
+    """
+
+    name: str = "local-hub"
+    tier: str = Tier.S1
+    units: int = 1
+    throttles: str = Throttles.OFF
+    burst_s: float = 2.0
+    daily_messages: int | None = None

@@ -1,0 +1,73 @@
+"""The listening socket for devices, on a loopback address that has port 8883 free."""
+
+import asyncio
+import errno
+import ipaddress
+import random
+import ssl
+from collections.abc import Callable, Iterator
+
+from emulator.hub.device_api import DeviceApi
+from emulator.hub.mqtt.connection import MqttConnection, MqttDevices
+
+type ContextFor = Callable[[str], ssl.SSLContext]
+_ATTEMPTS = 20
+_BACKLOG = 1024
+_SHUTDOWN_S = 2.0
+
+
+class MqttListener:
+    """Accepts devices.
+
+    Args:
+        context_for: the TLS context whose certificate names a given address.
+    """
+
+    def __init__(self, api: DeviceApi, context_for: ContextFor) -> None:
+        self._devices = MqttDevices(api)
+        self._context_for = context_for
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen on ``host``, or on another address of 127.0.0.0/8 where its port is taken; what was bound.
+
+        The device SDK cannot be told another port than 8883, so it is the address that gives way.
+
+        Raises:
+            OSError: No address was free, or ``host`` cannot be bound at all.
+        """
+        for address in _candidates(host):
+            try:
+                self._server = await self._listen(address, port)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue
+            return address, self._server.sockets[0].getsockname()[1]
+        raise OSError(errno.EADDRINUSE, f"port {port} is taken on {host} and on {_ATTEMPTS} other loopback addresses")
+
+    async def stop(self) -> None:
+        """Close the socket and all connections."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self._devices.connections):
+            connection.abort()
+        await self._server.wait_closed()
+
+    async def _listen(self, address: str, port: int) -> asyncio.Server:
+        return await asyncio.get_running_loop().create_server(
+            lambda: MqttConnection(self._devices),
+            address,
+            port,
+            ssl=self._context_for(address),
+            ssl_shutdown_timeout=_SHUTDOWN_S,
+            backlog=_BACKLOG,
+        )
+
+
+def _candidates(host: str) -> Iterator[str]:
+    yield host
+    if ipaddress.ip_address(host) in ipaddress.ip_network("127.0.0.0/8"):
+        for _ in range(_ATTEMPTS):
+            yield f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
