@@ -21,9 +21,11 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from shared.trust.index import TIMESTAMP_FILE, Expiries, describe_snapshot, file_name
+from shared.trust.index import Expiries, describe_snapshot, file_name
 from shared.trust.signers import IndexSigners
 from shared.wire.targets import INTENT_KEYS_PATH
+
+FIRST_SNAPSHOT_FILE = file_name("snapshot", 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,18 +64,23 @@ class IndexPlan:
             raise ValueError(f"the number of bins must be a power of two up to 16384, not {self.bins}")
 
 
-def create_index(owners: IndexOwners, plan: IndexPlan, *, now: datetime) -> dict[str, bytes]:
-    """The files of an empty index by name, in the order in which they must be written: the timestamp last."""
+def first_files(owners: IndexOwners, plan: IndexPlan, *, now: datetime) -> dict[str, bytes]:
+    """The files of an empty index by name, all but the timestamp, in the order in which they must be written."""
     now = now.replace(microsecond=0)
     bins = bin_prefixes(plan.bins)
-    snapshot = _snapshot(owners, plan, bins, now)
     return {
         file_name("root", 1): _root(owners, plan, now),
         file_name("targets", 1): _targets(owners, plan, bins, now),
         **{file_name(name, 1): _empty_bin(owners, plan, now) for name in bins},
-        file_name("snapshot", 1): snapshot,
-        TIMESTAMP_FILE: _timestamp(owners, plan, snapshot, now),
+        FIRST_SNAPSHOT_FILE: _snapshot(owners, plan, bins, now),
     }
+
+
+def first_timestamp(owners: IndexOwners, plan: IndexPlan, snapshot: bytes, *, now: datetime) -> bytes:
+    """The timestamp that makes the index visible, over the first snapshot as it is stored."""
+    expires = now.replace(microsecond=0) + plan.expiries.timestamp
+    timestamp = Timestamp(version=1, expires=expires, snapshot_meta=describe_snapshot(1, snapshot))
+    return _signed(Metadata(timestamp), owners.online.timestamp)
 
 
 def bin_prefixes(count: int) -> dict[str, list[str]]:
@@ -148,13 +155,6 @@ def _snapshot(owners: IndexOwners, plan: IndexPlan, bins: Mapping[str, list[str]
     meta = {f"{name}.json": MetaFile(1) for name in ("targets", *bins)}
     snapshot = Snapshot(version=1, expires=now + plan.expiries.snapshot, meta=meta)
     return _signed(Metadata(snapshot), owners.online.snapshot)
-
-
-def _timestamp(owners: IndexOwners, plan: IndexPlan, snapshot: bytes, now: datetime) -> bytes:
-    timestamp = Timestamp(
-        version=1, expires=now + plan.expiries.timestamp, snapshot_meta=describe_snapshot(1, snapshot)
-    )
-    return _signed(Metadata(timestamp), owners.online.timestamp)
 
 
 def _signed[T: (Targets, Snapshot, Timestamp)](metadata: Metadata[T], signer: Signer) -> bytes:
