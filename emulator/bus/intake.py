@@ -17,16 +17,25 @@ def accept_payload(queue: MessageQueue, payload: bytes, message_format: int) -> 
     """
     encoded = read_batch(payload) if message_format == BATCH_FORMAT else [payload]
     contents = [Content.read(one) for one in encoded]
+    times = [scheduled_time(content) for content in contents]
     for content in contents:
         queue.rules.check(content)
-    for content in contents:
-        queue.send(content, scheduled_time(content))
+    for content, scheduled_for in zip(contents, times, strict=True):
+        queue.send(content, scheduled_for)
 
 
 def scheduled_time(content: Content) -> float | None:
-    """When the sender wants the message to become active, in seconds since 1970 UTC."""
+    """When the sender wants the message to become active, in seconds since 1970 UTC.
+
+    Raises:
+        BusError: `amqp:decode-error`.
+    """
     milliseconds = content.annotations.get(_SCHEDULED)
-    return None if milliseconds is None else float(milliseconds) / 1000
+    if milliseconds is None:
+        return None
+    if not isinstance(milliseconds, int):
+        raise BusError(Condition.DECODE_ERROR, f"{_SCHEDULED} is a timestamp, not {milliseconds!r}")
+    return milliseconds / 1000
 
 
 def check_size(size_bytes: int) -> None:

@@ -100,8 +100,14 @@ class Header:
 
     @classmethod
     def read(cls, raw: bytes) -> "Header":
-        """Reads the value of a header section."""
+        """Reads the value of a header section.
+
+        Raises:
+            BusError: `amqp:decode-error`.
+        """
         fields = _fields(raw, 5)
+        if not all(value is None or isinstance(value, int) for value in fields[:5]):
+            raise BusError(Condition.DECODE_ERROR, "the header has a field of the wrong type")
         return cls(durable=fields[0], priority=fields[1], ttl_ms=fields[2], delivery_count=fields[4] or 0)
 
     def encoded(self) -> bytes:

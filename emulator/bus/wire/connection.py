@@ -129,6 +129,8 @@ class Connection(asyncio.Protocol):
                 self._end_sessions(Departure.CLEAN)
                 self._shut(None)
             case Begin():
+                if frame.channel in self._sessions:
+                    raise BusError(Condition.ILLEGAL_STATE, f"channel {frame.channel} has a session already")
                 self._sessions[frame.channel] = Session(self, frame.channel, body)
             case End():
                 self._session(frame.channel).on_end()

@@ -20,7 +20,7 @@ from emulator.bus.amqp.types import Value
 from emulator.bus.errors import BusError, Condition
 
 _WINDOW = 0x7FFFFFFF  # incoming frames; link credit is what holds a client back
-_FRAME_OVERHEAD = 512  # more than any transfer performative we write
+_FRAME_OVERHEAD = 128  # more than any header and transfer performative we write
 
 
 class Peer(Protocol):
@@ -187,11 +187,17 @@ class Session:
         if not disposition.role:
             return
         last = disposition.first if disposition.last is None else disposition.last
-        for number in [number for number in self._unsettled if disposition.first <= number <= last]:
+        for number in self._unsettled_between(disposition.first, last):
             _, settle = self._unsettled.pop(number)
             state = settle(disposition.state)
             if not disposition.settled:
                 self.write(Disposition(role=False, first=number, last=number, settled=True, state=state))
+
+    def _unsettled_between(self, first: int, last: int) -> list[int]:
+        """Of a range the client names freely, the deliveries there are."""
+        if last - first < len(self._unsettled):
+            return [number for number in range(first, last + 1) if number in self._unsettled]
+        return [number for number in self._unsettled if first <= number <= last]
 
     def send_flow(self, **fields: Value) -> None:
         """Sends our windows, with a link's fields if given."""
