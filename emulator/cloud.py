@@ -33,7 +33,7 @@ from emulator.grid.dead_letters import DeadLetterStore
 from emulator.grid.subscriptions import Deliveries
 from emulator.grid.topics import Topics
 from emulator.host.keys import load_or_make_keys
-from emulator.hub import HubConfig, HubServer
+from emulator.hub import HubConfig, HubError, HubServer
 from emulator.hub_routes import HubRoutes
 from emulator.names import KEY_NAME, KEYS_FILE, SETTINGS_FILE
 from emulator.shutdown import until_told_to_stop
@@ -164,13 +164,19 @@ class Cloud:
             faults=self._routes.faults,
             set_throttle=self._hub.throttle.set,
             bell=self._bell,
-            find_device=self._hub.device_connection_string,
+            find_device=self._find_device,
         )
         control.add_routes(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         self._open.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", self._control_port).start()
+
+    def _find_device(self, device_id: str) -> str:
+        try:
+            return self._hub.device_connection_string(device_id)
+        except HubError as error:
+            raise KeyError(device_id) from error
 
     def _status(self) -> dict[str, Any]:
         """What `GET /status` shows; a quiet cloud has zeros for waiting, active, lag, pending and held."""
@@ -180,7 +186,7 @@ class Cloud:
             "eventHubs": {n: {"count": h.count(), "lag": h.lag()} for n, h in self._event_hubs.items()},
             "subscriptions": {name: asdict(each) for name, each in self._deliveries.counts.items()},
             "faults": {"held": self._routes.faults.held, "applied": self._routes.faults.applied},
-            "hub": self._hub.statistics(),
+            "hub": asdict(self._hub.statistics()),
         }
 
     def _settings(self, storage: str) -> dict[str, str]:

@@ -28,7 +28,7 @@ def main() -> int:
         asyncio.run(_run(arguments))
     except (AppIndexError, SettingMissingError) as error:
         log.error("the app cannot be indexed: %s", error)
-        traceback.print_exception(error, file=sys.stdout)
+        traceback.print_exception(error.__cause__ or error, file=sys.stdout)
         return _CANNOT_INDEX
     return 0
 

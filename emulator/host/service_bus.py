@@ -52,6 +52,7 @@ class ServiceBusTrigger:
         self._options = options
         self._invoker = invoker
         self._client = _open_client(connection)
+        self._closing: set[asyncio.Task[None]] = set()
         self._sessions = self._trigger.text("isSessionsEnabled").lower() == "true"
         self._pool = WorkerPool(
             name=function.name,
@@ -69,6 +70,7 @@ class ServiceBusTrigger:
 
     async def stop(self, *, grace_s: float) -> None:
         await self._pool.stop(grace_s=grace_s)
+        await asyncio.gather(*self._closing, return_exceptions=True)
         await self._client.close()
 
     async def _serve_queue(self, pool: WorkerPool) -> None:
@@ -98,8 +100,11 @@ class ServiceBusTrigger:
                 _open_session(self._client, self._trigger) as receiver,
             ):
                 if receiver is not None:
-                    with pool.busy():
-                        await self._drain_session(pool, receiver)
+                    try:
+                        with pool.busy():
+                            await self._drain_session(pool, receiver)
+                    finally:
+                        self._close_aside(receiver)
             if pool.may_leave():
                 return
 
@@ -114,6 +119,12 @@ class ServiceBusTrigger:
             if messages:
                 await self._handle(receiver, messages)
             await renewal.renew_if_due()
+
+    def _close_aside(self, receiver: ServiceBusReceiver) -> None:
+        """Close without waiting: the SDK takes half a second, in which the next session can be served."""
+        closing = asyncio.create_task(receiver.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     @property
     def _batch_size(self) -> int:
@@ -180,10 +191,7 @@ async def _open_session(client: ServiceBusClient, trigger: Trigger) -> AsyncIter
         await receiver.close()
         yield None
         return
-    try:
-        yield receiver
-    finally:
-        await receiver.close()
+    yield receiver
 
 
 @asynccontextmanager
