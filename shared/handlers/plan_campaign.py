@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import batched
 
-from shared.domain.campaigns import Campaign, DeviceList, DeviceQuery, PlanningPhase, digest_devices
+from shared.domain.campaigns import Campaign, CampaignState, DeviceList, DeviceQuery, PlanningPhase, digest_devices
 from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId, ring_order, ring_start
 from shared.domain.steps import Change, abort
 from shared.domain.waves import Wave, cut_batches, slice_waves
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.ports.campaigns import ManifestStore
-from shared.ports.errors import Throttled
+from shared.ports.errors import QuotaExceeded, Throttled
 
 CLAIM_BATCHES = 20
 """Batches claimed in one step: at most 60 table calls, seconds."""
@@ -22,9 +22,14 @@ CLAIM_BATCHES = 20
 LIST_AGAIN_S = 15.0
 """IoT Hub S1 allows 20 twin queries a minute and unit (quotas and throttling): a throttled listing waits for some."""
 
+QUOTA_REASON = "the IoT Hub's daily message quota is used up; resume after midnight UTC, or add units to the hub"
+
 
 def list_page(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
-    """The campaign with one more page of its targets listed; aborted where the hub refuses the query."""
+    """The campaign with one more page of its targets listed.
+
+    It is aborted where the hub refuses the query, and paused where the hub's daily quota is used up.
+    """
     planning, targets = campaign.planning, campaign.spec.targets
     if not isinstance(targets, DeviceQuery):
         raise TypeError(f"{campaign.id} has nothing to list")
@@ -32,6 +37,8 @@ def list_page(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Cha
         page = ports.directory.list_page(targets.query, planning.continuation)
     except Throttled as error:
         return Change(campaign=campaign, due_at=now + timedelta(seconds=error.retry_after_s or LIST_AGAIN_S))
+    except QuotaExceeded:
+        return Change(campaign=replace(campaign, state=CampaignState.PAUSED, reason=QUOTA_REASON), due_at=now)
     except DomainError as error:
         return Change(campaign=abort(campaign, error.message), due_at=now)
     ports.manifests.write_page(campaign.id, planning.page, page.items)

@@ -1,0 +1,108 @@
+"""The ``campaigns`` and ``audit`` tables on Azure Table storage."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.data.tables import TableClient, TableEntity, UpdateMode
+
+from shared.adapters.azure_table_errors import table_errors
+from shared.domain.audit import AuditEntry
+from shared.domain.campaigns import Campaign
+from shared.domain.errors import DomainError
+from shared.domain.ids import CampaignId
+from shared.ports.errors import AlreadyExists, NotThere
+from shared.ports.stored import Page, Stored
+from shared.wire.campaign_audit import read_audit_row, write_audit_row
+from shared.wire.campaign_rows import AWAITS_STEP, CAMPAIGN_ROW, read_campaign, write_campaign_row, write_wave_row
+
+type _Operation = tuple[str, dict[str, Any], dict[str, Any]]
+
+
+class AzureCampaigns:
+    """A ``CampaignStore``; one instance serves all threads of a process."""
+
+    def __init__(self, table: TableClient) -> None:
+        self._table = table
+
+    def create(self, campaign: Campaign) -> None:
+        with table_errors():
+            self._table.submit_transaction([("create", write_campaign_row(campaign), {}), *_wave_operations(campaign)])
+
+    def get(self, campaign: CampaignId) -> Stored[Campaign]:
+        with table_errors():
+            rows = list(self._table.query_entities("PartitionKey eq @campaign", parameters={"campaign": campaign}))
+        own = next((row for row in rows if row["RowKey"] == CAMPAIGN_ROW), None)
+        if own is None:
+            raise NotThere(f"no campaign {campaign}")
+        waves = [row for row in rows if row["RowKey"] != CAMPAIGN_ROW]
+        return Stored(value=read_campaign(own, waves), etag=str(own.metadata["etag"]))
+
+    def save(self, campaign: Stored[Campaign]) -> Stored[Campaign]:
+        condition = {
+            "mode": UpdateMode.REPLACE,
+            "etag": campaign.etag,
+            "match_condition": MatchConditions.IfNotModified,
+        }
+        own: _Operation = ("update", write_campaign_row(campaign.value), condition)
+        with table_errors():
+            results = self._table.submit_transaction([own, *_wave_operations(campaign.value)])
+        return Stored(value=campaign.value, etag=str(results[0]["etag"]))
+
+    def list_page(self, *, size: int, continuation: str = "") -> Page[Campaign]:
+        pages = self._table.query_entities(
+            "RowKey eq @row", parameters={"row": CAMPAIGN_ROW}, results_per_page=size
+        ).by_page(continuation_token=_read_continuation(continuation))
+        with table_errors():
+            rows: list[TableEntity] = list(next(pages, iter(())))
+        return Page(
+            items=tuple(read_campaign(row) for row in rows),
+            continuation=_write_continuation(pages.continuation_token),  # type: ignore[attr-defined]
+        )
+
+    def list_unfinished(self) -> Iterator[Campaign]:
+        rows = self._table.query_entities(
+            f"RowKey eq @row and {AWAITS_STEP} eq @true", parameters={"row": CAMPAIGN_ROW, "true": True}
+        )
+        with table_errors():
+            for row in rows:
+                yield read_campaign(row)
+
+
+class AzureAuditLog:
+    """An ``AuditLog``."""
+
+    def __init__(self, table: TableClient) -> None:
+        self._table = table
+
+    def append(self, entry: AuditEntry) -> None:
+        try:
+            with table_errors():
+                self._table.create_entity(write_audit_row(entry))
+        except AlreadyExists:
+            return
+
+    def read(self, campaign: CampaignId) -> Iterator[AuditEntry]:
+        rows = self._table.query_entities("PartitionKey eq @campaign", parameters={"campaign": campaign})
+        with table_errors():
+            for row in rows:
+                yield read_audit_row(row)
+
+
+def _wave_operations(campaign: Campaign) -> list[_Operation]:
+    return [("upsert", write_wave_row(campaign, wave), {"mode": UpdateMode.REPLACE}) for wave in campaign.waves]
+
+
+def _write_continuation(token: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(token).encode()).decode() if token else ""
+
+
+def _read_continuation(text: str) -> Any:
+    try:
+        return json.loads(base64.urlsafe_b64decode(text)) if text else None
+    except ValueError as error:
+        raise DomainError("continuation: this is not where a page ended", code="invalid_request") from error

@@ -1,0 +1,81 @@
+"""Listing devices with IoT Hub queries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from azure.iot.hub import IoTHubRegistryManager
+from azure.iot.hub.models import QuerySpecification
+from msrest.exceptions import ClientException, HttpOperationError
+
+from shared.domain.errors import DomainError
+from shared.domain.ids import DeviceId, device_id
+from shared.ports.errors import PortError, QuotaExceeded, Throttled, Unavailable
+from shared.ports.stored import Page
+
+PAGE_DEVICES = 100
+"""The largest page the query reference promises (IoT Hub query language, twin queries)."""
+
+_QUOTA_USED_UP = 403002
+
+
+class AzureDirectory:
+    """A ``DeviceDirectory``; one instance serves all threads of a process."""
+
+    def __init__(self, registry: IoTHubRegistryManager) -> None:
+        self._registry = registry
+
+    def list_page(self, query: str, continuation: str = "") -> Page[DeviceId]:
+        with _hub_errors():
+            result = self._registry.query_iot_hub(
+                QuerySpecification(query=query), continuation or None, str(PAGE_DEVICES)
+            )
+        return Page(
+            items=tuple(_device(item) for item in result.items or []),
+            continuation=str(result.continuation_token or ""),
+        )
+
+
+def _device(item: Any) -> DeviceId:
+    if not isinstance(item.device_id, str):
+        raise _refused("its rows carry no deviceId; select * or deviceId")
+    return device_id(item.device_id)
+
+
+@contextmanager
+def _hub_errors() -> Iterator[None]:
+    try:
+        yield
+    except HttpOperationError as error:
+        raise _answer(error) from error
+    except ClientException as error:
+        raise Unavailable(f"the IoT Hub cannot be reached: {type(error).__name__}") from error
+
+
+def _answer(error: HttpOperationError) -> DomainError | PortError:
+    status, message, code = error.response.status_code, *_read_body(error.response.text)
+    if status == 400:
+        return _refused(message)
+    if status == 429:
+        return Throttled("the IoT Hub answers 429 to twin queries")
+    if code == _QUOTA_USED_UP:
+        return QuotaExceeded("the IoT Hub's daily quota is used up")
+    return Unavailable(f"the IoT Hub answered {status} to a twin query")
+
+
+def _refused(why: str) -> DomainError:
+    return DomainError(f"the IoT Hub refuses the query: {why}", code="query_refused")
+
+
+def _read_body(text: str) -> tuple[str, int]:
+    """The hub's message and its six-digit error code, which stands in either of two places."""
+    try:
+        document = json.loads(text)
+        message = str(document.get("Message") or document.get("message") or text)
+    except (ValueError, AttributeError):
+        return text[:300], 0
+    code = str(document.get("errorCode", "")) or message
+    return message[:300], _QUOTA_USED_UP if "quotaexceeded" in code.lower() or str(_QUOTA_USED_UP) in code else 0

@@ -1,0 +1,45 @@
+"""An Event Grid topic, publishing side, in CloudEvents 1.0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import batched
+
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.messaging import CloudEvent
+from azure.eventgrid import EventGridPublisherClient
+
+from shared.ports.bus import OutgoingEvent
+from shared.ports.errors import Throttled, Unavailable
+
+MAX_EVENTS = 100
+"""Per call: ours are about 1 KB, a call may hold 1 MB (Event Grid quotas and limits)."""
+
+_BUSY = frozenset({429, 503})
+
+
+class AzureEvents:
+    """An ``EventPublisher``; one instance serves all threads of a process."""
+
+    def __init__(self, client: EventGridPublisherClient, *, source: str) -> None:
+        self._client = client
+        self._source = source
+
+    def publish(self, events: Sequence[OutgoingEvent]) -> None:
+        for part in batched(events, MAX_EVENTS, strict=False):
+            self._send([self._event(event) for event in part])
+
+    def _send(self, events: list[CloudEvent[object]]) -> None:
+        try:
+            self._client.send(events)
+        except HttpResponseError as error:
+            if error.status_code in _BUSY:
+                raise Throttled(f"the topic takes no more events for now ({error.status_code})") from error
+            raise Unavailable(f"the topic refused events ({error.status_code})") from error
+        except AzureError as error:
+            raise Unavailable(f"the topic cannot be reached: {type(error).__name__}") from error
+
+    def _event(self, event: OutgoingEvent) -> CloudEvent[object]:
+        data: object = json.loads(event.data)
+        return CloudEvent(self._source, event.type, id=event.id, subject=event.subject, data=data)

@@ -1,0 +1,52 @@
+"""The ``manifests`` container on Azure Blob storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from azure.storage.blob import ContainerClient
+
+from shared.adapters.azure_blob_errors import blob_errors
+from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.waves import DeviceBatch
+from shared.wire import manifests as wire
+
+
+class AzureManifests:
+    """A ``ManifestStore``; one instance serves all threads of a process."""
+
+    def __init__(self, container: ContainerClient) -> None:
+        self._container = container
+
+    def write_page(self, campaign: CampaignId, page: int, devices: Iterable[DeviceId]) -> None:
+        self._write(wire.page_blob(campaign, page), wire.write_devices(devices))
+
+    def read_pages(self, campaign: CampaignId, pages: int) -> Iterator[list[DeviceId]]:
+        for page in range(pages):
+            yield wire.read_devices(self._read(wire.page_blob(campaign, page)))
+
+    def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId]) -> None:
+        self._write(wire.manifest_blob(campaign), wire.write_devices(devices))
+
+    def read_manifest(self, campaign: CampaignId) -> list[DeviceId]:
+        return wire.read_devices(self._read(wire.manifest_blob(campaign)))
+
+    def write_members(self, campaign: CampaignId, wave: int, part: int, members: Iterable[list[DeviceId]]) -> None:
+        self._write(wire.members_blob(campaign, wave, part), wire.write_members(members))
+
+    def read_members(self, campaign: CampaignId, wave: int, part: int) -> list[list[DeviceId]]:
+        return wire.read_members(self._read(wire.members_blob(campaign, wave, part)))
+
+    def write_batches(self, campaign: CampaignId, wave: int, batches: Iterable[DeviceBatch]) -> None:
+        self._write(wire.batches_blob(campaign, wave), wire.write_batches(batches))
+
+    def read_batches(self, campaign: CampaignId, wave: int) -> list[DeviceBatch]:
+        return wire.read_batches(self._read(wire.batches_blob(campaign, wave)))
+
+    def _write(self, name: str, content: bytes) -> None:
+        with blob_errors():
+            self._container.upload_blob(name, content, overwrite=True)
+
+    def _read(self, name: str) -> bytes:
+        with blob_errors():
+            return self._container.download_blob(name).readall()
