@@ -100,6 +100,11 @@ class Deadlines:
     installing_s: float = 3_600
     restarting_s: float = 3_600
 
+    @property
+    def shortest_s(self) -> float:
+        """The shortest of them: a batch looked at this often overlooks no deadline for longer than it."""
+        return min(self.offered_s, self.downloading_s, self.installing_s, self.restarting_s)
+
     def of(self, state: RolloutState) -> float | None:
         """Seconds the state may last; None for states that do not end by themselves."""
         return {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.domain.ids import CampaignId, DeviceId
-from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.rollouts import Rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +47,7 @@ def release(record: DeviceRecord, campaign: CampaignId, *, now: datetime) -> Dev
 def settle(record: DeviceRecord, rollout: Rollout, package: str, *, now: datetime) -> DeviceRecord:
     """The record once a rollout has ended: what the device runs, and no hold; the same record where nothing changes.
 
-    A cancelled offer that may still stand in the twin keeps its hold, or its withdrawal could meet the next campaign's
-    offer there. Once a later claim was made, what the device runs is that claim's to say.
+    Once a later claim was made, what the device runs is that claim's to say.
     """
     if not rollout.is_final:
         return record
@@ -56,9 +55,4 @@ def settle(record: DeviceRecord, rollout: Rollout, package: str, *, now: datetim
     version = rollout.installed_version
     if record.sequence == rollout.sequence and version and record.installed.get(package) != version:
         known = replace(record, installed={**record.installed, package: version}, changed_at=now)
-    return known if awaits_withdrawal(rollout) else release(known, rollout.campaign, now=now)
-
-
-def awaits_withdrawal(rollout: Rollout) -> bool:
-    """Whether the offer of a cancelled rollout may still stand in the twin."""
-    return rollout.state is RolloutState.CANCELLED and rollout.sent_at is not None and rollout.withdrawn_at is None
+    return release(known, rollout.campaign, now=now)

@@ -118,7 +118,6 @@ class Rollout:
         installed_version: What the device last said it runs of the campaign's package; empty when it never said.
         sent_at: When the offer was written to the twin; None means it must be written (again).
         due_at: When the present state times out; None in final states and in ``planned``.
-        withdrawn_at: When a cancelled offer was taken out of the twin; None while it may stand there.
         mark: Order mark of the newest report seen.
         state_mark: Order mark of the report that gave the state, its code, detail and progress.
         other_mark: Order mark of the newest report of another version than the campaign's.
@@ -139,7 +138,6 @@ class Rollout:
     changed_at: datetime
     sent_at: datetime | None = None
     due_at: datetime | None = None
-    withdrawn_at: datetime | None = None
     mark: OrderMark | None = None
     state_mark: OrderMark | None = None
     other_mark: OrderMark | None = None

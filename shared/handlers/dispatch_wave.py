@@ -29,10 +29,10 @@ def dispatch_wave(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
 
 
 def _send(campaign: Campaign, reservation: Reservation, ports: CampaignPorts) -> None:
-    """A batch's first visit comes when its offer times out; devices that were silent until then are."""
+    """A batch is first visited when a deadline may have passed; the visit then says when the next one may."""
     if not reservation.slots:
         return
-    patience = timedelta(seconds=campaign.spec.deadlines.offered_s)
+    patience = timedelta(seconds=campaign.spec.deadlines.shortest_s)
     visits = [request_visit(campaign.id, batch, due=at + patience) for batch, at in reservation.slots]
     ports.sender.send(Queue.BATCH_DEADLINES, visits)
     ports.sender.send(Queue.DEVICE_BATCHES, list(reservation.work(campaign.id, BatchPurpose.OFFER, campaign.step)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from shared.domain.ids import CampaignId
@@ -52,6 +54,23 @@ def request_visit(campaign: CampaignId, batch: DeviceBatch, *, due: datetime) ->
         message_id=f"{campaign}:visit:{_place(batch)}:{epoch}",
         enqueue_at=datetime.fromtimestamp(epoch, UTC),
     )
+
+
+def request_work_again(work: BatchWork, *, enqueue_at: datetime) -> OutgoingMessage:
+    """A message for ``device-batches``: the same work later, for the devices that the hub had no room for."""
+    again = replace(work, retry=work.retry + 1)
+    message_id = f"{work.campaign}:{_place(work.batch)}:{work.step}:{again.retry}"
+    return OutgoingMessage(body=write_message(again), message_id=message_id, enqueue_at=enqueue_at)
+
+
+def request_settlement(campaign: CampaignId, alone: DeviceBatch, *, due: datetime) -> OutgoingMessage:
+    """A message for ``batch-deadlines``: look at this one device, whose ended row was put right.
+
+    Its id holds the device, so that no visit of the whole batch is taken for a repeat of it.
+    """
+    visit = request_visit(campaign, alone, due=due)
+    device = hashlib.sha256(alone.first.encode()).hexdigest()[:16]
+    return replace(visit, message_id=f"{visit.message_id}:{device}")
 
 
 def _step(message: CampaignStep, message_id: str, enqueue_at: datetime | None) -> OutgoingMessage:

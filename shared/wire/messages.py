@@ -50,12 +50,17 @@ class BatchPurpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchWork:
-    """Write the twins of one device batch."""
+    """Write the twins of one device batch.
+
+    Attributes:
+        retry: How often the batch has sent itself again, because the hub had no room for all of it.
+    """
 
     campaign: CampaignId
     batch: DeviceBatch
     purpose: BatchPurpose
     step: int
+    retry: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

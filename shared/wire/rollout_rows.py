@@ -1,7 +1,7 @@
 """Rows of the ``rollout`` table: what a person reads there, and what the handlers read back.
 
 Columns of a rollout row: ``device campaign wave batch state attempt sequence code detail progress installed agent
-changed_at sent_at due_at withdrawn_at mark state_mark other_mark``. A counters row holds ``wave`` and one whole number
+changed_at sent_at due_at mark state_mark other_mark``. A counters row holds ``wave`` and one whole number
 per state, under ``count_<state>``.
 """
 
@@ -40,7 +40,6 @@ def write_rollout(rollout: Rollout, shard: int) -> dict[str, Any]:
         "changed_at": rollout.changed_at,
         "sent_at": rollout.sent_at,
         "due_at": rollout.due_at,
-        "withdrawn_at": rollout.withdrawn_at,
         "mark": write_mark(rollout.mark),
         "state_mark": write_mark(rollout.state_mark),
         "other_mark": write_mark(rollout.other_mark),
@@ -66,7 +65,6 @@ def read_rollout(row: Mapping[str, Any]) -> Rollout:
         changed_at=read_moment(row["changed_at"]),
         sent_at=_find_moment(row.get("sent_at")),
         due_at=_find_moment(row.get("due_at")),
-        withdrawn_at=_find_moment(row.get("withdrawn_at")),
         mark=_find_mark(row.get("mark")),
         state_mark=_find_mark(row.get("state_mark")),
         other_mark=_find_mark(row.get("other_mark")),

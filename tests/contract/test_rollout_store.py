@@ -96,7 +96,6 @@ def test_every_column_survives(store: RolloutStore) -> None:
         agent_version="0.1",
         sent_at=NOON,
         due_at=NOON + timedelta(microseconds=1),
-        withdrawn_at=NOON,
         mark=mark(3),
         state_mark=mark(2),
         other_mark=mark(1),

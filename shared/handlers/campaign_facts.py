@@ -1,0 +1,69 @@
+"""What never changes about a campaign, remembered so that reports do not cost a read of its row each."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+from shared.domain.campaigns import Deadlines
+from shared.domain.ids import CampaignId
+from shared.domain.rollouts import PackageTarget
+from shared.ports.campaigns import CampaignStore
+from shared.ports.errors import NotThere
+
+_REMEMBERED = 512
+_UNKNOWN_FOR_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignFacts:
+    """What was fixed when the campaign was posted."""
+
+    target: PackageTarget
+    shards: int
+    deadlines: Deadlines
+
+
+class CampaignFactsCache:
+    """The facts of campaigns met lately.
+
+    A campaign that does not exist is remembered too, for a minute: a device may report any campaign it likes, and
+    must not be able to buy a table read with each report.
+    """
+
+    def __init__(self, campaigns: CampaignStore, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._campaigns = campaigns
+        self._clock = clock
+        self._known: OrderedDict[CampaignId, tuple[CampaignFacts | None, float]] = OrderedDict()
+        self._lock = Lock()
+
+    def find(self, campaign: CampaignId) -> CampaignFacts | None:
+        """The campaign's facts; None where there is no such campaign.
+
+        Raises:
+            PortError: The campaign cannot be read now.
+        """
+        with self._lock:
+            facts, known_until = self._known.get(campaign, (None, 0.0))
+        if self._clock() < known_until:
+            return facts
+        facts = self._read(campaign)
+        self._remember(campaign, facts)
+        return facts
+
+    def _read(self, campaign: CampaignId) -> CampaignFacts | None:
+        try:
+            row = self._campaigns.get(campaign).value
+        except NotThere:
+            return None
+        return CampaignFacts(target=row.target, shards=row.shards, deadlines=row.spec.deadlines)
+
+    def _remember(self, campaign: CampaignId, facts: CampaignFacts | None) -> None:
+        known_until = float("inf") if facts else self._clock() + _UNKNOWN_FOR_S
+        with self._lock:
+            self._known[campaign] = facts, known_until
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)

@@ -1,0 +1,176 @@
+"""Folding reports into rollout rows and counters, one transaction per wave."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from shared.domain.campaigns import Deadlines
+from shared.domain.folding import fold_report
+from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.rollouts import Report, Rollout
+from shared.domain.waves import DeviceBatch
+from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
+from shared.handlers.wakeups import request_evaluation, request_settlement
+from shared.ports.bus import MessageSender, OutgoingMessage, Queue
+from shared.ports.errors import ConcurrentChange
+from shared.ports.rollouts import RolloutChange, RolloutStore
+from shared.ports.stored import Stored
+from shared.wire.keys import rollout_partition
+from shared.wire.reports import ReportBatch, digest, write_report_batches
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 5.0
+"""How long contended rows are tried again; a write itself may take as long, so that ten seconds bound the whole."""
+
+_MAX_PAUSE_S = 0.25
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldPorts:
+    """What the fold needs from outside."""
+
+    facts: CampaignFactsCache
+    rollouts: RolloutStore
+    sender: MessageSender
+    clock: Callable[[], datetime] = _utc_now
+    sleep: Callable[[float], None] = time.sleep
+    patience_s: float = PATIENCE_S
+
+
+def fold_reports(batch: ReportBatch, ports: FoldPorts) -> int:
+    """Fold the reports; what stays contended goes to the backlog, so that contention never fails a delivery.
+
+    Returns:
+        How many rows changed.
+
+    Raises:
+        PortError: A service needed for it is down; folding all reports again is safe.
+    """
+    changed, left = _fold(batch, ports)
+    if left:
+        subject = rollout_partition(batch.campaign, batch.shard)
+        log.warning("%s: %d reports stay contended and go to the backlog", subject, len(left))
+        documents = write_report_batches(batch.campaign, batch.shard, left)
+        messages = [OutgoingMessage(body=body, message_id=digest(body), session_id=subject) for body in documents]
+        ports.sender.send(Queue.REPORT_BACKLOG, messages)
+    return changed
+
+
+def fold_backlog(batch: ReportBatch, ports: FoldPorts) -> int:
+    """Fold reports from the backlog; one session is one partition, so contention there is short.
+
+    Raises:
+        PortError: Contention included: the message must come again.
+    """
+    changed, left = _fold(batch, ports)
+    if left:
+        raise ConcurrentChange(f"{len(left)} reports of {batch.campaign} stay contended")
+    return changed
+
+
+def _fold(batch: ReportBatch, ports: FoldPorts) -> tuple[int, list[Report]]:
+    """How many rows changed, and the reports that stayed contended."""
+    if (facts := ports.facts.find(batch.campaign)) is None:
+        log.warning("%d reports for the unknown campaign %s are ignored", len(batch.reports), batch.campaign)
+        return 0, []
+    gives_up_at = time.monotonic() + ports.patience_s
+    left, changed = list(batch.reports), 0
+    while True:
+        done = _fold_once(batch.campaign, batch.shard, left, facts, ports)
+        changed += done.changed
+        left = done.left
+        if not left or time.monotonic() >= gives_up_at:
+            return changed, left
+        ports.sleep(random.uniform(0.01, _MAX_PAUSE_S))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    changed: int
+    left: list[Report]
+
+
+def _fold_once(
+    campaign: CampaignId, shard: int, reports: Sequence[Report], facts: CampaignFacts, ports: FoldPorts
+) -> _Done:
+    now = ports.clock()
+    rows = ports.rollouts.read_devices(campaign, shard, list(dict.fromkeys(report.device for report in reports)))
+    _count_unknown(campaign, reports, rows)
+    changed, contended = 0, set[DeviceId]()
+    for changes in _changes(reports, rows, facts, now).values():
+        try:
+            ports.rollouts.write(campaign, shard, changes)
+        except ConcurrentChange:
+            contended |= {change.after.device for change in changes}
+            continue
+        changed += len(changes)
+        _wake(campaign, shard, changes, ports)
+    return _Done(changed=changed, left=[report for report in reports if report.device in contended])
+
+
+def _count_unknown(campaign: CampaignId, reports: Sequence[Report], rows: Mapping[DeviceId, Stored[Rollout]]) -> None:
+    unknown = {report.device for report in reports} - rows.keys()
+    if unknown:
+        log.warning("%s: reports of %d devices that have no part in it are ignored", campaign, len(unknown))
+
+
+def _changes(
+    reports: Iterable[Report], rows: Mapping[DeviceId, Stored[Rollout]], facts: CampaignFacts, now: datetime
+) -> dict[int, list[RolloutChange]]:
+    """The rows that change, by wave."""
+    folded = {device: row.value for device, row in rows.items()}
+    for report in reports:
+        if report.device in folded:
+            folded[report.device] = fold_report(folded[report.device], report, facts.target, now=now)
+    waves: dict[int, list[RolloutChange]] = {}
+    for device, after in folded.items():
+        before = rows[device]
+        if after != before.value:
+            timed = with_deadline(before.value, after, facts.deadlines, now=now)
+            waves.setdefault(after.wave, []).append(RolloutChange(before=before, after=timed))
+    return waves
+
+
+def with_deadline(before: Rollout, after: Rollout, deadlines: Deadlines, *, now: datetime) -> Rollout:
+    """The row with the deadline of its new state; the deadline it has where the state is the same."""
+    seconds = deadlines.of(after.state)
+    if after.state is before.state or seconds is None:
+        return after
+    return replace(after, due_at=now + timedelta(seconds=seconds))
+
+
+def _wake(campaign: CampaignId, shard: int, changes: Sequence[RolloutChange], ports: FoldPorts) -> None:
+    """Ask for an evaluation where a gate may care, and for a visit where an ended row was put right."""
+    if any(_matters_to_gate(change) for change in changes):
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign, ports.clock())])
+    corrected = [change.after for change in changes if _corrects(change)]
+    if corrected:
+        now = ports.clock()
+        visits = [request_settlement(campaign, _alone(row, shard), due=now) for row in corrected]
+        ports.sender.send(Queue.BATCH_DEADLINES, visits)
+
+
+def _matters_to_gate(change: RolloutChange) -> bool:
+    before, after = change.before.value, change.after
+    return before.state is not after.state and (before.is_final or after.is_final)
+
+
+def _corrects(change: RolloutChange) -> bool:
+    before, after = change.before.value, change.after
+    return before.is_final and (before.state, before.installed_version) != (after.state, after.installed_version)
+
+
+def _alone(rollout: Rollout, shard: int) -> DeviceBatch:
+    """The part of the row's batch that is this one device."""
+    device = rollout.device
+    return DeviceBatch(wave=rollout.wave, shard=shard, number=rollout.batch, first=device, last=device, count=1)

@@ -1,0 +1,84 @@
+"""Reconciling: rows that have been quiet for long are compared with their twins, within a read budget (invariant I7).
+
+What events lost is still in the twin. Each run begins elsewhere on the ring, so that devices that are offline for
+weeks do not use up every run's budget.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.errors import MalformedMessage
+from shared.domain.ids import RING_SIZE, CampaignId, DeviceId
+from shared.domain.rollouts import Report
+from shared.handlers.fold_reports import FoldPorts, fold_reports
+from shared.ports.campaigns import CampaignStore
+from shared.ports.hub import TwinReader
+from shared.wire.reports import ReportBatch
+from shared.wire.twins import PROPERTY, is_whole_report, read_mark, read_report
+
+log = logging.getLogger(__name__)
+
+QUIET_S = 1800.0
+"""A row that did not change for this long is worth a twin read."""
+
+MAX_READS = 500
+"""Twin reads per run: an S1 hub allows 100 a second for everybody (IoT Hub quotas and throttling)."""
+
+_BATCH = 99
+_GOLDEN_STEP = 2654435761
+"""2**32 divided by the golden ratio: successive multiples of it spread evenly over the ring (Knuth, TAOCP 6.4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcilePorts:
+    """What a run needs from outside."""
+
+    campaigns: CampaignStore
+    twins: TwinReader
+    fold: FoldPorts
+
+
+def reconcile(ports: ReconcilePorts, *, now: datetime, max_reads: int = MAX_READS, quiet_s: float = QUIET_S) -> int:
+    """Read the twins of quiet rows of live campaigns and fold what they report.
+
+    Returns:
+        How many rows changed.
+
+    Raises:
+        PortError: A service needed for it is down; what was folded stays folded.
+    """
+    start = int(now.timestamp()) // 3600 * _GOLDEN_STEP % RING_SIZE
+    before = now - timedelta(seconds=quiet_s)
+    left, changed = max_reads, 0
+    for campaign, shard in _shards(ports.campaigns):
+        if left <= 0:
+            break
+        rows = ports.fold.rollouts.read_stale(campaign, shard, before=before, start=start, limit=min(_BATCH, left))
+        left -= len(rows)
+        reports = [report for row in rows if (report := _read_twin(row.value.device, ports.twins)) is not None]
+        current = tuple(report for report in reports if report.campaign == campaign)
+        if current:
+            changed += fold_reports(ReportBatch(campaign=campaign, shard=shard, reports=current), ports.fold)
+    log.info("reconciled with %d twin reads, %d rows changed", max_reads - left, changed)
+    return changed
+
+
+def _shards(campaigns: CampaignStore) -> Iterator[tuple[CampaignId, int]]:
+    for campaign in campaigns.list_unfinished():
+        for shard in range(campaign.shards):
+            yield campaign.id, shard
+
+
+def _read_twin(device: DeviceId, twins: TwinReader) -> Report | None:
+    reported = twins.read_reported(device)
+    if reported is None or not is_whole_report(reported.get(PROPERTY)):
+        return None
+    try:
+        return read_report(device, reported[PROPERTY], read_mark(reported))
+    except MalformedMessage as error:
+        log.warning("a twin's report cannot be read: %s", error)
+        return None

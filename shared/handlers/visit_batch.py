@@ -1,0 +1,126 @@
+"""Visiting a device batch: time out what is due, settle what has ended, come back when the next deadline may pass."""
+
+from __future__ import annotations
+
+import logging
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from shared.domain.campaigns import Deadlines
+from shared.domain.devices import settle
+from shared.domain.ids import CampaignId
+from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.domain.waves import DeviceBatch
+from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
+from shared.handlers.wakeups import request_evaluation, request_visit
+from shared.ports.bus import MessageSender, Queue
+from shared.ports.errors import ConcurrentChange
+from shared.ports.rollouts import DeviceStore, RolloutChange, RolloutStore
+from shared.ports.stored import Stored
+from shared.wire.messages import BatchVisit
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+"""Conditional writes tried in place before the visit is given back to the queue."""
+
+_PLACES_PER_DEADLINE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitPorts:
+    """What a visit needs from outside."""
+
+    facts: CampaignFactsCache
+    rollouts: RolloutStore
+    devices: DeviceStore
+    sender: MessageSender
+
+
+def visit_batch(visit: BatchVisit, ports: VisitPorts, *, now: datetime) -> int:
+    """Look at the batch once.
+
+    Returns:
+        How many rows timed out.
+
+    Raises:
+        PortError: A service needed for it is down, or the rows change too fast; visiting again is safe.
+    """
+    if (facts := ports.facts.find(visit.campaign)) is None:
+        log.warning("the visit of a batch of the unknown campaign %s is dropped", visit.campaign)
+        return 0
+    rows, timed_out = _persist(lambda: _time_out(visit, ports.rollouts, now), visit)
+    if timed_out:
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(visit.campaign, now)])
+    ended = [row for row in rows if row.is_final]
+    if ended:
+        _persist(lambda: _settle(visit.batch, ended, facts, ports.devices, now), visit)
+    if (due := next_visit(visit.campaign, visit.batch, rows, facts.deadlines, now=now)) is not None:
+        ports.sender.send(Queue.BATCH_DEADLINES, [request_visit(visit.campaign, visit.batch, due=due)])
+    return timed_out
+
+
+def next_visit(
+    campaign: CampaignId, batch: DeviceBatch, rows: Sequence[Rollout], deadlines: Deadlines, *, now: datetime
+) -> datetime | None:
+    """When the batch is worth a visit again; None once all its rows have ended.
+
+    A row may enter a state with a short deadline at any time, so no more than the shortest passes between two visits.
+    Times are drawn together on a grid of the batch's own: repeated messages then make one chain of visits, not two,
+    and batches that were offered together do not come back together.
+    """
+    open_rows = [row for row in rows if not row.is_final]
+    if not open_rows:
+        return None
+    latest = now + timedelta(seconds=deadlines.shortest_s)
+    due = min([latest, *(row.due_at for row in open_rows if row.due_at is not None)])
+    grid_s = max(1, int(deadlines.shortest_s / _PLACES_PER_DEADLINE))
+    phase_s = zlib.crc32(f"{campaign}:{batch.wave}:{batch.shard}:{batch.number}".encode()) % grid_s
+    epoch = math.ceil(max(due, now).timestamp())
+    return datetime.fromtimestamp(epoch + (phase_s - epoch) % grid_s, UTC)
+
+
+def _persist[T](attempt: Callable[[], T], visit: BatchVisit) -> T:
+    for _ in range(ATTEMPTS):
+        try:
+            return attempt()
+        except ConcurrentChange as error:
+            log.info("%s: the rows of a batch changed under a visit: %s", visit.campaign, error)
+    raise ConcurrentChange(f"the rows of batch {visit.batch.number} of {visit.campaign} change too fast to be visited")
+
+
+def _time_out(visit: BatchVisit, rollouts: RolloutStore, now: datetime) -> tuple[list[Rollout], int]:
+    """The rows after those that are due timed out, and how many did."""
+    rows = rollouts.read_batch(visit.campaign, visit.batch)
+    due = [row for row in rows if _is_due(row.value, now)]
+    changes = [RolloutChange(before=row, after=_silent(row.value, now)) for row in due]
+    rollouts.write(visit.campaign, visit.batch.shard, changes)
+    after = {change.after.device: change.after for change in changes}
+    return [after.get(row.value.device, row.value) for row in rows], len(changes)
+
+
+def _is_due(rollout: Rollout, now: datetime) -> bool:
+    return not rollout.is_final and rollout.due_at is not None and rollout.due_at <= now
+
+
+def _silent(rollout: Rollout, now: datetime) -> Rollout:
+    detail = f"no report since {rollout.changed_at:%Y-%m-%d %H:%M:%S} UTC"
+    silent = move(rollout, RolloutState.TIMED_OUT, now=now, code=rollout.state.value, detail=detail)
+    return replace(silent, progress_percent=rollout.progress_percent)
+
+
+def _settle(
+    batch: DeviceBatch, ended: Sequence[Rollout], facts: CampaignFacts, devices: DeviceStore, now: datetime
+) -> None:
+    records = devices.read_batch(batch.shard, [row.device for row in ended])
+    changed = [
+        Stored(value=after, etag=records[row.device].etag)
+        for row in ended
+        if row.device in records
+        and (after := settle(records[row.device].value, row, facts.target.name, now=now)) != records[row.device].value
+    ]
+    if changed:
+        devices.write(batch.shard, changed)
