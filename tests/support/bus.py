@@ -82,6 +82,7 @@ class Doors:
         self.client = client
         self._senders: dict[str, ServiceBusSender] = {}
         self._receivers: dict[tuple[str, str], ServiceBusReceiver] = {}
+        self._sessions: list[ServiceBusReceiver] = []
 
     def sender(self, queue: str) -> ServiceBusSender:
         """The sender of a queue."""
@@ -96,9 +97,15 @@ class Doors:
             self._receivers[key] = self.client.get_queue_receiver(queue, **options)
         return self._receivers[key]
 
+    def session(self, queue: str, session_id: Any, **options: Any) -> ServiceBusReceiver:
+        """A receiver that holds a session of a queue until the module ends, or its lock expires."""
+        receiver = self.client.get_queue_receiver(queue, session_id=session_id, **options)
+        self._sessions.append(receiver)
+        return receiver.__enter__()
+
     def close(self) -> None:
         """Closes everything at once."""
-        handlers = [*self._senders.values(), *self._receivers.values()]
+        handlers = [*self._senders.values(), *self._receivers.values(), *self._sessions]
         with ThreadPoolExecutor(max(1, len(handlers))) as pool:
             list(pool.map(lambda handler: handler.close(), handlers))
         self.client.close()
