@@ -1,0 +1,151 @@
+"""A founded index, publishers over it, and the real TUF client reading it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote
+
+from securesystemslib.signer import CryptoSigner
+from tuf.api.exceptions import DownloadHTTPError
+from tuf.ngclient import FetcherInterface, Updater
+
+from shared.domain.ids import package_name
+from shared.domain.packages import Package, PackageKind, RegisteredPackage
+from shared.domain.versions import Version
+from shared.handlers.found_index import found_index
+from shared.handlers.index_writing import IndexWriter
+from shared.handlers.publish_index import IndexPublisher
+from shared.ports.bus import EventPublisher
+from shared.ports.errors import NotThere
+from shared.ports.packages import IndexStore, PackageStore
+from shared.trust.index import FIRST_ROOT_FILE, Expiries
+from shared.trust.index_birth import IndexOwners, IndexPlan
+from shared.trust.signers import IndexSigners
+from shared.wire.messages import IndexRequest
+from tests.support.memory_packages import MemoryEvents, MemoryIndex, MemoryPackages
+
+BASE_URL = "https://updates.example/repository/metadata/"
+
+
+def new_owners(root_keys: int = 1, threshold: int = 1) -> IndexOwners:
+    """Fresh keys for everything."""
+    return IndexOwners(
+        root=tuple(CryptoSigner.generate_ecdsa() for _ in range(root_keys)),
+        root_threshold=threshold,
+        targets=CryptoSigner.generate_ecdsa(),
+        online=IndexSigners(
+            bins=CryptoSigner.generate_ecdsa(),
+            snapshot=CryptoSigner.generate_ecdsa(),
+            timestamp=CryptoSigner.generate_ecdsa(),
+        ),
+        intent_keys=(CryptoSigner.generate_ecdsa().public_key,),
+    )
+
+
+def new_package(name: str = "gateway-fw", version: str = "1.0.0", sha256: str = "ab" * 32) -> Package:
+    """A firmware package."""
+    return Package(
+        name=package_name(name),
+        version=Version(version),
+        kind=PackageKind.FIRMWARE,
+        length_bytes=4_096,
+        sha256=sha256,
+        created=datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC),
+        compatibility={"hardware": ("gateway-2", "gateway-3")},
+    )
+
+
+def request_for(package: Package) -> IndexRequest:
+    """The message that asks for its publication."""
+    return IndexRequest(name=package.name, version=package.version.text)
+
+
+@dataclass
+class Repository:
+    """A founded index in memory, with the stores a publisher needs.
+
+    Attributes:
+        now: Real time, because the TUF client asks the clock of the machine.
+    """
+
+    bins: int = 4
+    owners: IndexOwners = field(default_factory=new_owners)
+    store: MemoryIndex = field(default_factory=MemoryIndex)
+    packages: MemoryPackages = field(default_factory=MemoryPackages)
+    events: MemoryEvents = field(default_factory=MemoryEvents)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    expiries: Expiries = field(default_factory=Expiries)
+
+    def __post_init__(self) -> None:
+        found_index(self.store, self.owners, IndexPlan(bins=self.bins, expiries=self.expiries), now=self.now)
+
+    def accept(self, *packages: Package) -> list[IndexRequest]:
+        """Rows as ingestion leaves them, and the requests it sends."""
+        for package in packages:
+            self.packages.create(RegisteredPackage(package=package, accepted_at=self.now))
+        return [request_for(package) for package in packages]
+
+    def writer(self, store: IndexStore | None = None) -> IndexWriter:
+        return IndexWriter(store=store or self.store, signers=self.owners.online, expiries=self.expiries)
+
+    def publisher(
+        self,
+        store: IndexStore | None = None,
+        packages: PackageStore | None = None,
+        events: EventPublisher | None = None,
+    ) -> IndexPublisher:
+        return IndexPublisher(
+            packages=packages or self.packages, writer=self.writer(store), events=events or self.events
+        )
+
+    def device(self, folder: Path) -> IndexReader:
+        """A device with the root it was born with and its own cache."""
+        return IndexReader(self.store, self.store.read(FIRST_ROOT_FILE).value, folder)
+
+
+class StoreFetcher(FetcherInterface):
+    """Serves a TUF client from an index store; remembers how many bytes it gave."""
+
+    def __init__(self, store: IndexStore) -> None:
+        self._store = store
+        self.fetched: dict[str, int] = {}
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        name = unquote(url.removeprefix(BASE_URL))
+        try:
+            content = self._store.read(name).value
+        except NotThere as error:
+            raise DownloadHTTPError(f"no {name}", 404) from error
+        self.fetched[name] = len(content)
+        return iter([content])
+
+
+class IndexReader:
+    """The real TUF client with a cache that survives, as a device has."""
+
+    def __init__(self, store: IndexStore, root: bytes, folder: Path) -> None:
+        self._store, self._root, self._folder = store, root, folder
+        self.fetcher = StoreFetcher(store)
+
+    def refresh(self) -> Updater:
+        """A client that has verified the present state.
+
+        Raises:
+            RepositoryError: The state must not be believed.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.fetcher = StoreFetcher(self._store)
+        updater = Updater(str(self._folder), BASE_URL, fetcher=self.fetcher, bootstrap=self._root)
+        updater.refresh()
+        return updater
+
+    def finds(self, package: Package) -> bool:
+        """Whether the present state names the package with these very bytes."""
+        target = self.refresh().get_targetinfo(package.path)
+        if target is None:
+            return False
+        assert target.length == package.length_bytes
+        return bool(target.hashes["sha256"] == package.sha256)
