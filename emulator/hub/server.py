@@ -1,11 +1,13 @@
 """One hub on its sockets: REST over TLS for services, MQTT over TLS for devices."""
 
+import asyncio
 import json
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from aiohttp import web
 
@@ -26,6 +28,7 @@ MQTT_PORT = 8883
 """Hard-coded in the device SDK."""
 _KEYS_FILE = "policies.json"
 _SHUTDOWN_S = 0.5
+_BACKLOG = 512
 
 
 class HubServer:
@@ -57,6 +60,7 @@ class HubServer:
         self.service = ServiceApi(self.hub)
         self._mqtt = MqttListener(DeviceApi(self.hub), self._context_for)
         self._rest = web.AppRunner(make_app(self.service), access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Listen. Afterwards ``rest_port`` and ``mqtt_host`` say where.
@@ -67,14 +71,25 @@ class HubServer:
         self.mqtt_host, self.mqtt_port = await self._mqtt.start(self._host, self.mqtt_port)
         self.hub.host_names |= {self._host, self.mqtt_host}
         await self._rest.setup()
-        site = web.TCPSite(self._rest, self._host, self.rest_port, ssl_context=self._context_for(self._host))
-        await site.start()
-        self.rest_port = self._rest.addresses[0][1]
+        self._listener = await asyncio.get_running_loop().create_server(
+            cast(Callable[[], asyncio.Protocol], self._rest.server),
+            self._host,
+            self.rest_port,
+            ssl=self._context_for(self._host),
+            backlog=_BACKLOG,
+        )
+        self.rest_port = self._listener.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Close all sockets; what the hub knew is gone."""
         await self._mqtt.stop()
+        if self._listener is not None:
+            self._listener.close()
         await self._rest.cleanup()
+        if self._listener is not None:
+            # Idle clients keep their connections; they would not answer a TLS goodbye either.
+            self._listener.abort_clients()
+            await self._listener.wait_closed()
 
     @property
     def ca_path(self) -> Path:

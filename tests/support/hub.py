@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import requests
 from azure.iot.device import IoTHubDeviceClient
 from azure.iot.hub import IoTHubRegistryManager
+from azure.iot.hub.sastoken import SasToken
 
 from emulator.hub import HubConfig, HubEvent, HubServer
 from emulator.hub.rest.app import API_VERSION
@@ -56,13 +58,15 @@ class LocalHub:
         """The real service client."""
         return IoTHubRegistryManager.from_connection_string(self.server.connection_string(policy))
 
-    @property
-    def url(self) -> str:
-        return f"https://localhost:{self.server.rest_port}"
-
-    @property
-    def query_string(self) -> dict[str, str]:
-        return {"api-version": API_VERSION}
+    def call_rest(self, method: str, path: str, body: bytes = b"", **headers: str) -> requests.Response:
+        """A REST call with a valid token, whatever the SDK would make of it; headers in snake case."""
+        host = f"localhost:{self.server.rest_port}"
+        key = self.server.hub.policies.keys["iothubowner"]
+        sent = {"Authorization": str(SasToken(host, key, "iothubowner"))}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return requests.request(
+            method, f"https://{host}{path}", params={"api-version": API_VERSION}, data=body, headers=sent, timeout=30
+        )
 
     def create(self, *device_ids: str) -> None:
         """Register devices with generated keys."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
 from typing import cast
 
 from emulator.hub.device_api import DeviceApi
@@ -23,14 +22,6 @@ _KEEP_ALIVE_FACTOR = 1.5
 _MAX_UNSENT_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(slots=True)
-class MqttDevices:
-    """What all connections share."""
-
-    api: DeviceApi
-    connections: set["MqttConnection"] = field(default_factory=set)
-
-
 class Refused(Exception):
     """A CONNECT that is answered with this code."""
 
@@ -43,8 +34,8 @@ class MqttConnection(asyncio.Protocol):
     """Created by the listener for each TLS connection."""
 
     __slots__ = (
+        "_api",
         "_client",
-        "_devices",
         "_ends_at_s",
         "_idle_s",
         "_loop",
@@ -54,8 +45,8 @@ class MqttConnection(asyncio.Protocol):
         "_transport",
     )
 
-    def __init__(self, devices: MqttDevices) -> None:
-        self._devices = devices
+    def __init__(self, api: DeviceApi) -> None:
+        self._api = api
         self._loop = asyncio.get_running_loop()
         self._reader = PacketReader(MAX_PACKET_BYTES)
         self._client: MqttClient | None = None
@@ -66,14 +57,12 @@ class MqttConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_MAX_UNSENT_BYTES)
-        self._devices.connections.add(self)
         self._timer = self._loop.call_later(self._idle_s, self._check_time)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._timer.cancel()
-        self._devices.connections.discard(self)
         if self._client is not None:
-            self._devices.api.hub.detach(self._client.device, self._client)
+            self._api.hub.detach(self._client.device, self._client)
 
     def pause_writing(self) -> None:
         """The peer has stopped reading."""
@@ -93,9 +82,6 @@ class MqttConnection(asyncio.Protocol):
         """Close once everything written has gone out."""
         log.debug("closing %s: %s", self._client.device.device_id if self._client else "a connection", reason)
         self._transport.close()
-
-    def abort(self) -> None:
-        self._transport.abort()
 
     def _take(self, packet: Packet) -> None:
         if self._client is None:
@@ -136,8 +122,8 @@ class MqttConnection(asyncio.Protocol):
         if connect.client_id != device_id:
             raise Refused(ConnectCode.IDENTIFIER_REJECTED, "the client id is not the device id")
         try:
-            self._devices.api.hub.throttle.admit(Operation.CONNECT)
-            return self._devices.api.authenticate(device_id, host_name, connect.password)
+            self._api.hub.throttle.admit(Operation.CONNECT)
+            return self._api.authenticate(device_id, host_name, connect.password)
         except HubError as error:
             raise Refused(ConnectCode.SERVER_UNAVAILABLE, error.message) from error
         except BadSignature as error:
@@ -150,17 +136,17 @@ class MqttConnection(asyncio.Protocol):
             subscriptions: set[str] = set()
         else:
             subscriptions = device.subscriptions = device.subscriptions or set()
-        client = MqttClient(device, self._devices.api, subscriptions=subscriptions, send=self._send, end=self.end)
+        client = MqttClient(device, self._api, subscriptions=subscriptions, send=self._send, end=self.end)
         self._send(answers.connack(ConnectCode.ACCEPTED, session_present=had_session))
         self._client = client
-        self._devices.api.hub.attach(device, client)
+        self._api.hub.attach(device, client)
         self._watch(connect.keep_alive_s, token)
         client.resume()
 
     def _watch(self, keep_alive_s: int, token: SasToken) -> None:
         """End the connection after one and a half keep-alives of silence [3.1.2.10], or when its token expires."""
         self._idle_s = keep_alive_s * _KEEP_ALIVE_FACTOR if keep_alive_s else float("inf")
-        valid_s = (token.expires_at - self._devices.api.hub.clock()).total_seconds()
+        valid_s = (token.expires_at - self._api.hub.clock()).total_seconds()
         self._ends_at_s = self._loop.time() + valid_s
         self._check_time()
 

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable, Iterator
 
 from emulator.hub.device_api import DeviceApi
-from emulator.hub.mqtt.connection import MqttConnection, MqttDevices
+from emulator.hub.mqtt.connection import MqttConnection
 
 type ContextFor = Callable[[str], ssl.SSLContext]
 _ATTEMPTS = 20
@@ -24,7 +24,7 @@ class MqttListener:
     """
 
     def __init__(self, api: DeviceApi, context_for: ContextFor) -> None:
-        self._devices = MqttDevices(api)
+        self._api = api
         self._context_for = context_for
         self._server: asyncio.Server | None = None
 
@@ -51,13 +51,12 @@ class MqttListener:
         if self._server is None:
             return
         self._server.close()
-        for connection in list(self._devices.connections):
-            connection.abort()
+        self._server.abort_clients()
         await self._server.wait_closed()
 
     async def _listen(self, address: str, port: int) -> asyncio.Server:
         return await asyncio.get_running_loop().create_server(
-            lambda: MqttConnection(self._devices),
+            lambda: MqttConnection(self._api),
             address,
             port,
             ssl=self._context_for(address),
