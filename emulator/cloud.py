@@ -39,6 +39,7 @@ from emulator.names import KEY_NAME, KEYS_FILE, SETTINGS_FILE
 from emulator.shutdown import until_told_to_stop
 from emulator.storage.azurite import Azurite, AzuritePorts
 from emulator.storage.blob_events import BlobEvents, make_events_queue
+from emulator.storage.queue_depths import QueueDepths
 from emulator.storage.resources import make_containers, make_tables
 
 log = logging.getLogger("cloud")
@@ -99,6 +100,8 @@ class Cloud:
             make_events_queue(azurite.connection_string),
         )
         self._run(self._blob_events.run(azurite.connection_string))
+        self._depths = QueueDepths(azurite.connection_string)
+        self._open.push_async_callback(self._depths.close)
         return azurite
 
     def _run(self, loop: Any) -> None:
@@ -178,10 +181,14 @@ class Cloud:
         except HubError as error:
             raise KeyError(device_id) from error
 
-    def _status(self) -> dict[str, Any]:
+    async def _status(self) -> dict[str, Any]:
         """What `GET /status` shows; a quiet cloud has zeros for waiting, active, lag, pending and held."""
         return {
-            "storage": {"waiting": self._blob_events.waiting, "published": self._blob_events.published},
+            "storage": {
+                "waiting": self._blob_events.waiting,
+                "published": self._blob_events.published,
+                "queues": await self._depths.read(),
+            },
             "queues": {name: asdict(counts) for name, counts in self._bus.store.counts().items()},
             "eventHubs": {n: {"count": h.count(), "lag": h.lag()} for n, h in self._event_hubs.items()},
             "subscriptions": {name: asdict(each) for name, each in self._deliveries.counts.items()},

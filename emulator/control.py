@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
 from emulator.faults import TwinFaults, read_fault
 
-type Status = Callable[[], dict[str, Any]]
+type Status = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Bell:
@@ -70,7 +70,7 @@ class ControlApi:
         app.router.add_get("/signals/blob-events", self._wait_for_bell)
 
     async def _show_status(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._status())
+        return web.json_response(await self._status())
 
     async def _set_fault(self, request: web.Request) -> web.Response:
         """Body: `{"kind", "probability"?, "count"?, "holdSeconds"?, "seed"?}`; 400 when malformed."""

@@ -68,6 +68,7 @@ class ControlClient:
         """What is waiting or running, in words; empty when all is quiet."""
         status = self.status()
         amounts = {"blob events": status["storage"]["waiting"], "held twin events": status["faults"]["held"]}
+        amounts |= {f"storage queue {name}": depth for name, depth in status["storage"]["queues"].items()}
         amounts |= {f"queue {name}": each["active"] for name, each in status["queues"].items()}
         amounts |= {f"event hub {name}": each["lag"] for name, each in status["eventHubs"].items()}
         amounts |= {f"subscription {name}": each["pending"] for name, each in status["subscriptions"].items()}

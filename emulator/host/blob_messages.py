@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from emulator.names import BLOB_QUEUE_PREFIX
+
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 _SUBJECT = re.compile(r"^/blobServices/default/containers/([^/]+)/blobs/(.+)$", re.DOTALL)
 
@@ -77,4 +79,4 @@ def read_blob_event(text: str) -> tuple[str, str, str]:
 def queue_of(function_name: str) -> str:
     """Name of the storage queue in which blobs wait for a function (3-63 of a-z, 0-9 and -)."""
     plain = re.sub(r"[^a-z0-9]+", "-", unquote(function_name).lower()).strip("-")
-    return f"azure-webjobs-blobtrigger-{plain}"[:63].rstrip("-")
+    return f"{BLOB_QUEUE_PREFIX}{plain}"[:63].rstrip("-")

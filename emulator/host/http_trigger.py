@@ -8,7 +8,7 @@ from multidict import CIMultiDict
 from emulator.host.functions import Function
 from emulator.host.invoker import Call, Invoker
 from emulator.host.keys import AuthLevel, FunctionKeys
-from emulator.host.routes import RouteTemplate, first_match
+from emulator.host.routes import RouteTemplate, matches
 from emulator.host.rpc import Message, TypedData
 
 # The server frames its own answers; a function's copy of these would contradict it.
@@ -38,15 +38,21 @@ class HttpTriggers:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Run the function that the path and method select: 404 without one, 401 without a valid key."""
-        found = first_match(self._routes, request.rel_url.raw_path)
-        functions = [each for each in found[0] if _allows(each, request.method)] if found else []
-        if found is None or not functions:
+        found = self._find(request)
+        if found is None:
             return web.Response(status=404)
-        function = functions[0]
+        function, parameters = found
         level = AuthLevel(function.trigger.text("authLevel", "function").lower())
         if not self._keys.admits(level, given_key(request)):
             return web.Response(status=401)
-        return await self._run(function, request, found[1])
+        return await self._run(function, request, parameters)
+
+    def _find(self, request: web.Request) -> tuple[Function, dict[str, str]] | None:
+        for functions, parameters in matches(self._routes, request.rel_url.raw_path):
+            for function in functions:
+                if _allows(function, request.method):
+                    return function, parameters
+        return None
 
     async def _run(self, function: Function, request: web.Request, parameters: dict[str, str]) -> web.StreamResponse:
         http = Message(

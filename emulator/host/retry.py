@@ -11,6 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 UNBOUNDED = -1
+_SHORTEST_BACKOFF_S = 0.1  # a policy without a minimum must not spin
 
 
 class RetryStrategy(StrEnum):
@@ -40,9 +41,9 @@ class RetryPolicy:
     def delays_s(self, rng: random.Random) -> Iterator[float]:
         """Seconds to wait before each retry; exponential ones double and vary by a fifth either way."""
         wanted_s = self.shortest.total_seconds()
+        while self.strategy is RetryStrategy.FIXED_DELAY:
+            yield wanted_s
+        wanted_s = max(wanted_s, _SHORTEST_BACKOFF_S)
         while True:
-            if self.strategy is RetryStrategy.FIXED_DELAY:
-                yield wanted_s
-                continue
             yield min(wanted_s * rng.uniform(0.8, 1.2), self.longest.total_seconds())
             wanted_s = min(wanted_s * 2, self.longest.total_seconds())

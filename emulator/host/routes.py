@@ -1,7 +1,7 @@
 """HTTP route templates as ASP.NET Core matches them: `a/{name}`, `{name?}`, `{name:int}`, `{*rest}`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
@@ -95,10 +95,9 @@ def _rank(segment: _Segment) -> int:
     return 1 if segment.rule else 2
 
 
-def first_match[T](routes: Mapping[RouteTemplate, T], raw_path: str) -> tuple[T, dict[str, str]] | None:
-    """The most specific route that matches, with its parameters."""
+def matches[T](routes: Mapping[RouteTemplate, T], raw_path: str) -> Iterator[tuple[T, dict[str, str]]]:
+    """Every route that matches, most specific first, with its parameters."""
     for template in sorted(routes, key=lambda each: each.precedence):
         parameters = template.match(raw_path)
         if parameters is not None:
-            return routes[template], parameters
-    return None
+            yield routes[template], parameters

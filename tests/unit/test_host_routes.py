@@ -2,7 +2,7 @@
 
 import pytest
 
-from emulator.host.routes import RouteTemplate, first_match
+from emulator.host.routes import RouteTemplate, matches
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,10 @@ def test_a_template_matches_like_azure(template: str, path: str, expected: dict[
     assert RouteTemplate.parse(template).match(path) == expected
 
 
-def test_the_most_specific_route_wins() -> None:
+def test_the_most_specific_route_comes_first() -> None:
     templates = ["api/{*rest}", "api/{id}", "api/{id:int}", "api/fixed"]
     routes = {RouteTemplate.parse(template): template for template in templates}
-    chosen = [first_match(routes, f"/api/{path}") for path in ("fixed", "12", "x", "x/y")]
-    assert [found[0] for found in chosen if found] == ["api/fixed", "api/{id:int}", "api/{id}", "api/{*rest}"]
+    found = {path: [each for each, _ in matches(routes, f"/api/{path}")] for path in ("fixed", "12", "x/y")}
+    assert found["fixed"] == ["api/fixed", "api/{id}", "api/{*rest}"]
+    assert found["12"] == ["api/{id:int}", "api/{id}", "api/{*rest}"]
+    assert found["x/y"] == ["api/{*rest}"]
