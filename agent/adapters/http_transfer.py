@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 import requests
 
 from agent.adapters.partial_file import PartialFile, digest_of
 from agent.codes import Code
-from agent.ports import TransferBroken, TransferCancelled, TransferPaused, TransferRefused, Wanted
+from agent.exchange import TICKET_HEADER, read_exchange
+from agent.ports import TransferBroken, TransferRefused, Wanted
 
 _PIECE_BYTES = 1 << 16
-_DEFAULT_PAUSE_S = 30.0
-_REDIRECTS = (HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,20 +75,15 @@ class HttpTransfer:
 
     def _exchange(self, wanted: Wanted) -> str:
         url = f"{self.service_url}/downloads/{quote(wanted.path)}"
-        headers = {"Groundswell-Ticket": wanted.ticket}
+        headers = {TICKET_HEADER: wanted.ticket}
         answer = self.http.get(url, headers=headers, allow_redirects=False, timeout=self.timeout_s)
-        status, location = answer.status_code, answer.headers.get("Location")
-        if status in _REDIRECTS and location:
-            return urljoin(url, location)
-        if status == HTTPStatus.UNAUTHORIZED:
-            raise TransferRefused(Code.TICKET_REFUSED, "the service refused the ticket")
-        if status == HTTPStatus.NOT_FOUND:
-            raise TransferRefused(Code.DOWNLOAD_FAILED, "the service knows no such package")
-        if status == HTTPStatus.GONE:
-            raise TransferCancelled("the service says that the offer no longer stands")
-        if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-            raise TransferPaused(read_retry_after(answer.headers.get("Retry-After"), now=datetime.now(UTC)))
-        raise TransferBroken(f"the service answered {status} to the ticket")
+        return read_exchange(
+            url,
+            answer.status_code,
+            location=answer.headers.get("Location"),
+            retry_after=answer.headers.get("Retry-After"),
+            now=datetime.now(UTC),
+        )
 
     def _fetch(self, url: str, wanted: Wanted, part: PartialFile, checkpoint: Callable[[], None]) -> None:
         have = part.size_bytes
@@ -131,15 +124,3 @@ class HttpTransfer:
                     )
                 file.write(piece)
                 checkpoint()
-
-
-def read_retry_after(value: str | None, *, now: datetime) -> float:
-    """Seconds a ``Retry-After`` header asks to wait (RFC 9110, section 10.2.3); a default where it cannot be read."""
-    if value is None:
-        return _DEFAULT_PAUSE_S
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):
-        return _DEFAULT_PAUSE_S

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters.http_transfer import read_retry_after
+from agent.exchange import read_retry_after
 from tests.support.agent import Bench, Factory, running_factory
 
 BIG = bytes(range(256)) * 4096  # 1 MiB
