@@ -1,0 +1,77 @@
+"""What follows for everybody from how the hub took a batch: the shared rate, and its daily quota (invariant I6)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.domain.campaigns import CampaignState
+from shared.domain.ids import CampaignId
+from shared.domain.pacing import Budget, slow_down, speed_up
+from shared.domain.steps import Change, take_step
+from shared.ports.campaigns import BudgetStore, CampaignStore
+from shared.ports.errors import ConcurrentChange
+from shared.ports.hub import TwinOutcome, TwinResult
+from shared.ports.stored import Stored
+
+QUOTA_REASON = "the IoT Hub's daily message quota is used up; it is renewed at midnight UTC, then resume"
+ATTEMPTS = 5
+
+_FIRST_RETRY_S = 5.0
+_LAST_RETRY_S = 300.0
+_LATER = frozenset({TwinOutcome.THROTTLED, TwinOutcome.UNAVAILABLE})
+
+
+def adjust_rate(budget: BudgetStore, results: Sequence[TwinResult], *, now: datetime) -> None:
+    """Lower the rate for everybody where the hub throttled, raise it where it took all."""
+    outcomes = {result.outcome for result in results}
+    if TwinOutcome.THROTTLED in outcomes:
+        adjust = slow_down
+    elif outcomes == {TwinOutcome.WRITTEN}:
+        adjust = speed_up
+    else:
+        return
+    for _ in range(ATTEMPTS):
+        before: Stored[Budget] = budget.get()
+        after = adjust(before.value, now=now)
+        if after == before.value:
+            return
+        try:
+            budget.save(Stored(value=after, etag=before.etag))
+        except ConcurrentChange:
+            # Somebody reserved, or adjusted first: then the ten seconds between two adjustments settle it.
+            continue
+        return
+
+
+def wants_retry(results: Sequence[TwinResult]) -> bool:
+    """Whether some twins are to be written later."""
+    return any(result.outcome in _LATER for result in results)
+
+
+def retry_at(retry: int, *, now: datetime) -> datetime:
+    """When work that the hub had no room for goes out again: later each time, and never all of it together."""
+    longest_s = min(_FIRST_RETRY_S * 2 ** min(retry, 10), _LAST_RETRY_S)
+    return now + timedelta(seconds=random.uniform(longest_s / 2, longest_s))
+
+
+def pause_for_quota(campaigns: CampaignStore, campaign: CampaignId, *, now: datetime) -> None:
+    """Pause a running campaign, because the hub will take nothing more today.
+
+    Raises:
+        ConcurrentChange: The campaign's row changes too fast.
+    """
+    for _ in range(ATTEMPTS):
+        before = campaigns.get(campaign)
+        if before.value.state is not CampaignState.RUNNING:
+            return
+        paused = replace(before.value, state=CampaignState.PAUSED, reason=QUOTA_REASON)
+        after = take_step(before.value, Change(campaign=paused, due_at=now), now=now)
+        try:
+            campaigns.save(Stored(value=after, etag=before.etag))
+        except ConcurrentChange:
+            continue
+        return
+    raise ConcurrentChange(f"{campaign} changes too fast to be paused")

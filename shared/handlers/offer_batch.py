@@ -1,0 +1,144 @@
+"""Offering to a device batch: mark it offered, write its twins, stamp what was written.
+
+The three steps are repeatable at any point: marking lowers no state, only rows without ``sent_at`` are written, and a
+twin written twice holds the same claim. What the hub has no room for goes out again later, as a new message.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.domain.campaigns import Campaign, CampaignState, Deadlines
+from shared.domain.ids import DeviceId
+from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.handlers.hub_verdicts import adjust_rate, pause_for_quota, retry_at, wants_retry
+from shared.handlers.sign_offers import OfferKeys, sign_offers
+from shared.handlers.wakeups import request_evaluation, request_work_again
+from shared.ports.bus import MessageSender, Queue
+from shared.ports.campaigns import BudgetStore, CampaignStore
+from shared.ports.errors import ConcurrentChange, QuotaExceeded
+from shared.ports.hub import TwinOutcome, TwinResult, TwinWriter
+from shared.ports.rollouts import RolloutChange, RolloutStore
+from shared.ports.stored import Stored
+from shared.wire.messages import BatchWork
+
+log = logging.getLogger(__name__)
+
+S = RolloutState
+
+ATTEMPTS = 5
+"""Conditional writes tried in place before the batch is given back to the queue."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchPorts:
+    """What dispatching needs from outside."""
+
+    campaigns: CampaignStore
+    rollouts: RolloutStore
+    twins: TwinWriter
+    budget: BudgetStore
+    sender: MessageSender
+    keys: OfferKeys
+
+
+def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, now: datetime) -> None:
+    """Offer the package to the devices of the batch that have no offer yet.
+
+    Raises:
+        PortError: A service needed for it is down, or the rows change too fast; offering again is safe.
+    """
+    if campaign.state is not CampaignState.RUNNING:
+        log.info("%s is %s: the offers of a batch are dropped", campaign.id, campaign.state)
+        return
+    rows = _repeat(lambda: _mark(work, campaign.spec.deadlines, ports.rollouts, now), work)
+    unsent = [row.value for row in rows if row.value.state is S.OFFERED and row.value.sent_at is None]
+    if not unsent:
+        return
+    try:
+        results = ports.twins.write(sign_offers(campaign, [row.value for row in rows], unsent, ports.keys, now=now))
+    except QuotaExceeded:
+        log.exception("%s is paused: the hub's daily quota is used up", campaign.id)
+        pause_for_quota(ports.campaigns, campaign.id, now=now)
+        return
+    _stamp(work, rows, results, campaign, ports, now)
+    adjust_rate(ports.budget, results, now=now)
+    if wants_retry(results):
+        again = request_work_again(work, enqueue_at=retry_at(work.retry, now=now))
+        ports.sender.send(Queue.DEVICE_BATCHES, [again])
+
+
+def _repeat[T](attempt: Callable[[], T], work: BatchWork) -> T:
+    for _ in range(ATTEMPTS):
+        try:
+            return attempt()
+        except ConcurrentChange as error:
+            log.info("%s: the rows of a batch changed under a dispatch: %s", work.campaign, error)
+    raise ConcurrentChange(f"batch {work.batch.number} of {work.campaign} changes too fast to be dispatched")
+
+
+def _mark(work: BatchWork, deadlines: Deadlines, rollouts: RolloutStore, now: datetime) -> list[Stored[Rollout]]:
+    """The rows of the batch in ring order, the planned ones now offered."""
+    rows = rollouts.read_batch(work.campaign, work.batch)
+    changes = [
+        RolloutChange(before=row, after=_offered(row.value, deadlines, now))
+        for row in rows
+        if row.value.state is S.PLANNED
+    ]
+    written = {row.value.device: row for row in rollouts.write(work.campaign, work.batch.shard, changes)}
+    return [written.get(row.value.device, row) for row in rows]
+
+
+def _offered(rollout: Rollout, deadlines: Deadlines, now: datetime) -> Rollout:
+    due_at = now + timedelta(seconds=deadlines.offered_s)
+    return replace(move(rollout, S.OFFERED, now=now), due_at=due_at)
+
+
+def _stamp(
+    work: BatchWork,
+    rows: Sequence[Stored[Rollout]],
+    results: Sequence[TwinResult],
+    campaign: Campaign,
+    ports: DispatchPorts,
+    now: datetime,
+) -> None:
+    """Write down how each twin write ended; the first try needs no second read of the rows."""
+    outcomes = {result.device: result for result in results}
+    known: list[Sequence[Stored[Rollout]]] = [rows]
+
+    def attempt() -> list[RolloutChange]:
+        current = known.pop() if known else ports.rollouts.read_batch(work.campaign, work.batch)
+        changes = _stamps(current, outcomes, campaign.spec.deadlines, now)
+        ports.rollouts.write(work.campaign, work.batch.shard, changes)
+        return changes
+
+    ended = [change.after for change in _repeat(attempt, work) if change.after.state in (S.SKIPPED, S.FAILED)]
+    if ended:
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, now)])
+
+
+def _stamps(
+    rows: Sequence[Stored[Rollout]], outcomes: Mapping[DeviceId, TwinResult], deadlines: Deadlines, now: datetime
+) -> list[RolloutChange]:
+    stamped = [(row, _stamped(row.value, outcomes.get(row.value.device), deadlines, now)) for row in rows]
+    return [RolloutChange(before=row, after=after) for row, after in stamped if after != row.value]
+
+
+def _stamped(rollout: Rollout, result: TwinResult | None, deadlines: Deadlines, now: datetime) -> Rollout:
+    if rollout.sent_at is not None or result is None:
+        return rollout
+    match result.outcome:
+        case TwinOutcome.WRITTEN if rollout.state is S.OFFERED:
+            # The wait for the device begins with the twin, not with the mark: throttled batches lie between them.
+            return replace(rollout, sent_at=now, due_at=now + timedelta(seconds=deadlines.offered_s))
+        case TwinOutcome.WRITTEN:
+            return replace(rollout, sent_at=now)
+        case TwinOutcome.NO_DEVICE:
+            return move(rollout, S.SKIPPED, now=now, code="device_not_found", detail="not in IoT Hub's registry")
+        case TwinOutcome.REFUSED:
+            return move(rollout, S.FAILED, now=now, code="twin_refused", detail=result.detail)
+        case TwinOutcome.THROTTLED | TwinOutcome.UNAVAILABLE:
+            return rollout

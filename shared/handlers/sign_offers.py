@@ -1,0 +1,97 @@
+"""Signing the offers of a device batch: one intent for all of them, a proof and a ticket for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from securesystemslib.signer import Signer
+
+from shared.domain.campaigns import Campaign
+from shared.domain.ids import DeviceId
+from shared.domain.offers import Intent, Offer
+from shared.domain.rollouts import Rollout
+from shared.ports.hub import TwinWrite
+from shared.trust.intents import batch_leaves, batch_root, sign_intent
+from shared.trust.merkle import merkle_proof
+from shared.trust.tickets import Ticket, TicketKeys, issue_ticket
+from shared.wire.twins import PROPERTY, write_offer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferKeys:
+    """What offers are signed with."""
+
+    intents: Signer
+    tickets: TicketKeys
+
+
+def sign_offers(
+    campaign: Campaign, batch: Sequence[Rollout], wanted: Sequence[Rollout], keys: OfferKeys, *, now: datetime
+) -> list[TwinWrite]:
+    """Twin writes with the offers for ``wanted``, out of the batch they belong to.
+
+    The tree always covers the whole batch, so that a repeat signs the same claims.
+
+    Raises:
+        Exception: Whatever the signer raises when its key cannot be used.
+    """
+    claims = [(rollout.device, rollout.sequence) for rollout in batch]
+    places = {rollout.device: index for index, rollout in enumerate(batch)}
+    leaves = batch_leaves(claims)
+    envelope = sign_intent(_intent(campaign, claims, now), keys.intents)
+    return [
+        TwinWrite(
+            device=rollout.device,
+            desired={
+                PROPERTY: write_offer(
+                    Offer(
+                        device=rollout.device,
+                        campaign=campaign.id,
+                        wave=rollout.wave,
+                        attempt=rollout.attempt,
+                        sequence=rollout.sequence,
+                        path=campaign.package.path,
+                        envelope=envelope,
+                        proof=merkle_proof(leaves, places[rollout.device]),
+                        ticket=_ticket(campaign, rollout, keys.tickets, now),
+                    )
+                )
+            },
+        )
+        for rollout in wanted
+    ]
+
+
+def _intent(campaign: Campaign, claims: Sequence[tuple[DeviceId, int]], now: datetime) -> Intent:
+    """In force as long as a device may take to accept, download and install, each to its deadline."""
+    package, deadlines = campaign.package, campaign.spec.deadlines
+    issued = now.replace(microsecond=0)
+    lifetime_s = deadlines.offered_s + deadlines.downloading_s + deadlines.installing_s
+    return Intent(
+        campaign=campaign.id,
+        path=package.path,
+        name=package.name,
+        version=str(package.version),
+        kind=package.kind.value,
+        length_bytes=package.length_bytes,
+        sha256=package.sha256,
+        issued=issued,
+        expires=issued + timedelta(seconds=lifetime_s),
+        allow_downgrade=campaign.spec.allow_downgrade,
+        root=batch_root(claims),
+    )
+
+
+def _ticket(campaign: Campaign, rollout: Rollout, keys: TicketKeys, now: datetime) -> str:
+    deadlines = campaign.spec.deadlines
+    expires = now.replace(microsecond=0) + timedelta(seconds=deadlines.offered_s + deadlines.downloading_s)
+    ticket = Ticket(
+        device=rollout.device,
+        campaign=campaign.id,
+        path=campaign.package.path,
+        attempt=rollout.attempt,
+        expires=expires,
+    )
+    return issue_ticket(ticket, keys)

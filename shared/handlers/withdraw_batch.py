@@ -1,0 +1,76 @@
+"""Taking back the offers of a device batch.
+
+The twin is cleared before the row is cancelled: as long as the row is open it holds the device, so no other campaign's
+offer can stand there and be cleared by mistake, whenever a repeat of this comes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.handlers.hub_verdicts import adjust_rate, retry_at, wants_retry
+from shared.handlers.offer_batch import ATTEMPTS, DispatchPorts
+from shared.handlers.wakeups import request_work_again
+from shared.ports.bus import Queue
+from shared.ports.errors import ConcurrentChange, QuotaExceeded
+from shared.ports.hub import TwinOutcome, TwinResult, TwinWrite
+from shared.ports.rollouts import RolloutChange
+from shared.ports.stored import Stored
+from shared.wire.messages import BatchWork
+from shared.wire.twins import PROPERTY
+
+log = logging.getLogger(__name__)
+
+S = RolloutState
+
+QUOTA_RETRY_S = 3600.0
+_LATER = frozenset({TwinOutcome.THROTTLED, TwinOutcome.UNAVAILABLE})
+
+
+def withdraw_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> None:
+    """Clear the twins of the batch's open rows and cancel the rows, those without an offer included.
+
+    Raises:
+        PortError: A service needed for it is down, or the rows change too fast; withdrawing again is safe.
+    """
+    for _ in range(ATTEMPTS):
+        open_rows = [row for row in ports.rollouts.read_batch(work.campaign, work.batch) if not row.value.is_final]
+        offered = [row.value for row in open_rows if row.value.state is not S.PLANNED]
+        try:
+            results = ports.twins.write([TwinWrite(device=row.device, desired={PROPERTY: None}) for row in offered])
+        except QuotaExceeded:
+            log.warning("%s: the hub's daily quota is used up, offers are taken back later", work.campaign)
+            _send_again(work, ports, now + timedelta(seconds=QUOTA_RETRY_S))
+            return
+        try:
+            ports.rollouts.write(work.campaign, work.batch.shard, _cancellations(open_rows, results, now))
+        except ConcurrentChange as error:
+            log.info("%s: the rows of a batch changed under a withdrawal: %s", work.campaign, error)
+            continue
+        adjust_rate(ports.budget, results, now=now)
+        if wants_retry(results):
+            _send_again(work, ports, retry_at(work.retry, now=now))
+        return
+    raise ConcurrentChange(f"batch {work.batch.number} of {work.campaign} changes too fast to be withdrawn")
+
+
+def _cancellations(
+    rows: Sequence[Stored[Rollout]], results: Sequence[TwinResult], now: datetime
+) -> list[RolloutChange]:
+    uncleared = {result.device for result in results if result.outcome in _LATER}
+    return [
+        RolloutChange(before=row, after=_cancelled(row.value, now)) for row in rows if row.value.device not in uncleared
+    ]
+
+
+def _cancelled(rollout: Rollout, now: datetime) -> Rollout:
+    cancelled = move(rollout, S.CANCELLED, now=now, code=rollout.state.value, detail="the campaign was cancelled")
+    return replace(cancelled, progress_percent=rollout.progress_percent)
+
+
+def _send_again(work: BatchWork, ports: DispatchPorts, at: datetime) -> None:
+    ports.sender.send(Queue.DEVICE_BATCHES, [request_work_again(work, enqueue_at=at)])
