@@ -1,0 +1,358 @@
+"""A whole campaign in memory: the real control plane, a scripted data plane, queues that misbehave, and a clock."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.devices import release
+from shared.domain.errors import DomainError
+from shared.domain.ids import CampaignId, DeviceId, package_name, shard_of
+from shared.domain.packages import Package, PackageKind, PackageState, RegisteredPackage
+from shared.domain.rollouts import FINAL, Rollout, RolloutState, move
+from shared.domain.steps_by_operators import OperatorAction
+from shared.domain.versions import Version
+from shared.domain.waves import DONE_WAVES, WaveState
+from shared.handlers.act_on_campaign import act_on_campaign
+from shared.handlers.advance_campaign import advance_campaign
+from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.create_campaign import create_campaign
+from shared.handlers.resume_campaigns import resume_campaigns
+from shared.handlers.wakeups import request_evaluation
+from shared.ports.bus import Queue
+from shared.ports.errors import NotThere, PortError
+from shared.ports.rollouts import RolloutChange
+from shared.ports.stored import Page, Stored
+from shared.wire.http_campaigns import read_campaign_request
+from shared.wire.messages import BatchPurpose, BatchWork, read_batch_visit, read_batch_work, read_campaign_step
+from tests.support.memory_bus import MemoryBus, MemoryEvents, Waiting
+from tests.support.memory_campaigns import MemoryAuditLog, MemoryBudget, MemoryCampaigns, MemoryManifests
+from tests.support.memory_rollouts import MemoryDevices, MemoryRollouts, counters_of
+
+S = RolloutState
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+RESUME_EVERY = timedelta(minutes=1)
+
+
+class Died(BaseException):
+    """The process is gone; nothing may catch it."""
+
+
+class OnePackage:
+    """A ``PackageStore`` with ``thermostat 2.0.0`` published and ``thermostat 3.0.0`` only accepted."""
+
+    def get(self, name: str, version: str) -> Stored[RegisteredPackage]:
+        states = {"2.0.0": PackageState.PUBLISHED, "3.0.0": PackageState.ACCEPTED}
+        if name != "thermostat" or version not in states:
+            raise NotThere(f"{name} {version}")
+        package = Package(
+            name=package_name(name),
+            version=Version(version),
+            kind=PackageKind.FIRMWARE,
+            length_bytes=4096,
+            sha256="0" * 64,
+            created=NOON,
+            compatibility={"hardware": ("t1", "t2")},
+        )
+        return Stored(value=RegisteredPackage(package=package, state=states[version], accepted_at=NOON), etag="1")
+
+
+class MemoryDirectory:
+    """A ``DeviceDirectory``: every query finds every device, one with the word BROKEN is refused."""
+
+    def __init__(self, devices: Iterable[str] = (), page_size: int = 100) -> None:
+        self.devices = [DeviceId(device) for device in devices]
+        self.page_size = page_size
+        self.failures: list[Exception] = []
+
+    def list_page(self, query: str, continuation: str = "") -> Page[DeviceId]:
+        if self.failures:
+            raise self.failures.pop(0)
+        if "BROKEN" in query:
+            raise DomainError("the IoT Hub refuses the query: BROKEN", code="query_refused")
+        start = int(continuation or 0)
+        stop = start + self.page_size
+        more = str(stop) if stop < len(self.devices) else ""
+        return Page(items=tuple(self.devices[start:stop]), continuation=more)
+
+
+@dataclass(slots=True)
+class Faults:
+    """How the queues misbehave; shares of messages."""
+
+    duplicated: float = 0.0
+    dropped: float = 0.0
+    reordered: bool = False
+    seed: int = 0
+
+
+class Mortal:
+    """A port whose process dies at one chosen write, before or after it took effect."""
+
+    WRITES = frozenset(
+        {"create", "save", "send", "append", "write", "create_batch", "publish"}
+        | {"write_page", "write_manifest", "write_members", "write_batches"}
+    )
+
+    def __init__(self, port: Any, life: Life) -> None:
+        self._port = port
+        self._life = life
+
+    def __getattr__(self, name: str) -> Any:
+        target = getattr(self._port, name)
+        if name not in self.WRITES:
+            return target
+
+        def write(*args: Any, **kwargs: Any) -> Any:
+            return self._life.spend(lambda: target(*args, **kwargs))
+
+        return write
+
+
+@dataclass(slots=True)
+class Life:
+    """How many writes the process lives for; None for ever. It dies once and is started again."""
+
+    left: int | None = None
+    dies_after_the_write: bool = True
+    writes: int = 0
+
+    def spend[T](self, write: Callable[[], T]) -> T:
+        self.writes += 1
+        if self.left is None:
+            return write()
+        if self.left == 0:
+            self.left = None
+            if self.dies_after_the_write:
+                write()
+            raise Died
+        self.left -= 1
+        return write()
+
+
+class CampaignWorld:
+    """Everything around one hub.
+
+    Attributes:
+        outcome: What becomes of a device that is offered the package; None for a device that stays silent.
+    """
+
+    def __init__(
+        self,
+        devices: Iterable[str] = (),
+        *,
+        outcome: Callable[[DeviceId], RolloutState | None] = lambda _device: S.SUCCEEDED,
+        faults: Faults | None = None,
+        life: Life | None = None,
+        shards: int = 2,
+        rate_per_s: float = 500.0,
+        page_size: int = 100,
+    ) -> None:
+        self.now = NOON
+        self.shards = shards
+        self.outcome = outcome
+        self.faults = faults or Faults()
+        self.life = life or Life()
+        self.bus = MemoryBus(NOON)
+        self.events = MemoryEvents()
+        self.rollouts = MemoryRollouts()
+        self.device_rows = MemoryDevices()
+        self.campaigns = MemoryCampaigns(self._check_save)
+        self.manifests = MemoryManifests()
+        self.budget = MemoryBudget(rate_per_s)
+        self.audit = MemoryAuditLog()
+        self.directory = MemoryDirectory(devices, page_size)
+        self.ports = self._mortal_ports()
+        self.starts: list[tuple[CampaignId, int]] = []
+        self.refused: list[DomainError] = []
+        self._random = random.Random(self.faults.seed)
+        self._next_resume = NOON + RESUME_EVERY
+
+    def _mortal_ports(self) -> CampaignPorts:
+        mortal: dict[str, Any] = {
+            "campaigns": self.campaigns,
+            "manifests": self.manifests,
+            "budget": self.budget,
+            "audit": self.audit,
+            "rollouts": self.rollouts,
+            "devices": self.device_rows,
+            "directory": self.directory,
+            "sender": self.bus,
+            "publisher": self.events,
+            "packages": OnePackage(),
+        }
+        return CampaignPorts(**{name: Mortal(port, self.life) for name, port in mortal.items()})
+
+    # What operators do.
+
+    def post(self, *, key: str | None = None, who: str = "ada", **request: Any) -> Campaign:
+        """Post a campaign over all devices; arguments replace fields of the request."""
+        document = {
+            "name": "spring",
+            "package": {"name": "thermostat", "version": "2.0.0"},
+            "targets": {"query": "SELECT * FROM devices"},
+        } | request
+        return create_campaign(
+            read_campaign_request(json.dumps(document).encode()),
+            self.ports,
+            idempotency_key=key,
+            requested_by=who,
+            shards=self.shards,
+            now=self.now,
+        )
+
+    def act(self, campaign: CampaignId, action: str, *, who: str = "grace") -> Campaign:
+        return act_on_campaign(campaign, OperatorAction(action), self.ports, now=self.now, who=who)
+
+    def campaign(self, campaign: CampaignId) -> Campaign:
+        return self.campaigns.get(campaign).value
+
+    # The world going on.
+
+    def run(self, until: Callable[[], bool] = lambda: False, *, hours: float = 6, steps: int = 20_000) -> None:
+        """Deliver messages and pass time until the condition holds, or nothing is left to happen."""
+        end = self.now + timedelta(hours=hours)
+        for _ in range(steps):
+            if until() or not self._go_on(end):
+                return
+        raise AssertionError("the world does not come to rest")
+
+    def run_until(self, campaign: CampaignId, *states: CampaignState) -> Campaign:
+        """Run until the campaign is in one of the states; it must come to be."""
+        self.run(lambda: self.campaign(campaign).state in states)
+        found = self.campaign(campaign)
+        assert found.state in states, (found.state, found.reason, found.planning, found.waves)
+        return found
+
+    def _go_on(self, end: datetime) -> bool:
+        due = min((entry.visible_at for entry in self.bus.waiting), default=end)
+        moment = max(self.now, min(due, self._next_resume))
+        if moment >= end or (not self.bus.waiting and not any(self.campaigns.list_unfinished())):
+            return False
+        self.now = self.bus.now = moment
+        if moment >= self._next_resume:
+            self._next_resume = moment + RESUME_EVERY
+            self._survive(lambda: resume_campaigns(self.campaigns, self.bus, now=self.now))
+            return True
+        self._deliver(self._choose(moment))
+        return True
+
+    def _choose(self, moment: datetime) -> Waiting:
+        visible = [entry for entry in self.bus.waiting if entry.visible_at <= moment]
+        return self._random.choice(visible) if self.faults.reordered else visible[0]
+
+    def _deliver(self, entry: Waiting) -> None:
+        # Visits reschedule themselves in the real data plane, which is not what is under test here.
+        if entry.queue is not Queue.BATCH_DEADLINES and self._random.random() < self.faults.dropped:
+            self.bus.waiting.remove(entry)
+            return
+        if self._survive(lambda: self._handle(entry)) and self._random.random() >= self.faults.duplicated:
+            self.bus.waiting.remove(entry)
+
+    def _survive(self, action: Callable[[], object]) -> bool:
+        """Whether it came to its end; if not, the message stays and is delivered again."""
+        try:
+            action()
+        except (Died, PortError):
+            return False
+        except DomainError as error:
+            self.refused.append(error)
+        return True
+
+    def _handle(self, entry: Waiting) -> None:
+        match entry.queue:
+            case Queue.CAMPAIGN_STEPS:
+                advance_campaign(read_campaign_step(entry.message.body), self.ports, now=self.now)
+            case Queue.DEVICE_BATCHES:
+                self._work(read_batch_work(entry.message.body))
+            case Queue.BATCH_DEADLINES:
+                visit = read_batch_visit(entry.message.body)
+                rows = self.rollouts.read_batch(visit.campaign, visit.batch)
+                self._settle(visit.campaign, visit.batch.shard, [row.value for row in rows])
+
+    # The scripted data plane.
+
+    def regress_one(self, campaign: CampaignId) -> None:
+        """One succeeded device goes back to its old version."""
+        row = next(row for row in self.rollouts.rows(campaign).values() if row.state is S.SUCCEEDED)
+        self.set_state(row, S.REGRESSED)
+
+    def set_state(self, row: Rollout, state: RolloutState) -> None:
+        """Write a row's new state as the fold does, and ask for an evaluation."""
+        shard = shard_of(row.device, self.shards)
+        before = self.rollouts.read_devices(row.campaign, shard, [row.device])[row.device]
+        change = RolloutChange(before=before, after=move(before.value, state, now=self.now))
+        self.rollouts.write(row.campaign, shard, [change])
+        self.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(row.campaign, self.now)])
+
+    def _work(self, work: BatchWork) -> None:
+        if work.purpose is BatchPurpose.WITHDRAW:
+            self._move(work, lambda row: S.CANCELLED if row.state not in FINAL else None)
+        elif self.campaign(work.campaign).state is CampaignState.RUNNING:
+            self._move(work, lambda row: S.OFFERED if row.state is S.PLANNED else None)
+            self._move(work, lambda row: self.outcome(row.device) if row.state is S.OFFERED else None)
+            self.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(work.campaign, self.now)])
+
+    def _move(self, work: BatchWork, to: Callable[[Rollout], RolloutState | None]) -> None:
+        changes = []
+        for row in self.rollouts.read_batch(work.campaign, work.batch):
+            if (state := to(row.value)) is not None:
+                changes.append(RolloutChange(before=row, after=move(row.value, state, now=self.now)))
+        self.rollouts.write(work.campaign, work.batch.shard, changes)
+
+    def _settle(self, campaign: CampaignId, shard: int, rows: list[Rollout]) -> None:
+        ended = [row.device for row in rows if row.is_final]
+        records = self.device_rows.read_batch(shard, ended)
+        freed = [replace(row, value=release(row.value, campaign, now=self.now)) for row in records.values()]
+        self.device_rows.write(shard, freed)
+
+    # What must hold at every moment.
+
+    def _check_save(self, before: Campaign, after: Campaign) -> None:
+        known = {wave.number: wave for wave in before.waves}
+        for wave in after.waves:
+            old = known.get(wave.number, replace(wave, state=WaveState.PENDING, started_at=None))
+            if old.started_at is not None:
+                assert wave.started_at == old.started_at, "a wave started twice"
+            elif wave.started_at is not None:
+                earlier = [other for other in after.waves if other.number < wave.number]
+                assert all(other.state in DONE_WAVES for other in earlier), "a wave started behind a closed gate"
+                self.starts.append((after.id, wave.number))
+
+    def check_counters(self, campaign: CampaignId) -> None:
+        """Invariant I3: every target in one wave, and the counters equal the rows."""
+        found = self.campaign(campaign)
+        rows = self.rollouts.rows(campaign)
+        assert sorted(rows) == sorted(self.manifests.read_manifest(campaign))
+        for wave in found.waves:
+            members = [row for row in rows.values() if row.wave == wave.number]
+            assert len(members) == wave.devices
+            counted = self.rollouts.read_counters(campaign, wave.number, self.shards)
+            assert {state: counted.of(state) for state in S} == {state: counters_of(members).of(state) for state in S}
+
+    def end_state(self, campaign: CampaignId) -> dict[str, Any]:
+        """Everything that must be the same however the world misbehaved: all but times, steps and etags."""
+        found = self.campaign(campaign)
+        rows = self.rollouts.rows(campaign).values()
+        records = [
+            record.value
+            for shard in range(self.shards)
+            for record in self.device_rows.read_batch(shard, [row.device for row in rows]).values()
+        ]
+        return {
+            "campaign": (found.state, found.targets, found.planning.skipped),
+            "waves": [(wave.number, wave.state, wave.start, wave.stop, wave.batches) for wave in found.waves],
+            "rows": sorted((row.device, row.wave, row.batch, row.state, row.sequence, row.code) for row in rows),
+            "devices": sorted((record.device, record.sequence, record.held_by or "") for record in records),
+        }
+
+
+def fleet(size: int, prefix: str = "dev") -> list[str]:
+    """Device ids, some of them with every odd character IoT Hub allows."""
+    odd = ["a#1", "b?2", "c'3", "d%4", "e$5", "f(6)", "g,7", "h:8", "i=9", "j@10", "k*11", "l!12"]
+    return [*odd, *(f"{prefix}-{number}" for number in range(size))][:size]

@@ -1,0 +1,139 @@
+"""Campaigns, manifests, the budget and the audit log in memory, with the conditions of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
+
+from shared.domain.audit import AuditEntry
+from shared.domain.campaigns import Campaign
+from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.pacing import Budget
+from shared.domain.waves import DeviceBatch
+from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
+from shared.ports.stored import Page, Stored
+from shared.wire.campaign_audit import write_audit_row
+
+
+class MemoryCampaigns:
+    """A ``CampaignStore``.
+
+    Args:
+        on_save: Told the campaign before and after each write that counts.
+    """
+
+    def __init__(self, on_save: Callable[[Campaign, Campaign], None] = lambda _before, _after: None) -> None:
+        self._rows: dict[CampaignId, Stored[Campaign]] = {}
+        self._etags = count(1)
+        self._on_save = on_save
+
+    def create(self, campaign: Campaign) -> None:
+        if campaign.id in self._rows:
+            raise AlreadyExists(campaign.id)
+        self._keep(campaign)
+
+    def get(self, campaign: CampaignId) -> Stored[Campaign]:
+        if campaign not in self._rows:
+            raise NotThere(campaign)
+        return self._rows[campaign]
+
+    def save(self, campaign: Stored[Campaign]) -> Stored[Campaign]:
+        before = self.get(campaign.value.id)
+        if before.etag != campaign.etag:
+            raise ConcurrentChange(campaign.value.id)
+        self._on_save(before.value, campaign.value)
+        return self._keep(campaign.value)
+
+    def list_page(self, *, size: int, continuation: str = "") -> Page[Campaign]:
+        start = int(continuation or 0)
+        rows = [self._rows[key].value for key in sorted(self._rows)]
+        stop = start + size
+        items = tuple(replace(campaign, waves=()) for campaign in rows[start:stop])
+        return Page(items=items, continuation=str(stop) if stop < len(rows) else "")
+
+    def list_unfinished(self) -> Iterator[Campaign]:
+        yield from [replace(row.value, waves=()) for row in self._rows.values() if row.value.awaits_step]
+
+    def _keep(self, campaign: Campaign) -> Stored[Campaign]:
+        self._rows[campaign.id] = Stored(value=campaign, etag=str(next(self._etags)))
+        return self._rows[campaign.id]
+
+
+class MemoryManifests:
+    """A ``ManifestStore``."""
+
+    def __init__(self) -> None:
+        self._pages: dict[tuple[CampaignId, int], list[DeviceId]] = {}
+        self._manifests: dict[CampaignId, list[DeviceId]] = {}
+        self._members: dict[tuple[CampaignId, int, int], list[list[DeviceId]]] = {}
+        self._batches: dict[tuple[CampaignId, int], list[DeviceBatch]] = {}
+
+    def write_page(self, campaign: CampaignId, page: int, devices: Iterable[DeviceId]) -> None:
+        self._pages[campaign, page] = list(devices)
+
+    def read_pages(self, campaign: CampaignId, pages: int) -> Iterator[list[DeviceId]]:
+        for page in range(pages):
+            yield _read(self._pages, (campaign, page))
+
+    def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId]) -> None:
+        self._manifests[campaign] = list(devices)
+
+    def read_manifest(self, campaign: CampaignId) -> list[DeviceId]:
+        return _read(self._manifests, campaign)
+
+    def write_members(self, campaign: CampaignId, wave: int, part: int, members: Iterable[list[DeviceId]]) -> None:
+        self._members[campaign, wave, part] = list(members)
+
+    def read_members(self, campaign: CampaignId, wave: int, part: int) -> list[list[DeviceId]]:
+        return _read(self._members, (campaign, wave, part))
+
+    def write_batches(self, campaign: CampaignId, wave: int, batches: Iterable[DeviceBatch]) -> None:
+        self._batches[campaign, wave] = list(batches)
+
+    def read_batches(self, campaign: CampaignId, wave: int) -> list[DeviceBatch]:
+        return _read(self._batches, (campaign, wave))
+
+
+class MemoryBudget:
+    """A ``BudgetStore``."""
+
+    def __init__(self, ceiling_per_s: float) -> None:
+        start = datetime(2020, 1, 1, tzinfo=UTC)
+        self._etags = count(1)
+        self.writes = 0
+        self._row = self._stored(
+            Budget(rate_per_s=ceiling_per_s, ceiling_per_s=ceiling_per_s, next_free_at=start, adjusted_at=start)
+        )
+
+    def get(self) -> Stored[Budget]:
+        return self._row
+
+    def save(self, budget: Stored[Budget]) -> None:
+        if budget.etag != self._row.etag:
+            raise ConcurrentChange("budget")
+        self.writes += 1
+        self._row = self._stored(budget.value)
+
+    def _stored(self, budget: Budget) -> Stored[Budget]:
+        return Stored(value=budget, etag=str(next(self._etags)))
+
+
+class MemoryAuditLog:
+    """An ``AuditLog``."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[CampaignId, str], AuditEntry] = {}
+
+    def append(self, entry: AuditEntry) -> None:
+        self._rows.setdefault((entry.campaign, write_audit_row(entry)["RowKey"]), entry)
+
+    def read(self, campaign: CampaignId) -> Iterator[AuditEntry]:
+        yield from [self._rows[key] for key in sorted(self._rows) if key[0] == campaign]
+
+
+def _read[K, V](rows: dict[K, V], key: K) -> V:
+    if key not in rows:
+        raise NotThere(str(key))
+    return rows[key]
