@@ -80,8 +80,10 @@ def test_a_merged_event_holds_both_changes_and_the_later_versions() -> None:
 
 def test_a_seed_makes_the_choices_repeatable() -> None:
     many = [event("a", number) for number in range(50)]
+
     def drops() -> list[Any]:
         return run([Fault(kind=FaultKind.DROP, probability=0.5)], many)
+
     assert drops() == drops()
     assert 5 < len(drops()) < 45
 
