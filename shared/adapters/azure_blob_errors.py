@@ -12,10 +12,17 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
+from azure.storage.blob import StorageErrorCode
 
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere, PortError, Throttled, Unavailable
 
 _BUSY = frozenset({429, 503})
+_LEASES: dict[object, tuple[type[PortError], str]] = {
+    StorageErrorCode.LEASE_ALREADY_PRESENT: (AlreadyExists, "somebody else holds the blob"),
+    StorageErrorCode.LEASE_ID_MISMATCH_WITH_BLOB_OPERATION: (ConcurrentChange, "somebody else holds the blob by now"),
+    StorageErrorCode.LEASE_NOT_PRESENT_WITH_BLOB_OPERATION: (ConcurrentChange, "the lease on the blob has run out"),
+    StorageErrorCode.LEASE_LOST: (ConcurrentChange, "the lease on the blob has run out"),
+}
 
 
 @contextmanager
@@ -24,7 +31,15 @@ def blob_errors() -> Iterator[None]:
     try:
         yield
     except AzureError as error:
-        raise _port_error(error) from error
+        raise _lease_error(error) or _port_error(error) from error
+
+
+def _lease_error(error: AzureError) -> PortError | None:
+    found = _LEASES.get(getattr(error, "error_code", None))
+    if found is None:
+        return None
+    kind, message = found
+    return kind(message)
 
 
 def _port_error(error: AzureError) -> PortError:
