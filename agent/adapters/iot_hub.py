@@ -16,12 +16,28 @@ from typing import Any
 
 from azure.iot.device import IoTHubDeviceClient
 from azure.iot.device.exceptions import ClientError, OperationCancelled, OperationTimeout, ServiceError
+from azure.iot.device.iothub.pipeline import exceptions as inner
 
 from agent.ports import ChannelDown, ChannelLost, ChannelThrottled, DesiredChanged, Event
 
 log = logging.getLogger(__name__)
 
 _FAREWELL_S = 5.0
+
+# Subscribing lets the errors of the SDK's inner layers through, which its other calls translate.
+_DOWN = (
+    ClientError,
+    OperationCancelled,
+    OperationTimeout,
+    inner.PipelineException,
+    inner.ConnectionFailedError,
+    inner.ConnectionDroppedError,
+    inner.NoConnectionError,
+    inner.UnauthorizedError,
+    inner.ProtocolClientError,
+    inner.TlsExchangeAuthError,
+    inner.ProtocolProxyError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +76,8 @@ class IotHubChannel:
         session = self._session
         client = self._make_client()
         self._client = client
-        client.on_twin_desired_properties_patch_received = lambda patch: on_event(DesiredChanged(patch=patch))
         self._call(client.connect)
+        self._call(lambda: _subscribe(client, lambda patch: on_event(DesiredChanged(patch=patch))))
 
         def tell_loss() -> None:
             if not client.connected:
@@ -101,7 +117,7 @@ class IotHubChannel:
         finished = _run_apart(client.shutdown)
         try:
             finished.result(_FAREWELL_S)
-        except (FutureTimeout, ClientError, OperationCancelled, OperationTimeout) as error:
+        except (FutureTimeout, *_DOWN) as error:
             log.debug("the hub client did not end in order: %r", error)
 
     def _make_client(self) -> Any:
@@ -128,8 +144,12 @@ class IotHubChannel:
             raise ChannelThrottled(str(error)) from error
         except FutureTimeout as error:
             raise ChannelDown(f"the hub did not answer within {self._address.timeout_s:g} s") from error
-        except (ClientError, OperationCancelled, OperationTimeout) as error:
-            raise ChannelDown(f"{error} ({type(error.__cause__).__name__})") from error
+        except _DOWN as error:
+            raise ChannelDown(f"{type(error).__name__}: {error}") from error
+
+
+def _subscribe(client: Any, on_patch: Callable[[Mapping[str, Any]], None]) -> None:
+    client.on_twin_desired_properties_patch_received = on_patch
 
 
 def _run_apart[T](function: Callable[[], T]) -> Future[T]:
