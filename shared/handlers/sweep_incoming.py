@@ -87,6 +87,8 @@ class IncomingSweep:
     def _sweep_description(self, description: IncomingArtifact, age: timedelta, now: datetime) -> IntakeOutcome:
         if age <= DESCRIPTION_GRACE or self._store.find_incoming(description.name.removesuffix(SUFFIX)):
             return IntakeOutcome.DESCRIPTION
+        if self._store.find_incoming(description.name) != description:
+            return IntakeOutcome.GONE  # This very sweep, or an event, took it in with its artifact.
         reason = "the artifact it describes did not come within an hour, or had been dealt with before it came"
         self._quarantine(description, Refusal.DESCRIPTION_ALONE, reason, now)
         return IntakeOutcome.QUARANTINED
