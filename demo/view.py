@@ -36,10 +36,10 @@ def show_campaign(campaign: Mapping[str, Any]) -> RenderableType:
         table.add_column(heading)
     for wave in campaign["waves"]:
         table.add_row(
-            wave["name"], _bar(wave["counters"]), _counts(wave["counters"]), wave["state"], Text(wave["reason"], "dim")
+            wave["name"], _bar(wave["counters"]), _counts(wave["counters"]), wave["state"], Text(wave["verdict"], "dim")
         )
     head = Text.assemble(
-        (f"{campaign['package']['name']} {campaign['package']['version']}  ", "bold"),
+        (f"{campaign['package']} {campaign['version']}  ", "bold"),
         (campaign["state"], CAMPAIGN_STYLES.get(campaign["state"], "bold yellow")),
     )
     parts: list[RenderableType] = [head, table]

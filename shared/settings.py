@@ -79,7 +79,6 @@ class Settings:
         shards: Partitions for the rollout and device rows: one per 1,000 twin updates a second.
         keys_uri: Where the online keys are, ``file:<folder>``.
         index_bins: Number of hashed bins, fixed when the index was created.
-        intent_lifetime: How long an intent and its tickets hold.
         link_lifetime: How long a download URL holds.
         download_base_url: Replaces the storage account in download URLs; empty leaves it.
     """
@@ -95,7 +94,6 @@ class Settings:
     keys_uri: str
     index_bins: int
     ticket_keys: TicketKeys
-    intent_lifetime: timedelta
     link_lifetime: timedelta
     download_base_url: str
     client_id: str
@@ -121,7 +119,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         keys_uri=reader.text("KEYS_URI"),
         index_bins=reader.whole("INDEX_BINS", 1024),
         ticket_keys=reader.ticket_keys(),
-        intent_lifetime=timedelta(seconds=reader.whole("INTENT_LIFETIME_S", 7 * 86_400)),
         link_lifetime=timedelta(seconds=reader.whole("LINK_LIFETIME_S", 600)),
         download_base_url=environment.get("DOWNLOAD_BASE_URL", ""),
         client_id=environment.get("AZURE_CLIENT_ID", ""),

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import azure.functions as func
 import pytest
 
-from shared import edge
 from shared.domain.errors import Conflict, DomainError, MalformedMessage, NotFound, TrustError
+from shared.edge.answers import answer
+from shared.edge.messages import consume
 from shared.ports.errors import Throttled, Unavailable
 
 
@@ -49,7 +50,7 @@ def test_each_kind_of_error_has_its_status(error: Exception, status: int, code: 
     def fail() -> func.HttpResponse:
         raise error
 
-    response = edge.answer(fail)
+    response = answer(fail)
     document = json.loads(response.get_body())
 
     assert response.status_code == document["status"] == status
@@ -61,14 +62,14 @@ def test_a_throttled_answer_says_when_to_come_back() -> None:
     def fail() -> func.HttpResponse:
         raise Throttled("slow", retry_after_s=7)
 
-    assert edge.answer(fail).headers["Retry-After"] == "7"
+    assert answer(fail).headers["Retry-After"] == "7"
 
 
 def test_an_outage_is_answered_without_the_words_of_the_vendor() -> None:
     def fail() -> func.HttpResponse:
         raise Unavailable("cannot reach secret-account.blob.example")
 
-    assert b"secret-account" not in edge.answer(fail).get_body()
+    assert b"secret-account" not in answer(fail).get_body()
 
 
 def test_a_bug_is_not_dressed_up_as_an_answer() -> None:
@@ -76,7 +77,7 @@ def test_a_bug_is_not_dressed_up_as_an_answer() -> None:
         raise KeyError("bug")
 
     with pytest.raises(KeyError):
-        edge.answer(fail)
+        answer(fail)
 
 
 def read_number(body: bytes) -> int:
@@ -88,7 +89,7 @@ def read_number(body: bytes) -> int:
 def test_an_unreadable_message_is_parked_and_the_others_are_handled() -> None:
     parking, handled = MemoryParking(), list[int]()
 
-    edge.consume(
+    consume(
         "numbers",
         [Message(b"1"), Message(b"x"), Message(b"3")],
         read=read_number,
@@ -109,7 +110,7 @@ def test_a_message_that_no_retry_can_mend_is_parked_alone() -> None:
         handled.extend(numbers)
 
     messages = [Message(b"1"), Message(b"2"), Message(b"3")]
-    edge.consume("numbers", messages, read=read_number, handle=handle, parking=parking)
+    consume("numbers", messages, read=read_number, handle=handle, parking=parking)
 
     assert handled == [1, 3]
     assert parking.parked == [(b"2", "two")]
@@ -122,5 +123,5 @@ def test_an_outage_goes_back_to_the_host() -> None:
         raise Unavailable("down")
 
     with pytest.raises(Unavailable):
-        edge.consume("numbers", [Message(b"1")], read=read_number, handle=handle, parking=parking)
+        consume("numbers", [Message(b"1")], read=read_number, handle=handle, parking=parking)
     assert parking.parked == []

@@ -1,21 +1,16 @@
-"""Between the functions host and the handlers: requests and messages in, answers and verdicts out.
-
-The verdict depends on the kind of error alone. What no retry can mend is answered with a problem document or parked;
-what the outside failed at is given back to the host, which tries again; anything else is a bug and passes through.
-"""
+"""Answers: JSON, and problem documents for errors."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import azure.functions as func
 
-from shared.domain.errors import Conflict, DomainError, InvalidId, MalformedMessage, NotFound, TrustError
-from shared.ports.bus import Parking
-from shared.ports.errors import PortError, QuotaExceeded, Throttled
+from shared.domain.errors import Conflict, DomainError, InvalidId, NotFound, TrustError
+from shared.ports.errors import PortError, Throttled
 from shared.settings import SettingsError
 
 log = logging.getLogger(__name__)
@@ -76,52 +71,6 @@ def read_body(request: func.HttpRequest) -> bytes:
     if not body:
         raise DomainError("the request needs a JSON body", code="body_missing")
     return body
-
-
-def consume[M](
-    source: str,
-    messages: Sequence[func.ServiceBusMessage],
-    *,
-    read: Callable[[bytes], M],
-    handle: Callable[[Sequence[M]], None],
-    parking: Parking,
-) -> None:
-    """Hand the readable messages to the handler and park the others.
-
-    Raises:
-        PortError: The host must redeliver the whole batch; parking a message twice keeps it once.
-    """
-    readable: list[tuple[bytes, M]] = []
-    for message in messages:
-        body = message.get_body()
-        try:
-            readable.append((body, read(body)))
-        except MalformedMessage as error:
-            _park(parking, source, body, error)
-    if readable:
-        _handle(source, readable, handle, parking)
-
-
-def _handle[M](
-    source: str, readable: Sequence[tuple[bytes, M]], handle: Callable[[Sequence[M]], None], parking: Parking
-) -> None:
-    try:
-        handle([message for _, message in readable])
-    except DomainError as error:
-        if len(readable) > 1:
-            # One message spoils the batch: take them one by one, so that only it is parked.
-            for pair in readable:
-                _handle(source, [pair], handle, parking)
-            return
-        _park(parking, source, readable[0][0], error)
-    except QuotaExceeded:
-        log.error("%s: the IoT Hub's daily quota is used up", source)
-        raise
-
-
-def _park(parking: Parking, source: str, body: bytes, error: DomainError) -> None:
-    log.error("%s: parked a message: %s: %s", source, error.code, error.message)
-    parking.park(source=source, body=body, code=error.code, reason=error.message)
 
 
 def _status_of(error: DomainError) -> int:

@@ -1,0 +1,151 @@
+"""The triggers. Each hands its event to a handler; ``shared.edge`` decides what becomes of an error."""
+
+from __future__ import annotations
+
+from typing import List  # noqa: UP035  (the worker refuses list[...] in the signature of a batch trigger)
+
+import azure.functions as func
+from azurefunctions.extensions.bindings import blob
+
+from shared.edge import campaigns, health, repository
+from shared.edge.answers import answer
+from shared.edge.events import event_data, read_hub_events
+from shared.edge.messages import consume, consume_each
+from shared.wire.messages import read_batch_visit, read_batch_work, read_campaign_step, read_index_request
+from shared.wiring import service
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@app.blob_trigger(arg_name="artifact", path="incoming/{name}", connection="Storage", source=func.BlobSource.EVENT_GRID)
+def on_artifact_uploaded(artifact: blob.BlobClient) -> None:
+    """An artifact was dropped: make it a package, or refuse it with a reason."""
+    service().ingest(artifact.blob_name)
+
+
+@app.service_bus_queue_trigger(
+    arg_name="messages",
+    queue_name="index-requests",
+    connection="ServiceBus",
+    cardinality="many",
+    is_sessions_enabled=True,
+)
+def on_index_requested(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
+    """Packages were accepted: publish them in one new state of the index."""
+    consume("index-requests", messages, read=read_index_request, handle=service().publish, parking=service().parking)
+
+
+@app.service_bus_queue_trigger(
+    arg_name="message", queue_name="campaign-steps", connection="ServiceBus", is_sessions_enabled=True
+)
+def on_campaign_step(message: func.ServiceBusMessage) -> None:
+    """A campaign asks for its next step."""
+    consume_each(
+        "campaign-steps", [message], read=read_campaign_step, handle=service().advance, parking=service().parking
+    )
+
+
+@app.service_bus_queue_trigger(arg_name="message", queue_name="device-batches", connection="ServiceBus")
+def on_device_batch(message: func.ServiceBusMessage) -> None:
+    """A device batch has its time slot: write its twins."""
+    consume_each(
+        "device-batches", [message], read=read_batch_work, handle=service().dispatch, parking=service().parking
+    )
+
+
+@app.service_bus_queue_trigger(arg_name="message", queue_name="batch-deadlines", connection="ServiceBus")
+def on_batch_deadline(message: func.ServiceBusMessage) -> None:
+    """A device batch is to be looked at: time out what is due, settle what has ended."""
+    consume_each("batch-deadlines", [message], read=read_batch_visit, handle=service().visit, parking=service().parking)
+
+
+@app.service_bus_queue_trigger(
+    arg_name="message", queue_name="report-backlog", connection="ServiceBus", is_sessions_enabled=True
+)
+def on_report_backlog(message: func.ServiceBusMessage) -> None:
+    """Reports met too many others at one row: fold them now."""
+    consume_each("report-backlog", [message], read=bytes, handle=service().fold_backlog, parking=service().parking)
+
+
+# The pointer moves on whatever the function did, so the relay itself must not give up (DESIGN: why the relay).
+@app.retry(
+    strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:01", maximum_interval="00:05:00"
+)
+@app.event_hub_message_trigger(
+    arg_name="events", event_hub_name="%TWIN_CHANGES_HUB%", connection="EventHub", cardinality=func.Cardinality.MANY
+)
+def relay_twin_changes(events: List[func.EventHubEvent]) -> None:  # noqa: UP006
+    """Twins changed: carry the reports over to Event Grid, grouped by table partition."""
+    service().relay(read_hub_events(events))
+
+
+@app.event_grid_trigger(arg_name="event")
+def on_rollout_reported(event: func.CloudEvent) -> None:
+    """Devices of one table partition reported: fold it into rows and counters."""
+    service().fold(event_data(event))
+
+
+@app.event_grid_trigger(arg_name="event")
+def on_device_lifecycle(event: func.EventGridEvent) -> None:
+    """A device was created or deleted."""
+    service().note_lifecycle(event.event_type, event.get_json())
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
+def every_minute_resume(timer: func.TimerRequest) -> None:
+    """Take up the steps and index requests that a lost message left undone."""
+    service().resume()
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 10 * * * *")
+def every_hour_reconcile(timer: func.TimerRequest) -> None:
+    """Take up artifacts nobody looked at, and rows whose reports never came."""
+    service().reconcile()
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 30 2 * * *")
+def every_day_refresh_index(timer: func.TimerRequest) -> None:
+    """Sign the index anew before it expires."""
+    service().refresh_index()
+
+
+@app.route("campaigns", methods=["POST"])
+def post_campaign(req: func.HttpRequest) -> func.HttpResponse:
+    """Start a campaign."""
+    return answer(lambda: campaigns.post(req, service()))
+
+
+@app.route("campaigns", methods=["GET"])
+def get_campaigns(req: func.HttpRequest) -> func.HttpResponse:
+    """List campaigns."""
+    return answer(lambda: campaigns.show_page(req, service()))
+
+
+@app.route("campaigns/{id}", methods=["GET"])
+def get_campaign(req: func.HttpRequest) -> func.HttpResponse:
+    """Show a campaign with its waves and counters."""
+    return answer(lambda: campaigns.show(req, service()))
+
+
+@app.route("campaigns/{id}/{action}", methods=["POST"])
+def post_campaign_action(req: func.HttpRequest) -> func.HttpResponse:
+    """Pause, resume or cancel a campaign."""
+    return answer(lambda: campaigns.act(req, service()))
+
+
+@app.route("repository/metadata/{name}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_repository(req: func.HttpRequest) -> func.HttpResponse:
+    """Serve the index's metadata to any TUF client."""
+    return answer(lambda: repository.show_metadata(req, service()))
+
+
+@app.route("downloads/{*path}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_download(req: func.HttpRequest) -> func.HttpResponse:
+    """Exchange a device's ticket for a short-lived URL of its package."""
+    return answer(lambda: repository.show_download(req, service()))
+
+
+@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_health(req: func.HttpRequest) -> func.HttpResponse:
+    """Say whether the settings are complete and the services behind answer."""
+    return health.show(service)

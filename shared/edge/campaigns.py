@@ -1,0 +1,71 @@
+"""HTTP: campaigns."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from shared.domain.errors import DomainError, NotFound
+from shared.domain.ids import CampaignId, campaign_id
+from shared.domain.steps_by_operators import OperatorAction
+from shared.edge.answers import json_response, read_body
+from shared.wire.http_campaigns import read_campaign_request
+from shared.wiring import Service
+
+MAX_PAGE = 200
+# A function key says what may be done, not who does it.
+KEY_HOLDER = "holder of a function key"
+
+
+def post(request: func.HttpRequest, service: Service) -> func.HttpResponse:
+    """201 with the new campaign, or the campaign that the same request with the same key made before."""
+    wanted = read_campaign_request(read_body(request))
+    view = service.create_campaign(wanted, idempotency_key=_idempotency_key(request), requested_by=KEY_HOLDER)
+    return json_response(view.model_dump_json(), 201, {"Location": f"{request.url.rstrip('/')}/{view.id}"})
+
+
+def show_page(request: func.HttpRequest, service: Service) -> func.HttpResponse:
+    """200 with one page; query parameters ``size`` (1-200) and ``continuation``."""
+    page = service.list_campaigns(size=_page_size(request), continuation=request.params.get("continuation", ""))
+    return json_response(page.model_dump_json())
+
+
+def show(request: func.HttpRequest, service: Service) -> func.HttpResponse:
+    """200 with the campaign, its waves and counters."""
+    return json_response(service.show_campaign(_campaign(request)).model_dump_json())
+
+
+def act(request: func.HttpRequest, service: Service) -> func.HttpResponse:
+    """200 with the campaign after the action."""
+    view = service.act_on_campaign(_campaign(request), _action(request), who=KEY_HOLDER)
+    return json_response(view.model_dump_json())
+
+
+def _campaign(request: func.HttpRequest) -> CampaignId:
+    text = request.route_params["id"]
+    try:
+        return campaign_id(text)
+    except DomainError as error:
+        raise NotFound(f"there is no campaign {text[:80]!r}", code="campaign_not_found") from error
+
+
+def _action(request: func.HttpRequest) -> OperatorAction:
+    text = request.route_params["action"]
+    try:
+        return OperatorAction(text)
+    except ValueError as error:
+        known = ", ".join(OperatorAction)
+        raise NotFound(f"there is no action {text[:80]!r}; there are {known}", code="action_not_found") from error
+
+
+def _idempotency_key(request: func.HttpRequest) -> str | None:
+    key: str | None = request.headers.get("Idempotency-Key")
+    if key is not None and not 1 <= len(key) <= 255:
+        raise DomainError("Idempotency-Key must have 1 to 255 characters", code="idempotency_key_invalid")
+    return key
+
+
+def _page_size(request: func.HttpRequest) -> int:
+    text = request.params.get("size", "50")
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_PAGE:
+        raise DomainError(f"size: must be a whole number from 1 to {MAX_PAGE}", code="invalid_request")
+    return int(text)

@@ -1,0 +1,83 @@
+"""The vendors' clients, made from the settings: with connection strings where given, else with the app's identity."""
+
+from __future__ import annotations
+
+from azure.core.credentials import AzureKeyCredential, TokenCredential
+from azure.data.tables import TableClient, TableServiceClient
+from azure.eventgrid import EventGridPublisherClient
+from azure.identity import DefaultAzureCredential
+from azure.iot.hub import IoTHubRegistryManager
+from azure.servicebus import ServiceBusClient
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
+
+from shared.settings import Settings, Topic
+from shared.wiring.once import once
+
+
+class Clients:
+    """Each client is made when it is first asked for, once, and shared by all threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @once
+    def credential(self) -> TokenCredential:
+        """The app's identity."""
+        return DefaultAzureCredential(managed_identity_client_id=self._settings.client_id or None)
+
+    @once
+    def blobs(self) -> BlobServiceClient:
+        """The storage account's blobs."""
+        storage = self._settings.storage
+        if storage.connection_string:
+            return BlobServiceClient.from_connection_string(storage.connection_string)
+        return BlobServiceClient(storage.blob_uri, self.credential)
+
+    @once
+    def queues(self) -> QueueServiceClient:
+        """The storage account's queues, where the host leaves artifacts it gave up on."""
+        storage = self._settings.storage
+        if storage.connection_string:
+            return QueueServiceClient.from_connection_string(storage.connection_string)
+        return QueueServiceClient(storage.queue_uri, credential=self.credential)
+
+    @once
+    def tables(self) -> TableServiceClient:
+        """The storage account's tables."""
+        storage = self._settings.storage
+        if storage.connection_string:
+            return TableServiceClient.from_connection_string(storage.connection_string)
+        return TableServiceClient(endpoint=storage.table_uri, credential=self.credential)
+
+    @once
+    def bus(self) -> ServiceBusClient:
+        """The Service Bus namespace."""
+        bus = self._settings.service_bus
+        if bus.connection_string:
+            return ServiceBusClient.from_connection_string(bus.connection_string)
+        return ServiceBusClient(bus.host, self.credential)
+
+    @once
+    def hub(self) -> IoTHubRegistryManager:
+        """The IoT Hub's registry."""
+        hub = self._settings.iot_hub
+        if hub.connection_string:
+            return IoTHubRegistryManager.from_connection_string(hub.connection_string)
+        return IoTHubRegistryManager.from_token_credential(hub.host, self.credential)
+
+    @property
+    def hub_name(self) -> str:
+        """The IoT Hub's host name, by which its budget is kept."""
+        hub = self._settings.iot_hub
+        fields = dict(part.partition("=")[::2] for part in hub.connection_string.split(";"))
+        return hub.host or fields.get("HostName", "")
+
+    def table(self, name: str) -> TableClient:
+        """One table."""
+        return self.tables.get_table_client(name)
+
+    def topic(self, topic: Topic) -> EventGridPublisherClient:
+        """The publishing side of an Event Grid topic."""
+        credential = AzureKeyCredential(topic.key) if topic.key else self.credential
+        return EventGridPublisherClient(topic.endpoint, credential)
