@@ -1,0 +1,173 @@
+"""Founding the index, and keeping it from expiring."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+from tuf.api.exceptions import ExpiredMetadataError
+from tuf.api.metadata import Metadata
+
+from cli.keys import init_repository
+from shared.adapters.azure_index import AzureIndex
+from shared.domain.errors import DomainError
+from shared.handlers.found_index import found_index
+from shared.handlers.index_writing import IndexWriter
+from shared.handlers.publish_index import IndexPublisher
+from shared.handlers.refresh_index import BINS_PER_RUN, refresh_index
+from shared.trust.index import Expiries, IndexUntrusted
+from shared.trust.index_birth import IndexPlan
+from shared.trust.signers import load_index_signers
+from tests.support.deaths import Writes, every_death
+from tests.support.memory_packages import MemoryIndex
+from tests.support.repository import IndexReader, Repository, new_owners, new_package
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def storage(storage_connection: str) -> Iterator[str]:
+    yield storage_connection
+    with BlobServiceClient.from_connection_string(storage_connection) as service:
+        if service.get_container_client("metadata").exists():
+            service.delete_container("metadata")
+
+
+def _expiry(repository: Repository, name: str) -> datetime:
+    return Metadata.from_bytes(repository.store.read(name).value).signed.expires
+
+
+def test_index_left_alone_expires_and_devices_say_so(tmp_path: Path) -> None:
+    repository = Repository(now=datetime.now(UTC) - 5 * DAY)
+    with pytest.raises(ExpiredMetadataError):
+        repository.device(tmp_path).refresh()
+
+
+def test_refresh_brings_an_expired_index_back(tmp_path: Path) -> None:
+    repository = Repository(now=datetime.now(UTC) - 5 * DAY)
+    refresh_index(repository.writer(), now=datetime.now(UTC))
+    repository.device(tmp_path).refresh()
+
+
+def test_daily_refresh_signs_the_timestamp_and_nothing_else() -> None:
+    repository = Repository()
+    files = set(repository.store.files)
+    refreshed = refresh_index(repository.writer(), now=repository.now + DAY)
+    assert (refreshed.bins, refreshed.snapshot) == (0, False)
+    assert set(repository.store.files) == files
+    assert _expiry(repository, "timestamp.json") > repository.now + 4 * DAY
+
+
+def test_year_of_daily_refreshes_never_lets_anything_expire() -> None:
+    repository = Repository(bins=8)
+    for day in range(1, 366):
+        now = repository.now + day * DAY
+        refresh_index(repository.writer(), now=now)
+        index = repository.writer().open().value
+        names = [*(f"{index.version_of(name)}.{name}.json" for name in index.bins), "timestamp.json"]
+        names.append(f"{index.timestamp.signed.snapshot_meta.version}.snapshot.json")
+        assert min(_expiry(repository, name) for name in names) > now + DAY
+
+
+def test_bins_made_together_are_renewed_in_shares(tmp_path: Path) -> None:
+    repository = Repository(bins=128)
+    now = repository.now + 70 * DAY
+    assert [refresh_index(repository.writer(), now=now).bins for _ in range(3)] == [BINS_PER_RUN, BINS_PER_RUN, 0]
+
+
+def test_refresh_may_die_at_any_write(tmp_path: Path) -> None:
+    expiries = Expiries(bins=DAY, snapshot=DAY)
+    repository = Repository(bins=2, expiries=expiries)
+    device = repository.device(tmp_path)
+
+    def refresh(writes: Writes) -> None:
+        store = writes.through(repository.store)
+        refresh_index(repository.writer(store), now=repository.now + timedelta(hours=20))
+
+    assert len([device.refresh() for _ in every_death(refresh)]) == 8
+
+
+def test_timestamp_must_outlive_three_refreshes() -> None:
+    with pytest.raises(ValueError, match="three refreshes"):
+        Expiries(timestamp=2 * DAY)
+
+
+def test_founder_may_die_at_any_write(tmp_path: Path) -> None:
+    owners, plan = new_owners(), IndexPlan(bins=2)
+    now = datetime.now(UTC)
+    store = MemoryIndex()
+
+    def found(writes: Writes) -> None:
+        nonlocal store
+        store = MemoryIndex()
+        found_index(writes.through(store), owners, plan, now=now)
+
+    for number, _ in enumerate(every_death(found)):
+        found_index(store, owners, plan, now=now)
+        IndexReader(store, store.read("1.root.json").value, tmp_path / str(number)).refresh()
+
+
+def test_part_of_an_index_under_other_keys_is_not_built_upon() -> None:
+    store, plan, now = MemoryIndex(), IndexPlan(bins=2), datetime.now(UTC)
+    found_index(store, new_owners(), plan, now=now)
+    del store.files["timestamp.json"]
+    with pytest.raises(IndexUntrusted):
+        found_index(store, new_owners(), plan, now=now)
+
+
+@pytest.mark.parametrize("bins", [0, 3, 32_768])
+def test_number_of_bins_is_a_power_of_two(bins: int) -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        IndexPlan(bins=bins)
+
+
+def test_keys_made_at_first_start_found_an_index_that_publishes(storage: str, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    root = init_repository(directory=keys, storage=storage, bins=4, root_keys=3, threshold=2)
+    for path in keys.glob("*.pem"):
+        assert path.stat().st_mode & 0o777 == 0o600
+    with BlobServiceClient.from_connection_string(storage) as service:
+        repository, store = Repository(), AzureIndex(service)
+        requests = repository.accept(new_package())
+        writer = IndexWriter(store=store, signers=load_index_signers(f"file:{keys}"), expiries=Expiries())
+        IndexPublisher(packages=repository.packages, writer=writer, events=repository.events).publish(
+            requests, now=datetime.now(UTC)
+        )
+        assert IndexReader(store, root.read_bytes(), tmp_path / "device").finds(new_package())
+
+
+def test_making_keys_twice_changes_nothing(storage: str, tmp_path: Path) -> None:
+    first = init_repository(directory=tmp_path, storage=storage, bins=2)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert init_repository(directory=tmp_path, storage=storage, bins=2) == first
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_other_keys_for_an_existing_index_are_refused(storage: str, tmp_path: Path) -> None:
+    init_repository(directory=tmp_path / "one", storage=storage, bins=2)
+    with pytest.raises(DomainError, match="another targets key"):
+        init_repository(directory=tmp_path / "two", storage=storage, bins=2)
+
+
+def test_command_line_reports_what_is_wrong(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "cli",
+        "keys",
+        "init",
+        "--dir",
+        str(tmp_path),
+        "--storage",
+        "x",
+        "--threshold",
+        "2",
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "threshold" in ran.stderr
