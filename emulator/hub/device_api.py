@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 from emulator.hub import limits, twins
 from emulator.hub.core import Hub
-from emulator.hub.devices import Device, write_twin_for_device
+from emulator.hub.devices import Device
 from emulator.hub.documents import Json
 from emulator.hub.errors import Code, HubError, invalid
 from emulator.hub.events import EventKind, OpType
 from emulator.hub.methods import MethodAnswer
 from emulator.hub.sas import BadSignature, SasToken, read_token
 from emulator.hub.throttle import Operation
+from emulator.hub.views import write_twin_for_device
 
 
 class DeviceApi:

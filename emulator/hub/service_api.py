@@ -7,7 +7,7 @@ from uuid import uuid4
 from emulator.hub import twins
 from emulator.hub.commands import DEFAULT_TTL, Command, CommandQueue
 from emulator.hub.core import Hub
-from emulator.hub.devices import Device, Identity, write_twin_event
+from emulator.hub.devices import Device, Identity
 from emulator.hub.errors import HubError
 from emulator.hub.events import EventKind, OpType
 from emulator.hub.links import DeviceLink
@@ -15,6 +15,7 @@ from emulator.hub.methods import MethodAnswer, MethodCall
 from emulator.hub.registry import ANY_ETAG, check_etag
 from emulator.hub.throttle import METER_BYTES, Operation
 from emulator.hub.twins import ServicePatch, Twin, TwinChange
+from emulator.hub.views import write_twin_event
 
 
 class ServiceApi:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from emulator.hub.mqtt import answers, topics
 from emulator.hub.mqtt.connection import Refused, read_user_name
-from emulator.hub.mqtt.packets import MalformedPacket, Packet, PacketReader, PacketType, read_connect, read_publish
+from emulator.hub.mqtt.framing import MalformedPacket, Packet, PacketReader
+from emulator.hub.mqtt.packets import PacketType, read_connect, read_publish
 
 LARGEST = 300_000
 

@@ -9,7 +9,8 @@ from emulator.hub.devices import Device
 from emulator.hub.errors import HubError
 from emulator.hub.mqtt import answers, packets
 from emulator.hub.mqtt.client import MqttClient
-from emulator.hub.mqtt.packets import Connect, ConnectCode, MalformedPacket, Packet, PacketReader, PacketType
+from emulator.hub.mqtt.framing import MalformedPacket, Packet, PacketReader
+from emulator.hub.mqtt.packets import Connect, ConnectCode, PacketType
 from emulator.hub.sas import BadSignature, SasToken
 from emulator.hub.throttle import Operation
 

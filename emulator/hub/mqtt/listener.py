@@ -5,6 +5,7 @@ import errno
 import ipaddress
 import random
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator
 
 from emulator.hub.device_api import DeviceApi
@@ -14,6 +15,8 @@ type ContextFor = Callable[[str], ssl.SSLContext]
 _ATTEMPTS = 20
 _BACKLOG = 1024
 _SHUTDOWN_S = 2.0
+_TLS_BUFFER_BYTES = 16 * 1024
+"""One TLS record."""
 
 
 class MqttListener:
@@ -36,6 +39,7 @@ class MqttListener:
         Raises:
             OSError: No address was free, or ``host`` cannot be bound at all.
         """
+        _shrink_tls_buffers()
         for address in _candidates(host):
             try:
                 self._server = await self._listen(address, port)
@@ -63,6 +67,14 @@ class MqttListener:
             ssl_shutdown_timeout=_SHUTDOWN_S,
             backlog=_BACKLOG,
         )
+
+
+def _shrink_tls_buffers() -> None:
+    """Let each TLS connection of this process hold 16 KB to read into instead of 256 KB.
+
+    asyncio allots the buffer when a connection opens: 10,000 idle devices would take 2.6 GB.
+    """
+    SSLProtocol.max_size = _TLS_BUFFER_BYTES
 
 
 def _candidates(host: str) -> Iterator[str]:

@@ -1,13 +1,11 @@
 """MQTT 3.1.1 packets that a server without QoS 2 reads (OASIS standard of 2014-10-29; sections in brackets)."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-
-class MalformedPacket(Exception):
-    """The peer violates the protocol; the connection must be closed [4.8]."""
+from emulator.hub.mqtt.framing import MalformedPacket, Packet
 
 
 class PacketType(IntEnum):
@@ -39,17 +37,7 @@ class ConnectCode(IntEnum):
 
 SUBSCRIPTION_REFUSED = 0x80
 _PROTOCOL_LEVEL = 4
-_REMAINING_LENGTH_BYTES = 4
 _CLEAN_SESSION, _WILL, _PASSWORD, _USER_NAME = 0x02, 0x04, 0x40, 0x80
-
-
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """A control packet, not looked into yet."""
-
-    type: int
-    flags: int
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,49 +72,6 @@ class Subscribe:
 
     packet_id: int
     filters: Sequence[tuple[str, int]]
-
-
-class PacketReader:
-    """Cuts a byte stream into packets.
-
-    Args:
-        max_bytes: a longer packet is malformed.
-    """
-
-    __slots__ = ("_buffer", "_max_bytes")
-
-    def __init__(self, max_bytes: int) -> None:
-        self._buffer = bytearray()
-        self._max_bytes = max_bytes
-
-    def feed(self, received: bytes) -> Iterator[Packet]:
-        """The packets that are complete now.
-
-        Raises:
-            MalformedPacket: The stream cannot be cut.
-        """
-        self._buffer += received
-        while (header := self._read_header()) is not None:
-            start, length = header
-            if len(self._buffer) < start + length:
-                return
-            first, body = self._buffer[0], bytes(self._buffer[start : start + length])
-            del self._buffer[: start + length]
-            yield Packet(first >> 4, first & 0x0F, body)
-
-    def _read_header(self) -> tuple[int, int] | None:
-        """Where the body starts and how long it is [2.2.3]; None where that has not come yet."""
-        length = 0
-        for index in range(_REMAINING_LENGTH_BYTES):
-            if len(self._buffer) < index + 2:
-                return None
-            digit = self._buffer[index + 1]
-            length |= (digit & 0x7F) << (7 * index)
-            if not digit & 0x80:
-                if length > self._max_bytes:
-                    raise MalformedPacket(f"a packet of {length} bytes")
-                return index + 2, length
-        raise MalformedPacket("the remaining length has more than four bytes")
 
 
 class _Fields:

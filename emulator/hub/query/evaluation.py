@@ -8,9 +8,8 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from emulator.hub.devices import Device, write_section, write_twin
-from emulator.hub.documents import Section
-from emulator.hub.errors import invalid
+from emulator.hub.devices import Device
+from emulator.hub.query.paths import UNDEFINED, Getter, operand_getter, path_getter
 from emulator.hub.query.syntax import (
     Both,
     Call,
@@ -22,16 +21,11 @@ from emulator.hub.query.syntax import (
     Function,
     Membership,
     Not,
-    Operand,
     Path,
     Query,
     Row,
 )
-
-UNDEFINED: Any = type("Undefined", (), {"__repr__": lambda _: "undefined"})()
-type Getter = Callable[[Device], Any]
-_READ_ONLY_PARTS = ("$metadata", "$version")
-_SECTION_PATH_LENGTH = 2
+from emulator.hub.views import write_twin
 
 
 def compile_filter(query: Query) -> Callable[[Device], bool]:
@@ -54,7 +48,7 @@ def compile_rows(query: Query) -> Callable[[Device], Row]:
     """
     if query.projections is None:
         return write_twin
-    columns = [(projection.name, _path(projection.path)) for projection in query.projections]
+    columns = [(projection.name, path_getter(projection.path)) for projection in query.projections]
 
     def row(device: Device) -> Row:
         shown = ((name, value(device)) for name, value in columns)
@@ -72,7 +66,7 @@ def _condition(condition: Condition) -> Getter:
         case Not(inner):
             return _negated(_condition(inner))
         case Path() | Constant():
-            return _operand(condition)
+            return operand_getter(condition)
     return _test(condition)
 
 
@@ -132,7 +126,7 @@ _EQUALITY = frozenset({Comparator.EQUAL, Comparator.NOT_EQUAL})
 
 
 def _comparison(comparison: Comparison) -> Getter:
-    left, right = _operand(comparison.left), _operand(comparison.right)
+    left, right = operand_getter(comparison.left), operand_getter(comparison.right)
     compare = _OPERATORS[comparison.comparator]
     types = _COMPARABLE if comparison.comparator in _EQUALITY else _ORDERED
 
@@ -162,7 +156,7 @@ def _type_of(value: Any) -> str:
 
 
 def _membership(membership: Membership) -> Getter:
-    operand = _operand(membership.operand)
+    operand = operand_getter(membership.operand)
     wanted = {(_type_of(constant.value), constant.value) for constant in membership.constants}
     negated = membership.negated
 
@@ -175,10 +169,10 @@ def _membership(membership: Membership) -> Getter:
 
 
 def _call(call: Call) -> Getter:
-    first = _operand(call.arguments[0])
+    first = operand_getter(call.arguments[0])
     if call.function is Function.IS_DEFINED:
         return lambda device: first(device) is not UNDEFINED
-    second = _operand(call.arguments[1])
+    second = operand_getter(call.arguments[1])
     test = str.startswith if call.function is Function.STARTS_WITH else str.endswith
 
     def called(device: Device) -> Any:
@@ -186,50 +180,3 @@ def _call(call: Call) -> Getter:
         return test(text, part) if isinstance(text, str) and isinstance(part, str) else UNDEFINED
 
     return called
-
-
-def _operand(operand: Operand) -> Getter:
-    if isinstance(operand, Constant):
-        value = operand.value
-        return lambda _: value
-    return _path(operand)
-
-
-_ROOTS: Mapping[str, Getter] = {
-    "deviceid": lambda device: device.device_id,
-    "status": lambda device: device.identity.status.value,
-    "connectionstate": lambda device: device.connection_state,
-    "etag": lambda device: device.twin.etag,
-    "version": lambda device: device.twin.version,
-    "lastactivitytime": lambda device: write_twin(device)["lastActivityTime"],
-    "statusupdatetime": lambda device: write_twin(device)["statusUpdateTime"],
-}
-"""Names are compared without case, as the reference writes them both ways; keys of properties with it."""
-
-
-def _path(path: Path) -> Getter:
-    root, *rest = path.parts
-    if root.lower() == "tags":
-        return _in_section(lambda device: device.twin.tags, rest)
-    if root.lower() == "properties" and rest and rest[0] in ("desired", "reported"):
-        if rest[0] == "desired":
-            return _in_section(lambda device: device.twin.desired, rest[1:])
-        return _in_section(lambda device: device.twin.reported, rest[1:])
-    getter = _ROOTS.get(root.lower())
-    if getter is None or rest:
-        raise invalid(f"The query names {'.'.join(path.parts)!r}, which is no property of a twin")
-    return getter
-
-
-def _in_section(section: Callable[[Device], Section], keys: list[str]) -> Getter:
-    whole = not keys or keys[0] in _READ_ONLY_PARTS
-
-    def value(device: Device) -> Any:
-        found: Any = write_section(section(device)) if whole else section(device).values
-        for key in keys:
-            if not isinstance(found, Mapping) or key not in found:
-                return UNDEFINED
-            found = found[key]
-        return found
-
-    return value

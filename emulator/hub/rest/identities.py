@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from emulator.hub.bulk import apply_entries, read_entries
-from emulator.hub.devices import read_identity, write_device
+from emulator.hub.devices import read_identity
 from emulator.hub.errors import invalid
 from emulator.hub.policies import Permission
 from emulator.hub.rest.wire import (
@@ -16,6 +16,7 @@ from emulator.hub.rest.wire import (
     read_object,
 )
 from emulator.hub.service_api import ServiceApi
+from emulator.hub.views import write_device
 
 _MAX_LISTED = 1000
 

@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from emulator.hub.devices import write_twin
 from emulator.hub.errors import invalid
 from emulator.hub.methods import read_method_call
 from emulator.hub.policies import Permission
@@ -11,6 +10,7 @@ from emulator.hub.rest.wire import Route, answer_json, answer_with_etag, device_
 from emulator.hub.service_api import ServiceApi
 from emulator.hub.throttle import Operation
 from emulator.hub.twins import read_service_patch
+from emulator.hub.views import write_twin
 
 
 def routes(api: ServiceApi) -> list[Route]:
