@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from itertools import batched
+from collections.abc import Iterator, Sequence
 
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.messaging import CloudEvent
@@ -13,9 +12,10 @@ from azure.eventgrid import EventGridPublisherClient
 from shared.ports.bus import OutgoingEvent
 from shared.ports.errors import Throttled, Unavailable
 
-MAX_EVENTS = 100
-"""Per call: ours are about 1 KB, a call may hold 1 MB (Event Grid quotas and limits)."""
+MAX_CALL_BYTES = 900_000
+"""A call may hold 1 MB (Event Grid quotas and limits); what is left is for the framing."""
 
+_FRAME_BYTES = 1_000
 _BUSY = frozenset({429, 503})
 
 
@@ -27,7 +27,7 @@ class AzureEvents:
         self._source = source
 
     def publish(self, events: Sequence[OutgoingEvent]) -> None:
-        for part in batched(events, MAX_EVENTS, strict=False):
+        for part in _parts(events):
             self._send([self._event(event) for event in part])
 
     def _send(self, events: list[CloudEvent[object]]) -> None:
@@ -43,3 +43,18 @@ class AzureEvents:
     def _event(self, event: OutgoingEvent) -> CloudEvent[object]:
         data: object = json.loads(event.data)
         return CloudEvent(self._source, event.type, id=event.id, subject=event.subject, data=data)
+
+
+def _parts(events: Sequence[OutgoingEvent]) -> Iterator[list[OutgoingEvent]]:
+    """The events in order, cut so that each part fits into one call."""
+    part: list[OutgoingEvent] = []
+    size_bytes = 0
+    for event in events:
+        event_bytes = len(event.data) + _FRAME_BYTES
+        if part and size_bytes + event_bytes > MAX_CALL_BYTES:
+            yield part
+            part, size_bytes = [], 0
+        part.append(event)
+        size_bytes += event_bytes
+    if part:
+        yield part

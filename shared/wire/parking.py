@@ -17,8 +17,9 @@ def parked_blob(source: str, sha256: str) -> str:
 
 
 def write_reason(*, source: str, code: str, reason: str) -> dict[str, str]:
-    """The metadata of a parked message."""
-    return {"source": quote(source), "code": quote(code), "reason": quote(reason[:MAX_REASON_LENGTH], safe=" ,.:;()")}
+    """The metadata of a parked message; what is empty is left out, because a header without a value may get lost."""
+    texts = {"source": source, "code": code, "reason": reason[:MAX_REASON_LENGTH]}
+    return {key: quote(text, safe=" ,.:;()") for key, text in texts.items() if text}
 
 
 def read_reason(metadata: Mapping[str, str]) -> tuple[str, str, str]:

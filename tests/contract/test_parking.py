@@ -1,0 +1,57 @@
+"""What every parking does."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from azure.storage.blob import BlobServiceClient, ContainerClient
+
+from shared.adapters.azure_parking import AzureParking
+from shared.ports.bus import Parking
+from shared.wire.parking import read_reason
+from tests.support.memory_bus import MemoryParking
+
+type Parked = list[tuple[str, bytes, str, str]]
+
+
+@pytest.fixture
+def container(storage_connection: str) -> Iterator[ContainerClient]:
+    with BlobServiceClient.from_connection_string(storage_connection) as service:
+        yield service.create_container(f"parked-{secrets.token_hex(6)}")
+
+
+@pytest.fixture(params=["memory", "azure"])
+def parking(request: pytest.FixtureRequest) -> Parking:
+    if request.param == "memory":
+        return MemoryParking()
+    return AzureParking(request.getfixturevalue("container"))
+
+
+def parked(parking: Parking, request: pytest.FixtureRequest) -> Parked:
+    if isinstance(parking, MemoryParking):
+        return sorted((source, body, *why) for (source, body), why in parking.parked.items())
+    found: Parked = []
+    container: ContainerClient = request.getfixturevalue("container")
+    for blob in container.list_blobs(include=["metadata"]):
+        source, code, reason = read_reason(blob.metadata)
+        found.append((source, container.download_blob(blob.name).readall(), code, reason))
+    return sorted(found)
+
+
+def test_a_message_is_kept_as_it_came_with_the_reason(parking: Parking, request: pytest.FixtureRequest) -> None:
+    parking.park(source="campaign-steps", body=b"\xff{", code="malformed_message", reason="kein Üben,\nnur Müll: 50 %")
+    assert parked(parking, request) == [("campaign-steps", b"\xff{", "malformed_message", "kein Üben,\nnur Müll: 50 %")]
+
+
+def test_the_same_body_from_the_same_source_is_kept_once(parking: Parking, request: pytest.FixtureRequest) -> None:
+    for reason in ("first", "second"):
+        parking.park(source="device-batches", body=b"{}", code="x", reason=reason)
+    parking.park(source="campaign-steps", body=b"{}", code="x", reason="third")
+    assert sorted(reason for *_, reason in parked(parking, request)) == ["first", "third"]
+
+
+def test_an_empty_body_and_an_odd_source_are_kept_too(parking: Parking, request: pytest.FixtureRequest) -> None:
+    parking.park(source="a/../b?", body=b"", code="x", reason="")
+    assert parked(parking, request) == [("a/../b?", b"", "x", "")]
