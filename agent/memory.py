@@ -89,6 +89,7 @@ class Memory:
     Attributes:
         highest_sequence: The highest sequence of an offer that proved authentic; lower ones are old news.
         answered_version: ``$version`` of the desired properties that were last answered with an end.
+        told: What the device was said to run when the latest rollout ended; None before the first end.
         unsent: The newest report, until the hub has accepted it.
     """
 
@@ -96,6 +97,7 @@ class Memory:
     answered_version: int = -1
     pending: Pending | None = None
     end: End | None = None
+    told: Mapping[str, str] | None = None
     unsent: Mapping[str, Any] | None = None
 
 

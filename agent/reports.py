@@ -45,7 +45,17 @@ class Reporter:
         """The memory with an end to report, whether or not it ended anything here."""
         if end.state not in FINAL:
             raise ValueError(f"{end.state} is no end")
-        return replace(memory, unsent=self._compose(end.offer, end.state, end.code, end.detail, installed))
+        report = self._compose(end.offer, end.state, end.code, end.detail, installed)
+        return replace(memory, told=dict(installed), unsent=report)
+
+    def correct(self, memory: Memory, installed: Mapping[str, str]) -> Memory:
+        """The memory with the latest end to report anew, if the device runs something else than it then said.
+
+        Somebody, or a boot loader, changed it without an offer; whoever counted it a success must learn of that.
+        """
+        if memory.end is None or memory.pending is not None or memory.told in (None, dict(installed)):
+            return memory
+        return self.answer(memory, memory.end, installed)
 
     def _compose(
         self, offer: OfferId, state: RolloutState, code: str, detail: str, installed: Mapping[str, str]

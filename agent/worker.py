@@ -62,8 +62,9 @@ class Worker:
         self._clock = outside.clock
         self._manner = manner
         self._inbox = inbox
-        notebook = Notebook(outside.journal)
-        reporter = Reporter(device=device_id, states=manner.states)
+        self._device = device
+        self._notebook = notebook = Notebook(outside.journal)
+        self._reporter = reporter = Reporter(device=device_id, states=manner.states)
         self._session = Session(outside.channel, inbox, outside.clock, manner.hub_backoff)
         self._outbox = Outbox(notebook, outside.channel, self._session, outside.clock, manner.hub_backoff)
         self._attention = Attention(device_id, inbox, self._session, self._outbox, outside.clock)
@@ -79,12 +80,17 @@ class Worker:
     def run(self) -> None:
         """Work until a stop is requested."""
         self._installer.advance()
+        self._correct()
         while not self._inbox.is_stopping:
             self._attention.attend()
             self._take_newest()
             self._outbox.flush()
             self._inbox.wait(self._idle_s())
         self._say_farewell()
+
+    def _correct(self) -> None:
+        slots = self._device.slots
+        self._notebook.write(self._reporter.correct(self._notebook.memory, slots.installed(slots.active())))
 
     def _take_newest(self) -> None:
         """Act upon the newest desired properties, unless they have been acted upon."""

@@ -51,6 +51,8 @@ class HttpTransfer:
         except requests.RequestException as error:
             # Its text may hold the signed URL, which is nobody's business.
             raise TransferBroken(type(error).__name__) from error
+        except OSError as error:
+            raise TransferBroken(f"the content cannot be kept: {error.strerror}") from error
         if part.finish():
             return
         if began_with_bytes:

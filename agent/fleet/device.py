@@ -82,6 +82,11 @@ class SimulatedDevice:
                 self._disconnect()
             await asyncio.sleep(wait_s)
 
+    def regress(self) -> None:
+        """Go back to the other slot and report it."""
+        self._rollouts.regress()
+        self._mirror.news.set()
+
     def tick(self) -> None:
         """Keep the connection alive; to be called every few seconds."""
         if self._link is not None:

@@ -96,6 +96,10 @@ class SimulatedFleet:
         """Let the devices connect that were offline until this event; on the loop's own thread."""
         self._occurrence(event).set()
 
+    def regress(self, device: DeviceId) -> None:
+        """Let a device that ended a rollout go back to its other slot and report what it then runs."""
+        self._devices[device].regress()
+
     async def __aenter__(self) -> Self:
         try:
             await self._start()

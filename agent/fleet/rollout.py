@@ -91,6 +91,11 @@ class SimulatedRollouts:
         """The device has restarted."""
         self._boot += 1
 
+    def regress(self) -> None:
+        """Go back to the other slot, as a boot loader does on its own, and say so."""
+        self.slots.switch()
+        self.memory = self._reporter.correct(self.memory, self.slots.runs)
+
     async def take(self, offer: Offer | None, version: int) -> None:
         """Act upon the desired properties of that ``$version``.
 

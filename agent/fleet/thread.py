@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
@@ -45,9 +46,16 @@ class FleetThread:
 
     def occur(self, event: str) -> None:
         """As ``SimulatedFleet.occur``, on any thread."""
+        self._in_loop(lambda: self._fleet.occur(event))
+
+    def regress(self, device: DeviceId) -> None:
+        """As ``SimulatedFleet.regress``, on any thread."""
+        self._in_loop(lambda: self._fleet.regress(device))
+
+    def _in_loop(self, call: Callable[[], None]) -> None:
         if self._loop is None:
             raise RuntimeError("the fleet has not started")
-        self._loop.call_soon_threadsafe(self._fleet.occur, event)
+        self._loop.call_soon_threadsafe(call)
 
     async def _live(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()

@@ -114,6 +114,18 @@ def test_a_package_whose_content_fails_the_self_test_is_rolled_back(hub: LocalHu
         assert all(fleet.installed(DeviceId(name)) == {"engine": "1.0.0"} for name in names)
 
 
+def test_a_device_that_goes_back_by_itself_says_so(hub: LocalHub, factory: Factory) -> None:
+    package = factory.firmware("1.1.0")
+    with make_fleet(hub, factory, {"relapsing": OK}) as fleet:
+        offer(hub, factory, package, "relapsing")
+        wait_for_states(fleet, {"relapsing": "succeeded"})
+
+        fleet.regress(DeviceId("relapsing"))
+        wait_until(lambda: reported(hub, "relapsing")["installed"] == {"engine": "1.0.0"})
+
+        assert fleet.installed(DeviceId("relapsing")) == {"engine": "1.0.0"}
+
+
 def test_a_paused_download_waits_and_a_cancelled_one_ends_quietly(hub: LocalHub, factory: Factory) -> None:
     package = factory.firmware("1.1.0")
     factory.service.faults.answers = [(503, {"Retry-After": "0"}), (410, {})]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_a_forged_offer_is_refused_and_not_taken_for_authentic(offer: Offer, cod
     "change",
     [{"length_bytes": 9}, {"sha256": "0" * 64}, {"version": "1.2.0"}, {"name": "other"}, {"kind": "deb"}],
 )
-def test_an_intent_that_differs_from_the_index_is_refused(change: dict[str, object]) -> None:
+def test_an_intent_that_differs_from_the_index_is_refused(change: dict[str, Any]) -> None:
     verdict = judge(make_offer(**change))
 
     assert isinstance(verdict, Refused)

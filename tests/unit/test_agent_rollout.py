@@ -145,6 +145,19 @@ def test_a_withdrawn_rollout_is_forgotten_quietly(bench: Bench) -> None:
     assert bench.runs == {"engine": "1.2.0"}
 
 
+def test_a_device_found_running_something_else_says_so(bench: Bench) -> None:
+    bench.hub.put(bench.factory.offer(bench.factory.firmware("1.1.0")))
+    bench.run_until()
+    bench.run_once()
+    assert bench.hub.states.count("succeeded") == 1
+
+    bench.slots.activate("a")
+    bench.run_until()
+
+    assert bench.hub.reports[-1]["sequence"] == 1
+    assert bench.hub.reports[-1]["installed"] == {"engine": "1.0.0"}
+
+
 def test_a_lower_version_needs_a_signed_permission(bench: Bench) -> None:
     package = bench.factory.firmware("0.9.0")
     bench.hub.put(bench.factory.offer(package, 1))
