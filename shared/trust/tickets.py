@@ -75,6 +75,8 @@ def read_ticket(text: str, keys: TicketKeys, *, now: datetime) -> Ticket:
     Raises:
         TicketRefused: It is forged, expired, or under a key no longer in force.
     """
+    if not text.isascii():
+        raise TicketRefused("the ticket cannot be read")
     body, _, mac = text.rpartition(".")
     key_id, _, claims = body.partition(".")
     secret = keys.secrets.get(key_id)
