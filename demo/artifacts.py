@@ -72,7 +72,7 @@ def build_debian_package(folder: Path, version: str, *, note: str) -> Path:
     share.mkdir(parents=True, exist_ok=True)
     (share / "release-notes").write_text(f"{APPLICATION} {version}\n{note}\n")
     package = folder / f"{APPLICATION}_{version}_all.deb"
-    _run(["dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(root), str(package)])
+    _run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(root), str(package)])
     return package
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import requests
@@ -48,12 +47,12 @@ class Operator:
         found = self._tables.get_table_client(table).query_entities(query_filter, parameters=parameters or None)
         return [dict(row) for row in found]
 
-    def start_campaign(self, campaign: Mapping[str, Any]) -> str:
-        """Post a campaign; its id."""
+    def start_campaign(self, campaign: Mapping[str, Any], *, key: str) -> str:
+        """Post a campaign; its id. The key makes a second post the same campaign."""
         answer = self._session.post(
             f"{self._api}/campaigns",
             json=campaign,
-            headers={"Idempotency-Key": str(uuid.uuid4())},
+            headers={"Idempotency-Key": key},
             timeout=TIMEOUT_S,
         )
         answer.raise_for_status()
@@ -65,12 +64,3 @@ class Operator:
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
-
-
-def three_waves(gate: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """One device, then a tenth, then the rest."""
-    return [
-        {"name": "canary", "count": 1, "gate": gate},
-        {"name": "a tenth", "percent": 10, "gate": gate},
-        {"name": "the rest", "rest": True, "gate": gate},
-    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -73,9 +73,3 @@ def show_rows(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
     for row in rows:
         table.add_row(*(str(row.get(column, "")) for column in columns))
     return table
-
-
-def announce(console: Console, number: int, text: str) -> None:
-    """The heading of one act."""
-    console.print()
-    console.rule(f"[bold]{number}. {text}", align="left", style="dim")
