@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -19,6 +19,7 @@ class MemoryHub:
         verdicts: Outcomes other than success, by device, until a test takes them away.
         room: Twin writes the hub still takes; None for no bound. The rest is throttled.
         quota: Twin writes until the daily quota is used up; None for no quota.
+        meanwhile: What happens once, after the next batch is written and before its writer hears of it.
     """
 
     def __init__(self, devices: Iterable[str] = ()) -> None:
@@ -27,11 +28,16 @@ class MemoryHub:
         self.verdicts: dict[DeviceId, TwinOutcome] = {}
         self.room: int | None = None
         self.quota: int | None = None
+        self.meanwhile: Callable[[], None] | None = None
         self.writes: Counter[DeviceId] = Counter()
         self.reads: Counter[DeviceId] = Counter()
 
     def write(self, writes: Sequence[TwinWrite]) -> list[TwinResult]:
-        return [self._write(write) for write in writes]
+        results = [self._write(write) for write in writes]
+        if (meanwhile := self.meanwhile) is not None:
+            self.meanwhile = None
+            meanwhile()
+        return results
 
     def read_reported(self, device: DeviceId) -> Mapping[str, Any] | None:
         self.reads[device] += 1

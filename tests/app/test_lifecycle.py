@@ -1,0 +1,137 @@
+"""Devices that are deleted and made anew, and rows that events forgot."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.ids import DeviceId
+from shared.domain.rollouts import RolloutState
+from shared.handlers.note_lifecycle import LifecyclePorts, note_lifecycle
+from shared.handlers.reconcile import ReconcilePorts, reconcile
+from shared.wire.twin_events import LifecycleEvent, LifecycleKind
+from tests.support.campaign_world import Died
+from tests.support.data_plane import DataPlane
+from tests.support.rollouts import CAMPAIGN
+
+S = RolloutState
+NAMES = ["gw-0", "gw-1", "gw-2"]
+
+
+def offered() -> DataPlane:
+    plane = DataPlane(NAMES)
+    plane.dispatch()
+    return plane
+
+
+def note(plane: DataPlane, kind: LifecycleKind, device: str) -> None:
+    ports = LifecyclePorts(
+        facts=plane.facts(),
+        rollouts=plane.fold_ports().rollouts,
+        devices=plane.mortal(plane.devices),
+        twins=plane.hub,
+        sender=plane.bus,
+        shards=plane.campaign.shards,
+    )
+    note_lifecycle(LifecycleEvent(kind=kind, device=DeviceId(device)), ports, now=plane.now)
+
+
+def test_a_deleted_device_is_skipped_and_freed_and_keeps_its_sequence() -> None:
+    plane = offered()
+    plane.hub.delete(DeviceId("gw-0"))
+    note(plane, LifecycleKind.DELETED, "gw-0")
+    assert (plane.row("gw-0").state, plane.row("gw-0").code) == (S.SKIPPED, "device_deleted")
+    record = plane.record("gw-0")
+    assert (record.held_by, record.sequence, record.deleted_at) == (None, 1, plane.now)
+    plane.check_counters()
+
+
+def test_a_deletion_that_comes_late_does_not_touch_the_device_made_anew() -> None:
+    plane = offered()
+    note(plane, LifecycleKind.DELETED, "gw-0")
+    assert plane.row("gw-0").state is S.OFFERED
+    assert plane.record("gw-0").held_by == CAMPAIGN
+
+
+def test_a_device_made_anew_is_no_longer_deleted_and_keeps_its_sequence() -> None:
+    plane = offered()
+    plane.hub.delete(DeviceId("gw-0"))
+    note(plane, LifecycleKind.DELETED, "gw-0")
+    plane.hub.reported[DeviceId("gw-0")] = {"$version": 1}
+    note(plane, LifecycleKind.CREATED, "gw-0")
+    assert (plane.record("gw-0").deleted_at, plane.record("gw-0").sequence) == (None, 1)
+
+
+def test_an_end_stays_when_its_device_is_deleted() -> None:
+    plane = offered()
+    plane.relay([plane.says("gw-0", "succeeded", 1)])
+    plane.fold()
+    plane.hub.delete(DeviceId("gw-0"))
+    note(plane, LifecycleKind.DELETED, "gw-0")
+    assert plane.row("gw-0").state is S.SUCCEEDED
+
+
+def test_devices_no_campaign_ever_met_are_nobodys_business() -> None:
+    plane = offered()
+    note(plane, LifecycleKind.DELETED, "stranger")
+    note(plane, LifecycleKind.CREATED, "stranger")
+
+
+@pytest.mark.parametrize("after", [True, False], ids=["after the write", "before the write"])
+def test_dying_at_any_write_is_mended_by_the_redelivery(after: bool) -> None:
+    for writes in range(3):
+        plane = offered()
+        plane.hub.delete(DeviceId("gw-0"))
+        plane.life.left, plane.life.dies_after_the_write = writes, after
+        try:
+            note(plane, LifecycleKind.DELETED, "gw-0")
+        except Died:
+            note(plane, LifecycleKind.DELETED, "gw-0")
+        plane.life.left = None
+        assert plane.row("gw-0").state is S.SKIPPED
+        assert plane.record("gw-0").held_by is None
+        plane.check_counters()
+
+
+def run_reconcile(plane: DataPlane, max_reads: int = 100) -> int:
+    ports = ReconcilePorts(campaigns=plane.campaigns, twins=plane.hub, fold=plane.fold_ports())
+    return reconcile(ports, now=plane.now, max_reads=max_reads)
+
+
+def test_reports_that_events_lost_are_found_in_the_twins() -> None:
+    plane = offered()
+    plane.says("gw-0", "succeeded", 1)
+    plane.says("gw-1", "installing", 1)
+    plane.pass_time(3600)
+    assert run_reconcile(plane) == 2
+    assert [plane.row(name).state for name in NAMES] == [S.SUCCEEDED, S.INSTALLING, S.OFFERED]
+    plane.check_counters()
+
+
+def test_rows_that_moved_lately_cost_no_read() -> None:
+    plane = offered()
+    plane.says("gw-0", "succeeded", 1)
+    plane.pass_time(60)
+    assert run_reconcile(plane) == 0
+    assert not plane.hub.reads
+
+
+def test_the_read_budget_holds_and_runs_begin_at_different_devices() -> None:
+    plane = offered()
+    first: set[str] = set()
+    for _ in range(12):
+        plane.now += timedelta(hours=1)
+        plane.hub.reads.clear()
+        run_reconcile(plane, max_reads=1)
+        assert plane.hub.reads.total() == 1
+        first |= set(plane.hub.reads)
+    assert len(first) > 1
+
+
+def test_the_report_of_another_campaign_in_the_twin_is_not_taken_for_this_one() -> None:
+    plane = offered()
+    plane.says("gw-0", "failed", 1, campaign="the-one-before")
+    plane.pass_time(3600)
+    assert run_reconcile(plane) == 0
+    assert plane.row("gw-0").state is S.OFFERED

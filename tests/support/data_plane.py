@@ -1,0 +1,288 @@
+"""The data plane of one campaign in memory: batches planned as planning plans them, and devices that report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from securesystemslib.signer import CryptoSigner
+
+from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Deadlines, DeviceList
+from shared.domain.devices import DeviceRecord, claim
+from shared.domain.gates import Counters
+from shared.domain.ids import CampaignId, DeviceId, package_name, ring_order, shard_of
+from shared.domain.packages import Package, PackageKind
+from shared.domain.rollouts import PackageTarget, Rollout, RolloutState
+from shared.domain.versions import Version
+from shared.domain.waves import DeviceBatch, DeviceCount, Rest, WaveSpec, cut_batches, slice_waves
+from shared.handlers.campaign_facts import CampaignFactsCache
+from shared.handlers.dispatch_batch import dispatch_batch
+from shared.handlers.fold_reports import FoldPorts, fold_reports
+from shared.handlers.offer_batch import DispatchPorts
+from shared.handlers.relay_reports import RelayPorts, relay_reports
+from shared.handlers.sign_offers import OfferKeys
+from shared.handlers.visit_batch import VisitPorts, visit_batch
+from shared.ports.rollouts import DeviceStore, RolloutStore
+from shared.ports.stored import Stored
+from shared.trust.tickets import TicketKeys
+from shared.wire.messages import BatchPurpose, BatchVisit, BatchWork
+from shared.wire.reports import read_report_batch
+from shared.wire.twin_events import RawTwinEvent
+from tests.support.campaign_world import Life, Mortal
+from tests.support.memory_bus import MemoryBus, MemoryEvents, MemoryParking
+from tests.support.memory_campaigns import MemoryBudget, MemoryCampaigns
+from tests.support.memory_hub import MemoryHub
+from tests.support.memory_rollouts import MemoryDevices, MemoryRollouts, counters_of
+from tests.support.rollouts import CAMPAIGN, NOON, OLD_VERSION, TARGET
+
+DEADLINES = Deadlines(offered_s=600, downloading_s=300, installing_s=120, restarting_s=60)
+
+
+def make_package(target: PackageTarget = TARGET) -> Package:
+    """A firmware package of the target's name and version."""
+    return Package(
+        name=package_name(target.name),
+        version=Version(target.version),
+        kind=PackageKind.FIRMWARE,
+        length_bytes=4096,
+        sha256="5" * 64,
+        created=NOON,
+        compatibility={},
+    )
+
+
+def make_campaign(devices: Sequence[DeviceId], *, shards: int = 1, waves: Sequence[WaveSpec] = ()) -> Campaign:
+    """A running campaign over the devices, in one wave unless told otherwise."""
+    specs = tuple(waves) or (WaveSpec(name="all", size=Rest()),)
+    spec = CampaignSpec(
+        name="Spring fix",
+        package=TARGET,
+        targets=DeviceList(count=len(devices), sha256="0" * 64),
+        waves=specs,
+        deadlines=DEADLINES,
+    )
+    return Campaign(
+        id=CAMPAIGN,
+        spec=spec,
+        package=make_package(),
+        shards=shards,
+        state=CampaignState.RUNNING,
+        step_due_at=NOON,
+        targets=len(devices),
+        waves=tuple(slice_waves(len(devices), specs)),
+        requested_by="ada",
+        created_at=NOON,
+        changed_at=NOON,
+    )
+
+
+class DataPlane:
+    """The handlers over one campaign, with every port in memory unless another is given.
+
+    Attributes:
+        now: The time the handlers are told.
+        life: How long the process lives; every write of every port counts.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str] = ("gw-1",),
+        *,
+        shards: int = 1,
+        waves: Sequence[int] = (),
+        rollouts: RolloutStore | None = None,
+        devices: DeviceStore | None = None,
+    ) -> None:
+        self.now = NOON
+        self.life = Life()
+        self.names = sorted(map(DeviceId, names), key=lambda device: ring_order(device, 0))
+        self.hub = MemoryHub(self.names)
+        self.bus = MemoryBus(NOON)
+        self.events = MemoryEvents()
+        self.parking = MemoryParking()
+        self.budget = MemoryBudget(50.0)
+        self.campaigns = MemoryCampaigns()
+        self.rollouts: Any = rollouts or MemoryRollouts()
+        self.devices: Any = devices or MemoryDevices()
+        self.keys = OfferKeys(
+            intents=CryptoSigner.generate_ecdsa(), tickets=TicketKeys(current="k1", secrets={"k1": b"0" * 32})
+        )
+        specs = [WaveSpec(name=f"wave of {size}", size=DeviceCount(devices=size)) for size in waves]
+        rest = WaveSpec(name="rest", size=Rest())
+        self.campaign = make_campaign(self.names, shards=shards, waves=[*specs, rest])
+        self.campaigns.create(self.campaign)
+        self.batches = self._plan()
+
+    def _plan(self) -> list[DeviceBatch]:
+        """Claim every device and write its row, as planning does."""
+        batches = []
+        for wave in self.campaign.waves:
+            members = self.names[wave.start : wave.stop]
+            for batch, devices in cut_batches(wave.number, members, self.campaign.shards):
+                records = [
+                    claim(DeviceRecord(device=device, changed_at=NOON), CAMPAIGN, now=NOON) for device in devices
+                ]
+                self.devices.write(batch.shard, [Stored(value=record, etag="") for record in records])
+                self.rollouts.create_batch(CAMPAIGN, batch.shard, [_planned(batch, record) for record in records])
+                batches.append(batch)
+        return batches
+
+    # The handlers.
+
+    def dispatch(self, batch: DeviceBatch | None = None, purpose: BatchPurpose = BatchPurpose.OFFER) -> None:
+        """Dispatch a batch, by default the first."""
+        work = BatchWork(campaign=CAMPAIGN, batch=batch or self.batches[0], purpose=purpose, step=1)
+        dispatch_batch(work, self.dispatch_ports(), now=self.now)
+
+    def dispatch_ports(self) -> DispatchPorts:
+        """What dispatching needs."""
+        return DispatchPorts(
+            campaigns=self.mortal(self.campaigns),
+            rollouts=self.mortal(self.rollouts),
+            twins=self.mortal(self.hub),
+            budget=self.mortal(self.budget),
+            sender=self.mortal(self.bus),
+            keys=self.keys,
+        )
+
+    def relay(self, events: Sequence[RawTwinEvent]) -> int:
+        """Relay twin events into ``events``."""
+        ports = RelayPorts(
+            facts=self.facts(), twins=self.hub, publisher=self.mortal(self.events), parking=self.mortal(self.parking)
+        )
+        return relay_reports(events, ports)
+
+    def fold(self) -> None:
+        """Fold all events published so far, once each."""
+        for event in self.events.events:
+            fold_reports(read_report_batch(event.data), self.fold_ports())
+
+    def fold_ports(self, patience_s: float = 5.0) -> FoldPorts:
+        """What folding needs."""
+        return FoldPorts(
+            facts=self.facts(),
+            rollouts=self.mortal(self.rollouts),
+            sender=self.mortal(self.bus),
+            clock=lambda: self.now,
+            patience_s=patience_s,
+        )
+
+    def visit(self, batch: DeviceBatch | None = None) -> int:
+        """Visit a batch, by default the first."""
+        ports = VisitPorts(
+            facts=self.facts(),
+            rollouts=self.mortal(self.rollouts),
+            devices=self.mortal(self.devices),
+            sender=self.mortal(self.bus),
+        )
+        return visit_batch(BatchVisit(campaign=CAMPAIGN, batch=batch or self.batches[0]), ports, now=self.now)
+
+    def facts(self) -> CampaignFactsCache:
+        """The campaign's facts, nothing remembered."""
+        return CampaignFactsCache(self.campaigns)
+
+    def mortal(self, port: Any) -> Any:
+        """The port as the process sees it, whose life its writes use up."""
+        return Mortal(port, self.life)
+
+    # What devices do.
+
+    def says(self, device: str, state: str, at: int, **fields: Any) -> RawTwinEvent:
+        """The twin event of a device's report; it stands in the twin afterwards."""
+        row = self.row(device)
+        document = {
+            "campaign": CAMPAIGN,
+            "wave": row.wave,
+            "attempt": row.attempt,
+            "sequence": row.sequence,
+            "state": state,
+            "code": "health_check" if state == "failed" else "",
+            "detail": f"report {at}",
+            "progress": 0,
+            "installed": {_key(TARGET.name): TARGET.version if state == "succeeded" else OLD_VERSION},
+            "agent": "0.1.0",
+            **fields,
+        }
+        reported = {"update": document, **_metadata(at)}
+        self.hub.reported[DeviceId(device)] = reported
+        return twin_event(device, reported)
+
+    # What tests look at.
+
+    def row(self, device: str) -> Rollout:
+        """The device's rollout row."""
+        name = DeviceId(device)
+        shard = shard_of(name, self.campaign.shards)
+        row: Rollout = self.rollouts.read_devices(CAMPAIGN, shard, [name])[name].value
+        return row
+
+    def rows(self) -> dict[DeviceId, Rollout]:
+        """All rollout rows."""
+        return {name: self.row(name) for name in self.names}
+
+    def record(self, device: str) -> DeviceRecord:
+        """The device's own row."""
+        name = DeviceId(device)
+        shard = shard_of(name, self.campaign.shards)
+        record: DeviceRecord = self.devices.read_batch(shard, [name])[name].value
+        return record
+
+    def counters(self, wave: int = 1) -> Counters:
+        """A wave's counters."""
+        counters: Counters = self.rollouts.read_counters(CAMPAIGN, wave, self.campaign.shards)
+        return counters
+
+    def check_counters(self) -> None:
+        """Counters equal the rows, wave by wave (invariant I3)."""
+        rows = self.rows().values()
+        for wave in self.campaign.waves:
+            counted = {state: count for state, count in self.counters(wave.number).by_state.items() if count}
+            assert counted == counters_of(row for row in rows if row.wave == wave.number).by_state
+
+    def states(self) -> set[RolloutState]:
+        """The states that occur."""
+        return {row.state for row in self.rows().values()}
+
+    def set_campaign(self, state: CampaignState) -> None:
+        """Put the campaign into a state."""
+        stored = self.campaigns.get(CAMPAIGN)
+        self.campaigns.save(Stored(value=replace(stored.value, state=state), etag=stored.etag))
+
+    def pass_time(self, seconds: float) -> datetime:
+        """Move the clock."""
+        self.now += timedelta(seconds=seconds)
+        self.bus.now = self.now
+        return self.now
+
+
+def twin_event(device: str, reported: Mapping[str, Any], **properties: Any) -> RawTwinEvent:
+    """A twin change as the route delivers it."""
+    body = {"version": 5, "properties": {"reported": reported}}
+    return RawTwinEvent(
+        body=json.dumps(body).encode(),
+        properties={"deviceId": device, "opType": "updateTwin", **properties},
+        system_properties={"iothub-message-source": "twinChangeEvents"},
+    )
+
+
+def _planned(batch: DeviceBatch, record: DeviceRecord) -> Rollout:
+    return Rollout(
+        device=record.device,
+        campaign=CampaignId(CAMPAIGN),
+        wave=batch.wave,
+        batch=batch.number,
+        sequence=record.sequence,
+        changed_at=NOON,
+    )
+
+
+def _metadata(at: int) -> dict[str, Any]:
+    moment = (NOON + timedelta(seconds=at)).isoformat()
+    return {"$metadata": {"$lastUpdated": moment, "update": {"$lastUpdated": moment}}, "$version": at}
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "%2E")
