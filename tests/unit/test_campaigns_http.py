@@ -1,0 +1,113 @@
+"""What operators post is checked field by field."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.domain.campaigns import DeviceList, DeviceQuery
+from shared.domain.gates import Gate
+from shared.domain.waves import DeviceCount, Percent, Rest
+from shared.wire.http_campaigns import CampaignRequest, InvalidRequest, read_campaign_request
+
+GOOD: dict[str, Any] = {
+    "name": "spring",
+    "package": {"name": "thermostat", "version": "2.0.0"},
+    "targets": {"query": "SELECT * FROM devices WHERE tags.site = 'A'"},
+}
+
+
+def read(**changes: Any) -> CampaignRequest:
+    return read_campaign_request(json.dumps(GOOD | changes).encode())
+
+
+def test_the_least_request_is_one_wave_with_the_default_gate() -> None:
+    spec = read().to_spec()
+    assert [(wave.name, wave.size, wave.gate) for wave in spec.waves] == [("wave 1", Rest(), Gate())]
+    assert isinstance(spec.targets, DeviceQuery)
+
+
+def test_a_gate_is_the_default_for_waves_without_one() -> None:
+    spec = read(
+        gate={"soak_s": 60, "failure_percent": None},
+        waves=[{"name": "canary", "count": 1, "gate": {"failure_count": 1}}, {"percent": 12.5}, {"rest": True}],
+    ).to_spec()
+    assert [wave.size for wave in spec.waves] == [DeviceCount(devices=1), Percent(percent=12.5), Rest()]
+    assert [wave.gate.soak_s for wave in spec.waves] == [0, 60, 60]
+    assert spec.waves[0].gate == Gate(failure_count=1)
+    assert spec.waves[1].gate.failure_percent is None
+
+
+def test_devices_named_twice_count_once() -> None:
+    targets = read(targets={"devices": ["a#1", "b", "a#1"]}).to_spec().targets
+    assert isinstance(targets, DeviceList)
+    assert targets.count == 2
+
+
+def test_requests_that_mean_the_same_have_the_same_digest() -> None:
+    assert read().sha256 == read(allow_downgrade=False, gate={"soak_s": 0}).sha256
+    assert read().sha256 != read(allow_downgrade=True).sha256
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"nmae": "x"}, "nmae: Extra inputs"),
+        ({"name": ""}, "name: String should have at least 1"),
+        ({"name": "a\nb"}, "name: String should match"),
+        ({"package": {"name": "../etc", "version": "1"}}, "package.name: '../etc' is not a package name"),
+        ({"package": {"name": "x"}}, "package.version: Field required"),
+        ({"targets": {}}, "targets: give either devices or query"),
+        ({"targets": {"devices": ["a"], "query": "SELECT * FROM devices"}}, "targets: give either devices or query"),
+        ({"targets": {"devices": []}}, "targets.devices: List should have at least 1"),
+        ({"targets": {"devices": ["ok", "not ok"]}}, "targets.devices.1: 'not ok' is not an IoT Hub device id"),
+        ({"targets": {"devices": [f"d{n}" for n in range(10_001)]}}, "targets.devices: List should have at most 10000"),
+        ({"targets": {"query": "SELECT * FROM devices.modules"}}, "targets.query: only SELECT"),
+        ({"targets": {"query": "SELECT * FROM devices.jobs"}}, "targets.query: only SELECT"),
+        ({"targets": {"query": "DROP devices"}}, "targets.query: only SELECT"),
+        ({"targets": {"query": "SELECT x FROM devices WHERE y GROUP BY z"}}, "targets.query: only SELECT"),
+        ({"waves": []}, "waves: List should have at least 1"),
+        ({"waves": [{}]}, "waves.0: give exactly one of count, percent and rest"),
+        ({"waves": [{"count": 1, "rest": True}]}, "waves.0: give exactly one of count, percent and rest"),
+        ({"waves": [{"rest": False}]}, "waves.0.rest: Input should be True"),
+        ({"waves": [{"percent": 0}, {"rest": True}]}, "waves.0.percent: Input should be greater than 0"),
+        ({"waves": [{"percent": 101}]}, "waves.0.percent: Input should be less than or equal to 100"),
+        ({"waves": [{"percent": "10"}]}, "waves.0.percent: Input should be a valid number"),
+        ({"waves": [{"rest": True}, {"count": 1}]}, "waves.0.rest: only the last wave can be the rest"),
+        (
+            {"waves": [{"count": 1}, {"percent": 50}]},
+            'waves: the waves may leave devices over; end with {"rest": true}',
+        ),
+        ({"waves": [{"count": 1}], "targets": {"devices": ["a", "b"]}}, "waves: the waves hold 1 of 2 targets"),
+        ({"waves": [{"rest": True}] * 51}, "waves: List should have at most 50"),
+        ({"gate": {"success_percent": 101}}, "gate.success_percent: Input should be less"),
+        ({"gate": {"soak_s": -1}}, "gate.soak_s: Input should be greater"),
+        ({"gate": {"soak_s": float("nan")}}, "gate.soak_s: "),
+        ({"deadlines": {"offered_s": 0}}, "deadlines.offered_s: Input should be greater than 0"),
+        ({"allow_downgrade": "yes"}, "allow_downgrade: Input should be a valid boolean"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_with_the_name_of_the_field(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        read(**changes)
+    assert complaint in refusal.value.message
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"null"])
+def test_what_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        read_campaign_request(body)
+
+
+def test_waves_of_numbers_or_shares_are_accepted_where_they_hold_all() -> None:
+    assert len(read(waves=[{"percent": 30}, {"percent": 70}]).waves) == 2
+    assert len(read(waves=[{"count": 1}, {"count": 1}], targets={"devices": ["a", "b"]}).waves) == 2
+
+
+@pytest.mark.parametrize(
+    "query", ["select * from devices", " SELECT deviceId FROM devices ", "SELECT *\nFROM devices\nWHERE a = 'b'"]
+)
+def test_queries_over_devices_are_accepted(query: str) -> None:
+    assert read(targets={"query": query}).targets.query == query.strip()

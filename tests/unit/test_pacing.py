@@ -1,0 +1,67 @@
+"""The budget hands out slots one after the other and follows the hub's answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.pacing import CHARGE_PER_DEVICE, HORIZON_S, Budget, reserve, slow_down, speed_up
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=1)
+
+
+def budget(rate_per_s: float = 50.0, next_free_at: datetime = LONG_AGO, adjusted_at: datetime = LONG_AGO) -> Budget:
+    return Budget(rate_per_s=rate_per_s, ceiling_per_s=50.0, next_free_at=next_free_at, adjusted_at=adjusted_at)
+
+
+@given(
+    st.lists(st.integers(1, 99), max_size=50),
+    st.floats(1, 5_000),
+    st.integers(-600, 600).map(lambda seconds: NOW + timedelta(seconds=seconds)),
+)
+def test_slots_never_overlap_and_never_begin_beyond_the_horizon(
+    sizes: list[int], rate_per_s: float, next_free_at: datetime
+) -> None:
+    """I6: work for a slot is done, at the budget's rate, before the next slot begins."""
+    after, slots = reserve(budget(rate_per_s, next_free_at), sizes, now=NOW)
+    ends = [*slots[1:], after.next_free_at]
+    for size, begin, end in zip(sizes, slots, ends, strict=False):
+        needed_s = size * CHARGE_PER_DEVICE / rate_per_s
+        assert abs((end - begin).total_seconds() - needed_s) < 0.001
+    assert all(NOW <= slot < NOW + timedelta(seconds=HORIZON_S) for slot in slots)
+    assert all(first < second for first, second in pairwise(slots))
+    assert len(slots) == len(sizes) or after.next_free_at >= NOW + timedelta(seconds=HORIZON_S)
+
+
+def test_an_idle_budget_gives_no_credit_for_the_time_it_was_idle() -> None:
+    _, slots = reserve(budget(), [99, 99], now=NOW)
+    assert slots == [NOW, NOW + timedelta(seconds=9.9)]
+
+
+def test_a_budget_reserved_beyond_the_horizon_gives_nothing() -> None:
+    taken = budget(next_free_at=NOW + timedelta(seconds=HORIZON_S))
+    assert reserve(taken, [1], now=NOW) == (taken, [])
+
+
+def test_a_refusal_halves_the_rate_down_to_a_twentieth() -> None:
+    now, found = NOW, budget()
+    for expected in (25.0, 12.5, 6.25, 3.125, 2.5, 2.5):
+        found = slow_down(found, now=now)
+        assert found.rate_per_s == expected
+        now += timedelta(seconds=10)
+
+
+def test_success_raises_the_rate_by_a_tenth_of_the_ceiling_up_to_it() -> None:
+    found = speed_up(budget(43.0), now=NOW)
+    assert found.rate_per_s == 48.0
+    assert speed_up(found, now=NOW + timedelta(seconds=10)).rate_per_s == 50.0
+
+
+def test_the_rate_moves_at_most_once_in_ten_seconds() -> None:
+    found = slow_down(budget(), now=NOW)
+    assert slow_down(found, now=NOW + timedelta(seconds=9.9)) == found
+    assert speed_up(found, now=NOW + timedelta(seconds=9.9)) == found

@@ -1,0 +1,165 @@
+"""The pure decisions behind a campaign's steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.campaigns import FINISHED, Campaign, CampaignSpec, CampaignState, DeviceQuery, Withdrawal
+from shared.domain.errors import Conflict
+from shared.domain.gates import Acknowledged, Decision, Gate, Verdict
+from shared.domain.ids import CampaignId, package_name
+from shared.domain.packages import Package, PackageKind
+from shared.domain.rollouts import PackageTarget
+from shared.domain.steps import StepKind, apply_verdict, next_step, note_dispatched, start_wave
+from shared.domain.steps_by_operators import OperatorAction, act
+from shared.domain.versions import Version
+from shared.domain.waves import DONE_WAVES, Rest, Wave, WaveSpec, WaveState
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+C, W = CampaignState, WaveState
+
+
+def campaign(*waves: WaveState, state: CampaignState = C.RUNNING, soak_s: float = 0.0) -> Campaign:
+    spec = WaveSpec(name="w", size=Rest(), gate=Gate(soak_s=soak_s))
+    return Campaign(
+        id=CampaignId("spring"),
+        spec=CampaignSpec(
+            name="s",
+            package=PackageTarget(name="x", version="1"),
+            targets=DeviceQuery(query="SELECT * FROM devices"),
+            waves=(spec,) * len(waves),
+        ),
+        package=Package(
+            name=package_name("x"),
+            version=Version("1"),
+            kind=PackageKind.FIRMWARE,
+            length_bytes=1,
+            sha256="0" * 64,
+            created=NOW,
+            compatibility={},
+        ),
+        shards=1,
+        state=state,
+        step_due_at=NOW,
+        waves=tuple(
+            Wave(number=number, spec=spec, start=number, stop=number + 1, batches=3, state=wave)
+            for number, wave in enumerate(waves, start=1)
+        ),
+        requested_by="ada",
+        created_at=NOW,
+        changed_at=NOW,
+    )
+
+
+def verdict(decision: Decision) -> Verdict:
+    return Verdict(decision=decision, reason="because")
+
+
+wave_lists = st.lists(st.sampled_from(list(W)), min_size=1, max_size=6)
+
+
+@given(wave_lists)
+def test_no_wave_starts_behind_a_closed_gate(states: list[WaveState]) -> None:
+    """I5: whatever states the waves are in."""
+    before = campaign(*states)
+    try:
+        after = start_wave(before, now=NOW)
+    except Conflict:
+        return
+    (started,) = [new for old, new in zip(before.waves, after.waves, strict=True) if new != old]
+    assert before.waves[started.number - 1].state is W.PENDING
+    assert all(wave.state in DONE_WAVES for wave in before.waves[: started.number - 1])
+
+
+@given(wave_lists, st.sampled_from(list(Decision)))
+def test_no_verdict_starts_a_wave(states: list[WaveState], decision: Decision) -> None:
+    """I5: passing opens the gate; starting is a step of its own."""
+    before = campaign(*states)
+    if before.wave_in_hand is None:
+        return
+    change = apply_verdict(before, verdict(decision), now=NOW)
+    after = change.campaign if change else before
+    newly = [new for old, new in zip(before.waves, after.waves, strict=True) if new.state is not old.state]
+    assert not [wave for wave in newly if wave.state is W.DISPATCHING]
+
+
+@given(wave_lists, st.sampled_from(list(C)))
+def test_a_campaign_steps_exactly_where_it_awaits_a_step(states: list[WaveState], state: CampaignState) -> None:
+    found = campaign(*states, state=state)
+    if next_step(found) is not StepKind.NOTHING:
+        assert found.awaits_step
+
+
+def test_a_wave_that_runs_cannot_be_started_again() -> None:
+    """I5: a wave starts once."""
+    for state in set(W) - {W.PENDING, *DONE_WAVES}:
+        with pytest.raises(Conflict):
+            start_wave(campaign(state, W.PENDING), now=NOW)
+
+
+def test_a_wave_being_dispatched_can_be_stopped_and_does_not_pass() -> None:
+    dispatching = campaign(W.DISPATCHING)
+    assert apply_verdict(dispatching, verdict(Decision.PASS), now=NOW) is None
+    stopped = apply_verdict(dispatching, verdict(Decision.STOP), now=NOW)
+    assert stopped is not None
+    assert stopped.campaign.state is C.PAUSED
+
+
+def test_a_wave_passes_at_once_without_a_soak_and_after_it_with_one() -> None:
+    passed = apply_verdict(campaign(W.RUNNING), verdict(Decision.PASS), now=NOW)
+    assert passed is not None
+    assert passed.campaign.waves[0].state is W.PASSED
+    soaking = apply_verdict(campaign(W.RUNNING, soak_s=60), verdict(Decision.PASS), now=NOW)
+    assert soaking is not None
+    assert (soaking.campaign.waves[0].state, soaking.due_at) == (W.SOAKING, NOW + timedelta(seconds=60))
+    early = NOW + timedelta(seconds=59.9)
+    assert apply_verdict(soaking.campaign, verdict(Decision.PASS), now=early) is None
+    late = apply_verdict(soaking.campaign, verdict(Decision.PASS), now=soaking.due_at)
+    assert late is not None
+    assert late.campaign.waves[0].state is W.PASSED
+
+
+def test_a_soak_that_ends_short_of_success_goes_back_to_waiting() -> None:
+    soaking = campaign(W.SOAKING, soak_s=60)
+    soaking = soaking.with_wave(replace(soaking.waves[0], soak_until=NOW))
+    back = apply_verdict(soaking, verdict(Decision.WAIT), now=NOW)
+    assert back is not None
+    assert back.campaign.waves[0].state is W.RUNNING
+
+
+def test_the_last_batch_sets_the_wave_running() -> None:
+    assert note_dispatched(campaign(W.DISPATCHING), 2).waves[0].state is W.DISPATCHING
+    assert note_dispatched(campaign(W.DISPATCHING), 3).waves[0].state is W.RUNNING
+
+
+def test_a_campaign_completes_after_its_last_wave() -> None:
+    assert next_step(campaign(W.PASSED, W.SKIPPED)) is StepKind.COMPLETE
+    assert next_step(campaign(W.PASSED, W.PENDING)) is StepKind.START_WAVE
+
+
+@given(wave_lists, st.sampled_from(list(C)), st.sampled_from(list(OperatorAction)))
+def test_an_operators_action_done_twice_is_the_same_as_once(
+    states: list[WaveState], state: CampaignState, action: OperatorAction
+) -> None:
+    """I9: and it never reopens what is finished."""
+    before = campaign(*states, state=state)
+    try:
+        after = act(before, action, acknowledged=Acknowledged(), who="ada", now=NOW)
+    except Conflict:
+        return
+    if after is not None:
+        assert not before.is_finished
+        assert act(after, action, acknowledged=Acknowledged(), who="grace", now=NOW) is None
+
+
+def test_a_cancelled_campaign_steps_until_its_offers_are_taken_back() -> None:
+    cancelled = act(campaign(W.RUNNING), OperatorAction.CANCEL, acknowledged=Acknowledged(), who="ada", now=NOW)
+    assert cancelled is not None
+    assert cancelled.state in FINISHED
+    assert cancelled.withdrawal == Withdrawal()
+    assert next_step(cancelled) is StepKind.WITHDRAW
