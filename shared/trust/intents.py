@@ -11,7 +11,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import Key, Signer
 
-from shared.domain.errors import TrustError
+from shared.domain.errors import InvalidId, TrustError
 from shared.domain.ids import DeviceId, PackagePath, campaign_id
 from shared.domain.offers import Intent
 from shared.trust.merkle import leaf, merkle_root, verify_proof
@@ -114,7 +114,7 @@ def _from_payload(payload: bytes) -> Intent:
             allow_downgrade=fields["allow_downgrade"] is True,
             root=bytes.fromhex(fields["root"]).hex(),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (InvalidId, ValueError, KeyError, TypeError) as error:
         raise IntentRefused("the intent's payload cannot be read") from error
     if intent.issued.tzinfo is None or intent.expires.tzinfo is None:
         raise IntentRefused("the intent's times carry no time zone")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.domain.errors import MalformedMessage
+from shared.domain.errors import InvalidId, MalformedMessage
 from shared.domain.ids import DeviceId, PackagePath, campaign_id
 from shared.domain.offers import Offer
 from shared.domain.rollouts import MAX_DETAIL_LENGTH, REPORTABLE, OrderMark, Report, RolloutState
@@ -55,7 +55,7 @@ def read_offer(device: DeviceId, desired: Mapping[str, Any]) -> Offer | None:
             proof=_text(document["proof"]),
             ticket=_text(document["ticket"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (InvalidId, KeyError, TypeError, ValueError) as error:
         raise MalformedMessage(f"the offer in the twin cannot be read: {error!r}") from error
 
 
@@ -104,7 +104,7 @@ def read_report(device: DeviceId, document: Mapping[str, Any], mark: OrderMark) 
             agent_version=_text(document["agent"]),
             mark=mark,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (InvalidId, KeyError, TypeError, ValueError, AttributeError) as error:
         raise MalformedMessage(f"the report of {device} cannot be read: {error!r}") from error
 
 

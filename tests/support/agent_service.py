@@ -25,6 +25,7 @@ from tuf.api.metadata import (
 )
 
 from shared.domain.packages import Package
+from shared.wire.targets import write_target_custom
 
 BINS = tuple("0123456789abcdef")
 TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
@@ -57,13 +58,7 @@ class SignedIndex:
         return metadata.to_bytes()
 
     def add(self, package: Package) -> None:
-        custom = {
-            "name": package.name,
-            "version": package.version.text,
-            "kind": package.kind.value,
-            "compatibility": {key: list(values) for key, values in package.compatibility.items()},
-            "created": package.created.isoformat(),
-        }
+        custom = write_target_custom(package)
         self._packages.append(
             TargetFile(package.length_bytes, {"sha256": package.sha256}, package.path, {"custom": custom})
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from securesystemslib.dsse import Envelope
 
 from agent.codes import MEANINGS, Code
 from agent.decisions import (
@@ -21,12 +25,14 @@ from agent.decisions import (
     weigh_notice,
 )
 from agent.memory import End, Memory, OfferId, Phase, begin, enter
+from shared.domain.errors import MalformedMessage
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.offers import Offer
 from shared.domain.packages import PackageKind
 from shared.domain.rollouts import RolloutState
-from shared.trust.intents import batch_leaves, batch_root, sign_intent
+from shared.trust.intents import PAYLOAD_TYPE, batch_leaves, batch_root, sign_intent
 from shared.trust.merkle import merkle_proof
+from shared.wire.twins import read_offer, write_offer
 from tests.support.agent import DEVICE, make_intent, make_package
 from tests.support.agent_service import new_signer
 
@@ -55,6 +61,9 @@ def make_offer(sequence: int = 3, signer: object = SERVICE, **intent_changes: ob
         proof=merkle_proof(batch_leaves(claims), 0),
         ticket="t",
     )
+
+
+GENUINE = make_offer()
 
 
 def judge(offer: Offer, index: IndexView = INDEX, facts: DeviceFacts = FACTS) -> object:
@@ -159,3 +168,38 @@ def test_a_download_loses_its_reason_to_newer_offers_and_fresher_tickets_only() 
 def test_every_code_comes_with_an_end_and_a_meaning() -> None:
     assert set(MEANINGS) == set(Code)
     assert {state for state, _ in MEANINGS.values()} == {RolloutState.REJECTED, RolloutState.FAILED}
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from(["campaign", "wave", "attempt", "sequence", "path", "intent", "proof", "ticket"]), anything)
+def test_nonsense_in_a_twin_is_malformed_or_refused_and_never_a_crash(field: str, nonsense: object) -> None:
+    document = write_offer(GENUINE) | {field: nonsense}
+
+    try:
+        offer = read_offer(DEVICE, {"update": document})
+    except MalformedMessage:
+        return
+    assert offer is not None
+    verdict = judge(offer)
+    assert offer == replace(GENUINE, ticket=offer.ticket, wave=offer.wave, attempt=offer.attempt) or isinstance(
+        verdict, Refused
+    )
+
+
+@given(anything, st.binary(max_size=20))
+def test_nonsense_in_a_signed_envelope_is_refused_and_never_a_crash(document: object, payload: bytes) -> None:
+    envelope = Envelope(payload, PAYLOAD_TYPE, {})
+    envelope.sign(SERVICE)
+
+    for text in (json.dumps(document), json.dumps(envelope.to_dict())):
+        assert isinstance(judge(replace(GENUINE, envelope=text)), Refused)
+
+
+def test_a_signed_intent_for_an_impossible_campaign_is_refused() -> None:
+    assert isinstance(judge(make_offer(campaign=CampaignId("NO"))), Refused)
