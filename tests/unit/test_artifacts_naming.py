@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +121,10 @@ def test_broken_compatibility_in_metadata_is_refused() -> None:
 
 def test_every_refusal_has_advice() -> None:
     assert all(refusal.advice for refusal in Refusal)
+
+
+def test_every_refusal_is_documented_with_its_advice() -> None:
+    page = (Path(__file__).parents[2] / "docs/artifacts.md").read_text()
+    for refusal in Refusal:
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{refusal}` |"))
+        assert row.endswith(f"| {refusal.advice} |")
