@@ -192,12 +192,11 @@ class DataPlane:
 
     def says(self, device: str, state: str, at: int, **fields: Any) -> RawTwinEvent:
         """The twin event of a device's report; it stands in the twin afterwards."""
-        row = self.row(device)
         document = {
             "campaign": CAMPAIGN,
-            "wave": row.wave,
-            "attempt": row.attempt,
-            "sequence": row.sequence,
+            "wave": self._wave(device),
+            "attempt": 1,
+            "sequence": 1,
             "state": state,
             "code": "health_check" if state == "failed" else "",
             "detail": f"report {at}",
@@ -209,6 +208,10 @@ class DataPlane:
         reported = {"update": document, **_metadata(at)}
         self.hub.reported[DeviceId(device)] = reported
         return twin_event(device, reported)
+
+    def _wave(self, device: str) -> int:
+        place = self.names.index(DeviceId(device))
+        return next(wave.number for wave in self.campaign.waves if wave.start <= place < wave.stop)
 
     # What tests look at.
 
