@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,6 +128,28 @@ def test_a_device_that_goes_back_by_itself_says_so(hub: LocalHub, factory: Facto
         wait_until(lambda: reported(hub, "relapsing")["installed"] == {"engine": "1.0.0"})
 
         assert fleet.installed(DeviceId("relapsing")) == {"engine": "1.0.0"}
+
+
+def test_the_command_line_runs_a_fleet_and_tells_what_it_ran(hub: LocalHub, factory: Factory, tmp_path: Path) -> None:
+    hub.create("cli-1")
+    (tmp_path / "root.json").write_bytes(factory.index.root)
+    devices = {
+        "connection_strings": [hub.do(lambda: hub.server.device_connection_string("cli-1"))],
+        "properties": {"hardware": "rev-b"},
+        "installed": {"engine": "1.0.0"},
+    }
+    config = {"service_url": factory.service.url, "root_file": str(tmp_path / "root.json"), "fetching": "once"}
+    path = tmp_path / "fleet.json"
+    path.write_text(json.dumps(config | {"ca_file": str(hub.server.ca_path), "devices": [devices]}))
+    offer(hub, factory, factory.firmware("1.1.0"), "cli-1")
+
+    command = [sys.executable, "-m", "agent.fleet", "--config", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        wait_until(lambda: reported(hub, "cli-1").get("state") == "succeeded")
+        process.terminate()
+        told, _ = process.communicate(timeout=20)
+
+    assert (process.returncode, json.loads(told)) == (0, {"cli-1": {"engine": "1.1.0"}})
 
 
 def test_a_paused_download_waits_and_a_cancelled_one_ends_quietly(hub: LocalHub, factory: Factory) -> None:

@@ -211,6 +211,21 @@ def test_a_device_cut_off_reads_its_twin_again(device: AgentProcess, factory: Fa
     assert device.wait_for_end()["state"] == "succeeded"
 
 
+def test_reports_a_hub_refuses_for_now_are_sent_again(device: AgentProcess, factory: Factory, hub: LocalHub) -> None:
+    faults = factory.service.faults
+    faults.hold_at_byte = 2
+    device.offer(factory.offer(factory.firmware("1.1.0"), device=device.name))
+    assert faults.held.wait(20)
+    hub.do(lambda: setattr(hub.server.throttle, "daily_messages", 0))
+    faults.released.set()
+    try:
+        wait_until(lambda: "report not accepted" in device.log())
+    finally:
+        hub.do(lambda: setattr(hub.server.throttle, "daily_messages", None))
+
+    assert device.wait_for_end()["state"] == "succeeded"
+
+
 def test_wrong_hardware_and_a_tampered_index_are_refused(device: AgentProcess, factory: Factory) -> None:
     package = factory.firmware("1.1.0")
     files = dict(factory.index.files)
