@@ -15,9 +15,14 @@ from shared.domain.waves import Wave, cut_batches, slice_waves
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.ports.campaigns import ManifestStore
 from shared.ports.errors import QuotaExceeded, Throttled
+from shared.ports.hub import DeviceDirectory
+from shared.ports.stored import Page
 
 CLAIM_BATCHES = 20
 """Batches claimed in one step: at most 60 table calls, seconds."""
+
+QUERIES_PER_STEP = 10
+"""A thousand devices in one step, blob and row write: a million take a thousand steps."""
 
 LIST_AGAIN_S = 15.0
 """IoT Hub S1 allows 20 twin queries a minute and unit (quotas and throttling): a throttled listing waits for some."""
@@ -26,7 +31,7 @@ QUOTA_REASON = "the IoT Hub's daily message quota is used up; resume after midni
 
 
 def list_page(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
-    """The campaign with one more page of its targets listed.
+    """The campaign with one more page of its targets listed, a page of ours being several of the hub's.
 
     It is aborted where the hub refuses the query, and paused where the hub's daily quota is used up.
     """
@@ -34,7 +39,7 @@ def list_page(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Cha
     if not isinstance(targets, DeviceQuery):
         raise TypeError(f"{campaign.id} has nothing to list")
     try:
-        page = ports.directory.list_page(targets.query, planning.continuation)
+        page = _list_some(targets.query, planning.continuation, ports.directory)
     except Throttled as error:
         return Change(campaign=campaign, due_at=now + timedelta(seconds=error.retry_after_s or LIST_AGAIN_S))
     except QuotaExceeded:
@@ -67,6 +72,22 @@ def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
         planning=replace(campaign.planning, phase=PlanningPhase.CLAIMING, continuation=""),
     )
     return Change(campaign=planned, due_at=now)
+
+
+def _list_some(query: str, continuation: str, directory: DeviceDirectory) -> Page[DeviceId]:
+    found: list[DeviceId] = []
+    for queries in range(QUERIES_PER_STEP):
+        try:
+            page = directory.list_page(query, continuation)
+        except (Throttled, QuotaExceeded):
+            if queries == 0:
+                raise
+            # What was found is kept; the next step meets the same refusal with empty hands.
+            break
+        found.extend(page.items)
+        if not (continuation := page.continuation):
+            break
+    return Page(items=tuple(found), continuation=continuation)
 
 
 def _merge(campaign: Campaign, manifests: ManifestStore) -> set[DeviceId]:

@@ -45,7 +45,7 @@ def test_work_that_comes_up_during_a_pause_is_done_after_it() -> None:
 
 
 def test_planning_is_paused_and_taken_up_where_it_was() -> None:
-    world = CampaignWorld(fleet(250), page_size=50)
+    world = CampaignWorld(fleet(250), page_size=10)
     campaign = world.post()
     world.run(lambda: world.campaign(campaign.id).planning.page == 2)
     assert world.act(campaign.id, "pause").state is C.PAUSED
@@ -103,7 +103,7 @@ def test_what_succeeded_before_a_cancellation_stays_succeeded() -> None:
 
 
 def test_a_campaign_cancelled_while_it_lists_has_nothing_to_take_back() -> None:
-    world = CampaignWorld(fleet(250), page_size=50)
+    world = CampaignWorld(fleet(250), page_size=10)
     campaign = world.post()
     world.run(lambda: world.campaign(campaign.id).planning.page == 2)
     assert not world.act(campaign.id, "cancel").awaits_step

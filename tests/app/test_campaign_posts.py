@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
 from shared.domain.campaigns import CampaignState
@@ -9,6 +11,7 @@ from shared.domain.errors import Conflict, NotFound
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.rollouts import RolloutState
 from shared.ports.errors import QuotaExceeded, Throttled
+from shared.ports.stored import Page
 from tests.support.campaign_world import CampaignWorld, fleet
 
 C, S = CampaignState, RolloutState
@@ -89,6 +92,21 @@ def test_a_throttled_listing_waits_and_goes_on() -> None:
     campaign = world.post()
     assert world.run_until(campaign.id, C.COMPLETED).targets == 250
     assert (world.now - campaign.created_at).total_seconds() >= 45
+
+
+def test_a_listing_throttled_halfway_keeps_what_it_has() -> None:
+    world = CampaignWorld(fleet(250), page_size=10)
+    list_page, calls = world.directory.list_page, count()
+
+    def throttled_now_and_then(query: str, continuation: str = "") -> Page[DeviceId]:
+        if next(calls) % 4 == 3:
+            raise Throttled("429")
+        return list_page(query, continuation)
+
+    world.directory.list_page = throttled_now_and_then  # type: ignore[method-assign]
+    campaign = world.post()
+    done = world.run_until(campaign.id, C.COMPLETED)
+    assert (done.targets, done.planning.listed) == (250, 250)
 
 
 def test_the_daily_quota_pauses_a_listing_until_somebody_resumes() -> None:

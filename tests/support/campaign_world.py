@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -140,6 +140,7 @@ class CampaignWorld:
 
     Attributes:
         outcome: What becomes of a device that is offered the package; None for a device that stays silent.
+        stores: Stores to use in place of the ones in memory, by the name of the attribute.
     """
 
     def __init__(
@@ -152,6 +153,7 @@ class CampaignWorld:
         shards: int = 2,
         rate_per_s: float = 500.0,
         page_size: int = 100,
+        stores: Mapping[str, Any] | None = None,
     ) -> None:
         self.now = NOON
         self.shards = shards
@@ -167,6 +169,8 @@ class CampaignWorld:
         self.budget = MemoryBudget(rate_per_s)
         self.audit = MemoryAuditLog()
         self.directory = MemoryDirectory(devices, page_size)
+        for name, store in (stores or {}).items():
+            setattr(self, name, store)
         self.ports = self._mortal_ports()
         self.starts: list[tuple[CampaignId, int]] = []
         self.refused: list[DomainError] = []
