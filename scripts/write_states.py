@@ -1,0 +1,122 @@
+"""Write ``docs/states.md`` from the transition tables: ``.venv/bin/python -m scripts.write_states``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from shared.domain.campaigns import CAMPAIGN_TRANSITIONS, FINISHED, CampaignState, Deadlines
+from shared.domain.rollouts import FINAL, REPORTABLE, TRANSITIONS, RolloutState
+from shared.domain.waves import WaveState
+
+PAGE = Path(__file__).parents[1] / "docs/states.md"
+
+R, C, W = RolloutState, CampaignState, WaveState
+
+ROLLOUT_MEANINGS: Mapping[RolloutState, str] = {
+    R.PLANNED: "in a wave that has not reached it",
+    R.OFFERED: "the offer is in the twin, or on its way there",
+    R.DOWNLOADING: "the device took the offer and fetches the package",
+    R.DOWNLOADED: "the package is on the device, verified",
+    R.INSTALLING: "the package is being written into the other slot",
+    R.RESTARTING: "the device restarts into the new slot",
+    R.SUCCEEDED: "the health check passed after the restart, and the device runs the version",
+    R.FAILED: "the device gave up, or the hub refused its twin; `code` says why",
+    R.REJECTED: "the device will not take the package; `code` says why",
+    R.TIMED_OUT: "nothing was heard before the deadline; `code` is the state it was silent in",
+    R.CANCELLED: "the campaign was cancelled before the device ended; `code` is the state it was in",
+    R.SKIPPED: "left out: held by another campaign, deleted, or unknown to the hub; `code` says which",
+    R.REGRESSED: "it succeeded, and later reported another version",
+}
+CAMPAIGN_MEANINGS: Mapping[CampaignState, str] = {
+    C.PLANNING: "targets are listed, ordered, cut into waves and claimed",
+    C.AWAITING_APPROVAL: "planned, and waiting for a second person",
+    C.SCHEDULED: "approved, and waiting for its time",
+    C.RUNNING: "waves are dispatched and judged",
+    C.PAUSED: "nothing new is offered; `reason` says who or what paused it",
+    C.COMPLETED: "all waves passed or were skipped",
+    C.ABORTED: "cancelled, or impossible; its open offers are taken back",
+    C.REVERTING: "its devices are offered what they ran before",
+    C.REVERTED: "they run it",
+}
+WAVE_MEANINGS: Mapping[WaveState, str] = {
+    W.PENDING: "waits for the gate before it",
+    W.DISPATCHING: "its batches go to the queue, as the hub's budget allows",
+    W.RUNNING: "all batches are out, devices report",
+    W.SOAKING: "its gate is content, and goes on looking until the soak is over",
+    W.PASSED: "the gate let the next wave start",
+    W.FAILED: "the gate stopped the campaign",
+    W.SKIPPED: "left out by an operator",
+}
+
+
+def write_page() -> str:
+    """The whole page."""
+    return "\n".join([*_head(), *_rollouts(), *_waves(), *_campaigns()]) + "\n"
+
+
+def _head() -> Iterator[str]:
+    yield "# States"
+    yield ""
+    yield "This page is made from the transition tables in `shared/domain` by `python -m scripts.write_states`;"
+    yield "a test fails when it is out of date. The words are those in tables, messages and twins."
+    yield ""
+
+
+def _rollouts() -> Iterator[str]:
+    deadlines = Deadlines()
+    yield "## A device in a campaign"
+    yield ""
+    yield "| state | meaning | who says so | lasts at most (unless the campaign says otherwise) | may be followed by |"
+    yield "|---|---|---|---|---|"
+    for state in RolloutState:
+        who = "device" if state in REPORTABLE else "service"
+        limit = "the end" if state in FINAL else _duration(deadlines.of(state))
+        yield f"| `{state}` | {ROLLOUT_MEANINGS[state]} | {who} | {limit} | {_words(TRANSITIONS[state])} |"
+    yield ""
+    yield "States may be skipped, because events may be merged or lost. Reports may come in any order: the device's"
+    yield "earliest end counts, before an end the furthest state, and a success stands only while no later report names"
+    yield "another version."
+    yield ""
+
+
+def _waves() -> Iterator[str]:
+    yield "## A wave"
+    yield ""
+    yield "| state | meaning |"
+    yield "|---|---|"
+    for state in WaveState:
+        yield f"| `{state}` | {WAVE_MEANINGS[state]} |"
+    yield ""
+
+
+def _campaigns() -> Iterator[str]:
+    yield "## A campaign"
+    yield ""
+    yield "| state | meaning | finished | may be followed by |"
+    yield "|---|---|---|---|"
+    for state in CampaignState:
+        finished = "yes" if state in FINISHED else ""
+        yield f"| `{state}` | {CAMPAIGN_MEANINGS[state]} | {finished} | {_words(CAMPAIGN_TRANSITIONS[state])} |"
+
+
+def _words[S: StrEnum](states: Iterable[S]) -> str:
+    """In the order the states are declared, so that the page does not change from run to run."""
+    chosen = set(states)
+    ordered = [state for kind in {type(state) for state in chosen} for state in kind if state in chosen]
+    return ", ".join(f"`{state}`" for state in ordered) or "nothing"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "its wave's turn"
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds / size
+            return f"{count:g} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds:g} seconds"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(write_page())
