@@ -6,13 +6,14 @@ from itertools import count
 
 import pytest
 
-from shared.domain.campaigns import CampaignState
+from shared.domain.campaigns import CampaignState, PlanningPhase
+from shared.domain.devices import DeviceRecord, claim
 from shared.domain.errors import Conflict, NotFound
-from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.rollouts import RolloutState
 from shared.ports.errors import QuotaExceeded, Throttled
-from shared.ports.stored import Page
-from tests.support.campaign_world import CampaignWorld, fleet
+from shared.ports.stored import Page, Stored
+from tests.support.campaign_world import NOON, CampaignWorld, fleet
 
 C, S = CampaignState, RolloutState
 
@@ -70,19 +71,27 @@ def test_a_hold_on_an_ended_row_is_taken_over_with_a_higher_sequence() -> None:
 def test_a_device_claimed_but_without_its_row_yet_counts_as_held_while_its_campaign_is_open() -> None:
     """I4: the first campaign died between claiming and writing the rows, and the second plans meanwhile."""
     world = CampaignWorld(outcome=lambda _device: None)
-    first = world.post(targets={"devices": ["a"]})
-    create_batch = world.rollouts.create_batch
-    world.rollouts.create_batch = lambda *_: (_ for _ in ()).throw(Throttled("busy"))  # type: ignore[assignment]
-    world.run(
-        lambda: bool(
-            world.device_rows.read_batch(0, [DeviceId("a")]) or world.device_rows.read_batch(1, [DeviceId("a")])
-        )
-    )
-    world.rollouts.create_batch = create_batch  # type: ignore[method-assign]
+    device = DeviceId("a")
+    first = world.post(targets={"devices": [device]})
+    world.run(lambda: world.campaign(first.id).planning.phase is PlanningPhase.CLAIMING)
     world.bus.waiting.clear()
-    second = world.post(name="second", targets={"devices": ["a"]})
+    claimed = claim(DeviceRecord(device=device, changed_at=NOON), first.id, now=NOON)
+    world.device_rows.write(shard_of(device, world.shards), [Stored(value=claimed, etag="")])
+    second = world.post(name="second", targets={"devices": [device]})
     world.run(lambda: bool(world.rollouts.rows(second.id)))
-    assert world.rollouts.rows(second.id)[DeviceId("a")].code == f"held_by:{first.id}"
+    assert world.rollouts.rows(second.id)[device].code == f"held_by:{first.id}"
+
+
+def test_a_hold_of_a_finished_campaign_without_a_row_is_stale() -> None:
+    """I4: the first campaign died between claiming and writing the rows, and was cancelled then."""
+    world = CampaignWorld()
+    device = DeviceId("a")
+    first = world.post(targets={"devices": [device]})
+    claimed = claim(DeviceRecord(device=device, changed_at=NOON), first.id, now=NOON)
+    world.device_rows.write(shard_of(device, world.shards), [Stored(value=claimed, etag="")])
+    world.act(first.id, "cancel")
+    second = world.post(name="second", targets={"devices": [device]})
+    assert world.run_until(second.id, C.COMPLETED).planning.skipped == 0
 
 
 def test_a_throttled_listing_waits_and_goes_on() -> None:
