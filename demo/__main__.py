@@ -16,33 +16,34 @@ from demo.operator import Operator
 from demo.screen import Screen
 from demo.story import Story
 
-STATE = PROJECT / ".local/demo"
-
 
 def main() -> int:
     """Tell the story; 0 when every row of every table came true."""
     arguments = _arguments()
     began = time.monotonic()
-    shutil.rmtree(STATE, ignore_errors=True)
+    # A folder of its own, so that two demos in one checkout do not meet.
+    state = PROJECT / f".local/demo-{os.getpid()}"
     screen = Screen(pictures=arguments.pictures)
     screen.say("Starting the local cloud: storage, Service Bus, IoT Hub, Event Grid, functions host …")
-    with local_stack(STATE) as stack:
+    with local_stack(state) as stack:
         # The IoT Hub SDK takes the authority behind the local hub's certificate from the environment only.
         os.environ["REQUESTS_CA_BUNDLE"] = stack.settings["REQUESTS_CA_BUNDLE"]
         operator = Operator(stack)
         devices = device_ids(arguments.devices)
         register(stack.settings["IotHub"], devices)
         screen.say(f"{len(devices)} devices are registered; {REAL_AGENTS} of them are processes of the real agent.")
-        with running_fleet(stack, devices, STATE / "devices") as fleet:
+        with running_fleet(stack, devices, state / "devices") as fleet:
             story = Story(operator=operator, fleet=fleet, screen=screen, devices=devices)
-            story.drop_artifacts(build_artifacts(STATE / "artifacts"))
+            story.drop_artifacts(build_artifacts(state / "artifacts"))
             story.roll_out_firmware()
             story.roll_out_broken_application()
             screen.save_picture()
-    screen.say(
-        f"\nEverything is ended again; it took {time.monotonic() - began:.0f} s. Logs are in {STATE.name}/cloud/logs."
-    )
-    return 1 if story.untruths else 0
+    screen.say(f"\nEverything is ended again; it took {time.monotonic() - began:.0f} s.")
+    if story.untruths:
+        screen.say(f"Not all came true; state and logs are in {state.relative_to(PROJECT)}.")
+        return 1
+    shutil.rmtree(state)
+    return 0
 
 
 def _arguments() -> argparse.Namespace:

@@ -19,6 +19,7 @@ CAMPAIGN_TIMEOUT_S = 150.0
 POLL_S = 0.25
 SHOWN_ROWS = 8
 ENDED = frozenset({"completed", "paused", "aborted"})
+IN_FLIGHT = frozenset({"offered", "downloading", "downloaded", "installing", "restarting"})
 
 
 @dataclass(kw_only=True)
@@ -95,13 +96,13 @@ class Story:
             while True:
                 campaign = self.operator.campaign(campaign_id)
                 show(show_campaign(campaign))
-                if campaign["state"] in ENDED or time.monotonic() > deadline:
+                if _is_over(campaign) or time.monotonic() > deadline:
                     return campaign
                 time.sleep(POLL_S)
 
     def _compare(self, campaign: Mapping[str, Any], package: str, version: str) -> None:
         """The same facts as plain table queries, held against what each device really runs."""
-        where = "PartitionKey ge @low and PartitionKey lt @high and RowKey lt 'counters'"
+        where = "PartitionKey ge @low and PartitionKey lt @high and device ne ''"
         low, high = f"{campaign['id']}~", f"{campaign['id']}~~"
         rows = self.operator.query("rollout", where, low=low, high=high)
         told = sorted(rows, key=lambda row: (row["wave"], row["state"], row["device"]))
@@ -130,3 +131,8 @@ class Story:
         if not came_true:
             self.untruths.append(sentence)
             self.screen.say(f"[bold red]{sentence}[/]")
+
+
+def _is_over(campaign: Mapping[str, Any]) -> bool:
+    """Whether it ended and no device is still under way; a paused campaign's devices finish what they began."""
+    return campaign["state"] in ENDED and not any(IN_FLIGHT & wave["counters"].keys() for wave in campaign["waves"])

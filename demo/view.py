@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-BAR_CELLS = 40
+BAR_CELLS = 28
 STATE_STYLES = {
     "succeeded": "green",
     "restarting": "cyan",
@@ -31,9 +31,10 @@ CAMPAIGN_STYLES = {"running": "bold cyan", "completed": "bold green", "paused": 
 
 def show_campaign(campaign: Mapping[str, Any]) -> RenderableType:
     """A campaign, as ``GET /api/campaigns/{id}`` answers it, with one bar per wave."""
-    table = Table(box=None, padding=(0, 1), show_header=True, header_style="dim")
-    for heading in ("wave", "", "devices", "state", "gate"):
-        table.add_column(heading)
+    table = Table(box=None, padding=(0, 1), header_style="dim", expand=True)
+    for heading in ("wave", "", "devices", "state"):
+        table.add_column(heading, no_wrap=heading != "devices")
+    table.add_column("gate", ratio=1)
     for wave in campaign["waves"]:
         table.add_row(
             wave["name"], _bar(wave["counters"]), _counts(wave["counters"]), wave["state"], Text(wave["verdict"], "dim")
