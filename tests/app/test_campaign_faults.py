@@ -9,7 +9,8 @@ import pytest
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import RolloutState
-from tests.support.campaign_world import CampaignWorld, Died, Faults, Life, fleet
+from tests.support.campaign_world import CampaignWorld, fleet
+from tests.support.mortal import Died, Faults, Life
 
 C, S = CampaignState, RolloutState
 REQUEST: dict[str, Any] = {"key": "once", "waves": [{"count": 1}, {"percent": 20}, {"rest": True}]}

@@ -13,7 +13,8 @@ from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.rollouts import RolloutState
 from shared.ports.errors import QuotaExceeded, Throttled
 from shared.ports.stored import Page, Stored
-from tests.support.campaign_world import NOON, CampaignWorld, fleet
+from tests.support.campaign_sources import NOON
+from tests.support.campaign_world import CampaignWorld, fleet
 
 C, S = CampaignState, RolloutState
 

@@ -9,7 +9,8 @@ from shared.domain.campaigns import CampaignState
 from shared.domain.rollouts import RolloutState
 from shared.domain.waves import WaveState
 from shared.ports.bus import Queue
-from tests.support.campaign_world import NOON, CampaignWorld, fleet
+from tests.support.campaign_sources import NOON
+from tests.support.campaign_world import CampaignWorld, fleet
 
 C, S = CampaignState, RolloutState
 WAVES = [{"count": 1}, {"percent": 10}, {"rest": True}]

@@ -18,7 +18,8 @@ from shared.ports.bus import Queue
 from shared.ports.errors import ConcurrentChange
 from shared.ports.stored import Stored
 from shared.wire.messages import CampaignStep
-from tests.support.campaign_world import NOON, CampaignWorld, fleet
+from tests.support.campaign_sources import NOON
+from tests.support.campaign_world import CampaignWorld, fleet
 
 C, S = CampaignState, RolloutState
 

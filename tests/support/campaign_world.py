@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.devices import release
 from shared.domain.errors import DomainError
-from shared.domain.ids import CampaignId, DeviceId, package_name, shard_of
-from shared.domain.packages import Package, PackageKind, PackageState, RegisteredPackage
+from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.rollouts import FINAL, Rollout, RolloutState, move
 from shared.domain.steps_by_operators import OperatorAction
-from shared.domain.versions import Version
 from shared.domain.waves import DONE_WAVES, WaveState
 from shared.handlers.act_on_campaign import act_on_campaign
 from shared.handlers.advance_campaign import advance_campaign
@@ -25,114 +23,18 @@ from shared.handlers.create_campaign import create_campaign
 from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.wakeups import request_evaluation
 from shared.ports.bus import Queue
-from shared.ports.errors import NotThere, PortError
+from shared.ports.errors import PortError
 from shared.ports.rollouts import RolloutChange
-from shared.ports.stored import Page, Stored
 from shared.wire.http_campaigns import read_campaign_request
 from shared.wire.messages import BatchPurpose, BatchWork, read_batch_visit, read_batch_work, read_campaign_step
+from tests.support.campaign_sources import NOON, MemoryDirectory, OnePackage
 from tests.support.memory_bus import MemoryBus, MemoryEvents, Waiting
 from tests.support.memory_campaigns import MemoryAuditLog, MemoryBudget, MemoryCampaigns, MemoryManifests
 from tests.support.memory_rollouts import MemoryDevices, MemoryRollouts, counters_of
+from tests.support.mortal import Died, Faults, Life, Mortal
 
 S = RolloutState
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RESUME_EVERY = timedelta(minutes=1)
-
-
-class Died(BaseException):
-    """The process is gone; nothing may catch it."""
-
-
-class OnePackage:
-    """A ``PackageStore`` with ``thermostat 2.0.0`` published and ``thermostat 3.0.0`` only accepted."""
-
-    def get(self, name: str, version: str) -> Stored[RegisteredPackage]:
-        states = {"2.0.0": PackageState.PUBLISHED, "3.0.0": PackageState.ACCEPTED}
-        if name != "thermostat" or version not in states:
-            raise NotThere(f"{name} {version}")
-        package = Package(
-            name=package_name(name),
-            version=Version(version),
-            kind=PackageKind.FIRMWARE,
-            length_bytes=4096,
-            sha256="0" * 64,
-            created=NOON,
-            compatibility={"hardware": ("t1", "t2")},
-        )
-        return Stored(value=RegisteredPackage(package=package, state=states[version], accepted_at=NOON), etag="1")
-
-
-class MemoryDirectory:
-    """A ``DeviceDirectory``: every query finds every device, one with the word BROKEN is refused."""
-
-    def __init__(self, devices: Iterable[str] = (), page_size: int = 100) -> None:
-        self.devices = [DeviceId(device) for device in devices]
-        self.page_size = page_size
-        self.failures: list[Exception] = []
-
-    def list_page(self, query: str, continuation: str = "") -> Page[DeviceId]:
-        if self.failures:
-            raise self.failures.pop(0)
-        if "BROKEN" in query:
-            raise DomainError("the IoT Hub refuses the query: BROKEN", code="query_refused")
-        start = int(continuation or 0)
-        stop = start + self.page_size
-        more = str(stop) if stop < len(self.devices) else ""
-        return Page(items=tuple(self.devices[start:stop]), continuation=more)
-
-
-@dataclass(slots=True)
-class Faults:
-    """How the queues misbehave; shares of messages."""
-
-    duplicated: float = 0.0
-    dropped: float = 0.0
-    reordered: bool = False
-    seed: int = 0
-
-
-class Mortal:
-    """A port whose process dies at one chosen write, before or after it took effect."""
-
-    WRITES = frozenset(
-        {"create", "save", "send", "append", "write", "create_batch", "publish"}
-        | {"write_page", "write_manifest", "write_members", "write_batches"}
-    )
-
-    def __init__(self, port: Any, life: Life) -> None:
-        self._port = port
-        self._life = life
-
-    def __getattr__(self, name: str) -> Any:
-        target = getattr(self._port, name)
-        if name not in self.WRITES:
-            return target
-
-        def write(*args: Any, **kwargs: Any) -> Any:
-            return self._life.spend(lambda: target(*args, **kwargs))
-
-        return write
-
-
-@dataclass(slots=True)
-class Life:
-    """How many writes the process lives for; None for ever. It dies once and is started again."""
-
-    left: int | None = None
-    dies_after_the_write: bool = True
-    writes: int = 0
-
-    def spend[T](self, write: Callable[[], T]) -> T:
-        self.writes += 1
-        if self.left is None:
-            return write()
-        if self.left == 0:
-            self.left = None
-            if self.dies_after_the_write:
-                write()
-            raise Died
-        self.left -= 1
-        return write()
 
 
 class CampaignWorld:
