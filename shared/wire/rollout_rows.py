@@ -1,7 +1,7 @@
 """Rows of the ``rollout`` table: what a person reads there, and what the handlers read back.
 
 Columns of a rollout row: ``device campaign wave batch state attempt sequence code detail progress installed agent
-changed_at sent_at due_at mark state_mark other_mark``. A counters row holds ``wave`` and one whole number
+changed_at sent sent_at due_at mark state_mark other_mark``. A counters row holds ``wave`` and one whole number
 per state, under ``count_<state>``.
 """
 
@@ -38,6 +38,8 @@ def write_rollout(rollout: Rollout, shard: int) -> dict[str, Any]:
         "installed": _storable(rollout.installed_version),
         "agent": _storable(rollout.agent_version),
         "changed_at": rollout.changed_at,
+        # A filter cannot ask for a column that is not there.
+        "sent": rollout.sent_at is not None,
         "sent_at": rollout.sent_at,
         "due_at": rollout.due_at,
         "mark": write_mark(rollout.mark),
