@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-PICTURE_WIDTH = 132
+PICTURE_WIDTH = 120
+
+# A picture must not fetch its font from anywhere.
+_SELF_CONTAINED = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
 class Screen:
     """Shows the demo.
 
     Args:
-        picture: Where to write an SVG of each act, numbered; None for none.
+        pictures: Folder for an SVG of each act, numbered; None for none.
     """
 
     def __init__(self, *, pictures: Path | None = None) -> None:
@@ -46,24 +51,25 @@ class Screen:
 
     @contextmanager
     def live(self) -> Iterator[Callable[[RenderableType], None]]:
-        """A view that is drawn again at each call; what was drawn last stays."""
-        last: RenderableType = ""
+        """A view that is drawn again at each call; what was drawn last stays. A picture shows it half-way, too."""
+        drawn: list[RenderableType] = []
         with Live(console=self._console, refresh_per_second=8) as live:
 
             def show(picture: RenderableType) -> None:
-                nonlocal last
-                last = picture
+                drawn.append(picture)
                 live.update(picture)
 
             yield show
-        if self._recorder is not None:
-            self._recorder.print(last)
+        if self._recorder is not None and drawn:
+            self._recorder.print(drawn[len(drawn) * 2 // 3])
+            self._recorder.print(drawn[-1])
 
     def save_picture(self) -> None:
         """Write the act's picture, where pictures are wanted."""
         if self._recorder is not None and self._pictures is not None:
             self._pictures.mkdir(parents=True, exist_ok=True)
-            self._recorder.save_svg(str(self._pictures / f"demo-{self._act}.svg"), title="make demo")
+            path = str(self._pictures / f"demo-{self._act}.svg")
+            self._recorder.save_svg(path, title="make demo", code_format=_SELF_CONTAINED)
             self._recorder = None
 
     def _print(self, picture: RenderableType) -> None:
