@@ -22,7 +22,8 @@ from shared.wire.messages import read_batch_visit
 from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent
 from tests.support.campaign_world import Died
-from tests.support.data_plane import DEADLINES, DataPlane
+from tests.support.data_plane import DataPlane
+from tests.support.made_campaigns import DEADLINES
 from tests.support.memory_rollouts import MemoryRollouts
 from tests.support.rollouts import CAMPAIGN, NOON, OLD_VERSION, TARGET
 

@@ -28,7 +28,7 @@ from shared.domain.packages import PackageState, RegisteredPackage
 from shared.domain.rollouts import Rollout, RolloutState
 from shared.ports.stored import Stored
 from tests.support.azurite import private_azurite
-from tests.support.data_plane import make_campaign, make_package
+from tests.support.made_campaigns import make_campaign, make_package
 from tests.support.rollouts import CAMPAIGN, NOON, TARGET, make_rollout
 
 S = RolloutState

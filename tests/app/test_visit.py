@@ -13,7 +13,8 @@ from shared.ports.bus import Queue
 from shared.ports.stored import Stored
 from shared.wire.messages import read_batch_visit
 from tests.support.campaign_world import Died
-from tests.support.data_plane import DEADLINES, DataPlane
+from tests.support.data_plane import DataPlane
+from tests.support.made_campaigns import DEADLINES
 from tests.support.rollouts import CAMPAIGN, NOON, TARGET
 
 S = RolloutState

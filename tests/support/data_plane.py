@@ -10,14 +10,12 @@ from typing import Any
 
 from securesystemslib.signer import CryptoSigner
 
-from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Deadlines, DeviceList
+from shared.domain.campaigns import CampaignState
 from shared.domain.devices import DeviceRecord, claim
 from shared.domain.gates import Counters
-from shared.domain.ids import CampaignId, DeviceId, package_name, ring_order, shard_of
-from shared.domain.packages import Package, PackageKind
-from shared.domain.rollouts import PackageTarget, Rollout, RolloutState
-from shared.domain.versions import Version
-from shared.domain.waves import DeviceBatch, DeviceCount, Rest, WaveSpec, cut_batches, slice_waves
+from shared.domain.ids import CampaignId, DeviceId, ring_order, shard_of
+from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.waves import DeviceBatch, DeviceCount, Rest, WaveSpec, cut_batches
 from shared.handlers.campaign_facts import CampaignFactsCache
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.fold_reports import FoldPorts, fold_reports
@@ -32,51 +30,12 @@ from shared.wire.messages import BatchPurpose, BatchVisit, BatchWork
 from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent
 from tests.support.campaign_world import Life, Mortal
+from tests.support.made_campaigns import make_campaign
 from tests.support.memory_bus import MemoryBus, MemoryEvents, MemoryParking
 from tests.support.memory_campaigns import MemoryBudget, MemoryCampaigns
 from tests.support.memory_hub import MemoryHub
 from tests.support.memory_rollouts import MemoryDevices, MemoryRollouts, counters_of
 from tests.support.rollouts import CAMPAIGN, NOON, OLD_VERSION, TARGET
-
-DEADLINES = Deadlines(offered_s=600, downloading_s=300, installing_s=120, restarting_s=60)
-
-
-def make_package(target: PackageTarget = TARGET) -> Package:
-    """A firmware package of the target's name and version."""
-    return Package(
-        name=package_name(target.name),
-        version=Version(target.version),
-        kind=PackageKind.FIRMWARE,
-        length_bytes=4096,
-        sha256="5" * 64,
-        created=NOON,
-        compatibility={},
-    )
-
-
-def make_campaign(devices: Sequence[DeviceId], *, shards: int = 1, waves: Sequence[WaveSpec] = ()) -> Campaign:
-    """A running campaign over the devices, in one wave unless told otherwise."""
-    specs = tuple(waves) or (WaveSpec(name="all", size=Rest()),)
-    spec = CampaignSpec(
-        name="Spring fix",
-        package=TARGET,
-        targets=DeviceList(count=len(devices), sha256="0" * 64),
-        waves=specs,
-        deadlines=DEADLINES,
-    )
-    return Campaign(
-        id=CAMPAIGN,
-        spec=spec,
-        package=make_package(),
-        shards=shards,
-        state=CampaignState.RUNNING,
-        step_due_at=NOON,
-        targets=len(devices),
-        waves=tuple(slice_waves(len(devices), specs)),
-        requested_by="ada",
-        created_at=NOON,
-        changed_at=NOON,
-    )
 
 
 class DataPlane:

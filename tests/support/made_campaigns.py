@@ -1,0 +1,53 @@
+"""Campaigns and packages made up for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Deadlines, DeviceList
+from shared.domain.ids import DeviceId, package_name
+from shared.domain.packages import Package, PackageKind
+from shared.domain.rollouts import PackageTarget
+from shared.domain.versions import Version
+from shared.domain.waves import Rest, WaveSpec, slice_waves
+from tests.support.rollouts import CAMPAIGN, NOON, TARGET
+
+DEADLINES = Deadlines(offered_s=600, downloading_s=300, installing_s=120, restarting_s=60)
+
+
+def make_package(target: PackageTarget = TARGET) -> Package:
+    """A firmware package of the target's name and version."""
+    return Package(
+        name=package_name(target.name),
+        version=Version(target.version),
+        kind=PackageKind.FIRMWARE,
+        length_bytes=4096,
+        sha256="5" * 64,
+        created=NOON,
+        compatibility={},
+    )
+
+
+def make_campaign(devices: Sequence[DeviceId], *, shards: int = 1, waves: Sequence[WaveSpec] = ()) -> Campaign:
+    """A running campaign over the devices, in one wave unless told otherwise."""
+    specs = tuple(waves) or (WaveSpec(name="all", size=Rest()),)
+    spec = CampaignSpec(
+        name="Spring fix",
+        package=TARGET,
+        targets=DeviceList(count=len(devices), sha256="0" * 64),
+        waves=specs,
+        deadlines=DEADLINES,
+    )
+    return Campaign(
+        id=CAMPAIGN,
+        spec=spec,
+        package=make_package(),
+        shards=shards,
+        state=CampaignState.RUNNING,
+        step_due_at=NOON,
+        targets=len(devices),
+        waves=tuple(slice_waves(len(devices), specs)),
+        requested_by="ada",
+        created_at=NOON,
+        changed_at=NOON,
+    )
