@@ -22,8 +22,8 @@ INCOMING = "incoming"
 PACKAGES = "packages"
 QUARANTINE = "quarantine"
 
-RANGE_BYTES = 4 * 1024 * 1024
-"""The SDK holds each range twice for a moment; with those read ahead that stays far below 100 MiB."""
+RANGE_BYTES = 6 * 1024 * 1024
+"""As large as memory allows (a few ranges are held at a time), because each one costs a round trip."""
 
 RANGES_AHEAD = 2
 _MAX_NAME_LENGTH = 1024

@@ -10,6 +10,9 @@ from enum import StrEnum
 from shared.domain.ids import PackageName, PackagePath, package_name
 from shared.domain.versions import Version, VersionScheme
 
+INTENT_KEYS_PATH = PackagePath("keys/intents")
+"""The target of the top-level targets role that names the keys which sign intents; no package has such a path."""
+
 
 class PackageKind(StrEnum):
     """What a package is, which decides how it is inspected and which handler installs it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from securesystemslib.signer import Signer
-from tuf.api.metadata import Metadata, MetaFile, Root, Targets
+from tuf.api.metadata import Metadata, MetaFile, Root, TargetFile, Targets
 
 from shared.domain.packages import Package
 from shared.ports.errors import AlreadyExists, NotThere
@@ -36,6 +36,7 @@ from shared.trust.index import (
     read_timestamp,
 )
 from shared.trust.signers import IndexSigners
+from shared.wire.targets import write_target_custom
 
 # Each orphan is one dead publisher since the last success; beyond this something else is wrong.
 MAX_ORPHANS = 1_000
@@ -76,7 +77,7 @@ class IndexWriter:
         self, index: Index, name: str, bin_: Metadata[Targets], packages: Iterable[Package], *, now: datetime
     ) -> int:
         """Write a bin's next version with the packages added; the version it got."""
-        added = tuple(packages)
+        added = [_target(package) for package in packages]
         step = _step(bin_.signed.version + 1, now + self.expiries.bins, self.signers.bins)
         version, _ = self._create(name, step, lambda step: next_bin(index, name, bin_, added, step))
         return version
@@ -124,3 +125,8 @@ class IndexWriter:
 def _step(version: int, expires: datetime, signer: Signer) -> SigningStep:
     # TUF times have whole seconds (specification 1.0.33, section 4.2.1).
     return SigningStep(version=version, expires=expires.replace(microsecond=0), signer=signer)
+
+
+def _target(package: Package) -> TargetFile:
+    custom = {"custom": write_target_custom(package)}
+    return TargetFile(package.length_bytes, {"sha256": package.sha256}, package.path, custom)

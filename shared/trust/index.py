@@ -18,7 +18,6 @@ from shared.domain.errors import TrustError
 from shared.domain.ids import PackagePath
 from shared.domain.packages import Package
 from shared.trust.signers import KeyUnusable
-from shared.wire.targets import write_target_custom
 
 TIMESTAMP_FILE = "timestamp.json"
 FIRST_ROOT_FILE = "1.root.json"
@@ -176,14 +175,14 @@ def triage(bin_: Metadata[Targets], packages: Iterable[Package]) -> Triage:
     return Triage(missing=tuple(missing.values()), present=tuple(present), contradicted=tuple(contradicted))
 
 
-def next_bin(index: Index, name: str, bin_: Metadata[Targets], packages: Iterable[Package], step: SigningStep) -> bytes:
-    """A new version of a bin with the packages added.
+def next_bin(index: Index, name: str, bin_: Metadata[Targets], added: Iterable[TargetFile], step: SigningStep) -> bytes:
+    """A new version of a bin with targets added.
 
     Raises:
         KeyUnusable: The targets role does not name the signer's key for this bin.
     """
     targets: dict[str, TargetFile] = dict(bin_.signed.targets)
-    targets.update({package.path: _target(package) for package in packages})
+    targets.update({target.path: target for target in added})
     signed = Targets(version=step.version, expires=step.expires, targets=targets)
     return _sign(Metadata(signed), step.signer, name, index.targets)
 
@@ -224,15 +223,6 @@ def read_intent_keys(custom: Mapping[str, Mapping[str, dict[str, object]]] | Non
         return [Key.from_dict(keyid, dict(key)) for keyid, key in (custom or {})["keys"].items()]
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise IndexUntrusted("the target keys/intents names no keys") from error
-
-
-def _target(package: Package) -> TargetFile:
-    return TargetFile(
-        package.length_bytes,
-        {"sha256": package.sha256},
-        package.path,
-        {"custom": write_target_custom(package)},
-    )
 
 
 def _parse[T: (Root, Timestamp, Snapshot, Targets)](content: bytes, kind: type[T]) -> Metadata[T]:

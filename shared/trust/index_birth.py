@@ -21,9 +21,9 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
+from shared.domain.packages import INTENT_KEYS_PATH
 from shared.trust.index import Expiries, describe_snapshot, file_name
 from shared.trust.signers import IndexSigners
-from shared.wire.targets import INTENT_KEYS_PATH
 
 FIRST_SNAPSHOT_FILE = file_name("snapshot", 1)
 

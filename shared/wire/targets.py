@@ -8,12 +8,11 @@ from typing import Any
 
 from shared.domain.errors import InvalidId, TrustError
 from shared.domain.ids import package_name
-from shared.domain.packages import Package, PackageKind
+from shared.domain.packages import INTENT_KEYS_PATH, Package, PackageKind
 from shared.domain.versions import Version
 from shared.wire.package_rows import read_compatibility
 
-INTENT_KEYS_PATH = "keys/intents"
-"""The target of the top-level targets role that names the keys which sign intents."""
+__all__ = ["INTENT_KEYS_PATH", "read_target", "write_target_custom"]
 
 
 def write_target_custom(package: Package) -> dict[str, Any]:
