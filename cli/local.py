@@ -40,14 +40,17 @@ class LocalStack:
 
 
 @contextmanager
-def local_stack(state_dir: Path, *, app_settings: dict[str, str] | None = None) -> Iterator[LocalStack]:
+def local_stack(
+    state_dir: Path, *, config: Path = CONFIG, app_settings: dict[str, str] | None = None
+) -> Iterator[LocalStack]:
     """The local cloud with keys, an index and the service in it; everything is ended with the block.
 
     Args:
         state_dir: Keys, logs and the state of the cloud are kept here and used again by the next start.
+        config: What the cloud has.
         app_settings: Settings that replace the defaults.
     """
-    with LocalCloud(config=CONFIG, state_dir=state_dir / "cloud") as cloud:
+    with LocalCloud(config=config, state_dir=state_dir / "cloud") as cloud:
         keys = state_dir / "keys"
         init_repository(directory=keys, storage=cloud.settings["Storage"], bins=INDEX_BINS)
         settings = {**cloud.settings, **_app_settings(state_dir, keys), **(app_settings or {})}

@@ -80,6 +80,7 @@ class Settings:
         keys_uri: Where the online keys are, ``file:<folder>``.
         index_bins: Number of hashed bins, fixed when the index was created.
         link_lifetime: How long a download URL holds.
+        reconcile_quiet: A row that did not change for this long is worth a twin read.
         download_base_url: Replaces the storage account in download URLs; empty leaves it.
     """
 
@@ -95,6 +96,7 @@ class Settings:
     index_bins: int
     ticket_keys: TicketKeys
     link_lifetime: timedelta
+    reconcile_quiet: timedelta
     download_base_url: str
     client_id: str
 
@@ -120,6 +122,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         index_bins=reader.whole("INDEX_BINS", 1024),
         ticket_keys=reader.ticket_keys(),
         link_lifetime=timedelta(seconds=reader.whole("LINK_LIFETIME_S", 600)),
+        reconcile_quiet=timedelta(seconds=reader.whole("RECONCILE_QUIET_S", 1800)),
         download_base_url=environment.get("DOWNLOAD_BASE_URL", ""),
         client_id=environment.get("AZURE_CLIENT_ID", ""),
     )

@@ -173,7 +173,7 @@ class Service:
         ports = ReconcilePorts(
             campaigns=self._adapters.campaigns, twins=self._adapters.twin_reader, fold=self._fold_ports
         )
-        reconcile(ports, now=now)
+        reconcile(ports, now=now, quiet_s=self._settings.reconcile_quiet.total_seconds())
 
     def find_outages(self) -> dict[str, str]:
         """What does not answer now: name to reason, empty when all is well."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -18,6 +19,13 @@ def test_a_complete_environment_is_read_with_sound_defaults() -> None:
     assert settings.shards == 1
     assert settings.index_bins == 1024
     assert settings.twin_writer is TwinWriterKind.PATCH
+    assert settings.reconcile_quiet == timedelta(minutes=30)
+
+
+def test_a_fleet_that_cannot_wait_says_when_a_row_counts_as_quiet() -> None:
+    settings = read_settings(complete_environment() | {"RECONCILE_QUIET_S": "5"})
+
+    assert settings.reconcile_quiet == timedelta(seconds=5)
 
 
 def test_everything_that_is_missing_is_named_at_once() -> None:
