@@ -10,7 +10,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from agent.codes import MEANINGS, Code
-from agent.decisions import AlreadyRuns, Approved, DeviceFacts, Judgement, Notice, Refused, judge_offer, weigh_notice
+from agent.decisions import (
+    AlreadyRuns,
+    Approved,
+    DeviceFacts,
+    IndexView,
+    Judgement,
+    Notice,
+    Refused,
+    judge_offer,
+    weigh_notice,
+)
 from agent.fleet.behaviour import Behaviour, BehaviourKind
 from agent.fleet.slots import MemorySlots
 from agent.fleet.surroundings import Surroundings
@@ -143,13 +153,25 @@ class SimulatedRollouts:
         if self._behaviour.kind is BehaviourKind.REJECTS:
             return Refused(code=Code(self._behaviour.code), detail="as scripted", is_authentic=True)
         try:
-            index = await self._around.index.look_up(offer.path)
+            index = await self._look_up_patiently(offer)
         except IndexRefused as error:
             return Refused(code=Code.INDEX_REFUSED, detail=str(error), is_authentic=False)
         except IndexUnavailable as error:
             return Refused(code=Code.INDEX_UNAVAILABLE, detail=str(error), is_authentic=False)
         facts = DeviceFacts(device=self._device, properties=self._properties, installed=self.slots.runs, kinds=_KINDS)
         return judge_offer(offer, index, facts, now=datetime.now(UTC))
+
+    async def _look_up_patiently(self, offer: Offer) -> IndexView:
+        patience, failures = self._around.pace.index, 0
+        while True:
+            try:
+                return await self._around.index.look_up(offer.path)
+            except IndexUnavailable:
+                failures += 1
+                if failures >= patience.attempts:
+                    raise
+            await self._lifeline.doze(patience.backoff.wait_s(failures, random.random()))
+            self._lifeline.look_up()
 
     async def _begin(self, offer: Offer, package: Package) -> None:
         memory = begin(self.memory, offer, package, slots=(self.slots.active, self.slots.inactive))

@@ -23,6 +23,7 @@ class Pace:
     install_s: tuple[float, float] = (0.1, 0.5)
     restart_s: tuple[float, float] = (0.1, 0.5)
     retry: Backoff = field(default_factory=lambda: Backoff(initial_s=0.5, longest_s=10.0))
+    index: Patience = field(default_factory=lambda: Patience(backoff=Backoff(initial_s=0.2, longest_s=5.0)))
     download: Patience = field(default_factory=lambda: Patience(backoff=Backoff(initial_s=0.2, longest_s=5.0)))
     longest_pause_s: float = 60.0
 

@@ -164,6 +164,16 @@ def test_a_paused_download_waits_and_a_cancelled_one_ends_quietly(hub: LocalHub,
     assert fleet.installed(DeviceId("calm")) == {"engine": "1.1.0"}
 
 
+def test_an_offer_waits_until_the_index_can_be_read(hub: LocalHub, factory: Factory) -> None:
+    package = factory.firmware("1.1.0")
+    factory.service.faults.unavailable = 3
+    with make_fleet(hub, factory, {"patient": OK}) as fleet:
+        offer(hub, factory, package, "patient")
+        wait_for_states(fleet, {"patient": "succeeded"})
+
+    assert factory.service.faults.unavailable == 0
+
+
 def test_devices_come_back_after_the_hub_dropped_them(hub: LocalHub, factory: Factory) -> None:
     package = factory.firmware("1.1.0")
     with make_fleet(hub, factory, {"dropped": OK}) as fleet:

@@ -116,11 +116,13 @@ class Faults:
 
     Attributes:
         answers: (status, headers) given to the next ticket exchanges instead of a redirect.
+        unavailable: How many of the next requests for metadata are answered 503.
         cut_after_bytes: How much each next answer carries before the connection is dropped.
         hold_at_byte: Where an answer stops until ``released`` is set; None: nowhere.
     """
 
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    unavailable: int = 0
     cut_after_bytes: list[int] = field(default_factory=list)
     hold_at_byte: int | None = None
     held: threading.Event = field(default_factory=threading.Event)
@@ -177,6 +179,9 @@ class PackageService:
         return app
 
     async def _metadata(self, request: web.Request) -> web.Response:
+        if self.faults.unavailable > 0:
+            self.faults.unavailable -= 1
+            return web.Response(status=503)
         content = self.index.files.get(request.match_info["name"])
         return web.Response(body=content) if content is not None else web.Response(status=404)
 
