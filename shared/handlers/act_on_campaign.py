@@ -12,11 +12,8 @@ from shared.domain.steps import Change
 from shared.domain.steps_by_operators import OperatorAction, act
 from shared.domain.waves import WaveState
 from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step
-from shared.ports.errors import ConcurrentChange
-
-ATTEMPTS = 5
-"""Steps of the campaign may come between reading and writing it; each is a moment."""
 
 
 def act_on_campaign(
@@ -29,12 +26,7 @@ def act_on_campaign(
         Conflict: The action does not fit its state.
         ConcurrentChange: Its steps kept coming between.
     """
-    for _ in range(ATTEMPTS):
-        try:
-            return _try_to_act(campaign, action, ports, now, who)
-        except ConcurrentChange:
-            continue
-    raise ConcurrentChange(f"{campaign} is changing too fast to {action} it")
+    return until_written(lambda: _try_to_act(campaign, action, ports, now, who), what=campaign)
 
 
 def _try_to_act(

@@ -17,12 +17,10 @@ from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.steps import Change
 from shared.domain.waves import DeviceBatch
 from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.contention import until_written
 from shared.handlers.plan_campaign import CLAIM_BATCHES
-from shared.ports.errors import ConcurrentChange, NotThere
+from shared.ports.errors import NotThere
 from shared.ports.stored import Stored
-
-ATTEMPTS = 5
-"""Conditional writes tried in place before the step is given back to the queue."""
 
 
 def claim_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
@@ -74,19 +72,18 @@ def _hold(
     Raises:
         ConcurrentChange: Other campaigns kept writing the same rows.
     """
-    for _ in range(ATTEMPTS):
+
+    def attempt() -> Mapping[DeviceId, DeviceRecord]:
         rows = ports.devices.read_batch(shard, devices)
         taken = holders.holding(shard, [row.value for row in rows.values()])
         before = [rows.get(device, _unknown(device, now)) for device in devices]
         after = [row if row.value.device in taken else _claimed(row, holders.campaign, now) for row in before]
         changed = [new for old, new in zip(before, after, strict=True) if new.value != old.value]
-        try:
-            if changed:
-                ports.devices.write(shard, changed)
-        except ConcurrentChange:
-            continue
+        if changed:
+            ports.devices.write(shard, changed)
         return {row.value.device: row.value for row in after}
-    raise ConcurrentChange(f"{holders.campaign}: the device rows of shard {shard} change too fast to be claimed")
+
+    return until_written(attempt, what=f"device rows of shard {shard}")
 
 
 def _unknown(device: DeviceId, now: datetime) -> Stored[DeviceRecord]:

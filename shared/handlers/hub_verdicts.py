@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,13 +12,13 @@ from shared.domain.campaigns import CampaignState
 from shared.domain.ids import CampaignId
 from shared.domain.pacing import Budget, slow_down, speed_up
 from shared.domain.steps import Change, take_step
+from shared.handlers.contention import until_written
 from shared.ports.campaigns import BudgetStore, CampaignStore
 from shared.ports.errors import ConcurrentChange
 from shared.ports.hub import TwinOutcome, TwinResult
 from shared.ports.stored import Stored
 
 QUOTA_REASON = "the IoT Hub's daily message quota is used up; it is renewed at midnight UTC, then resume"
-ATTEMPTS = 5
 
 _FIRST_RETRY_S = 5.0
 _LAST_RETRY_S = 300.0
@@ -33,17 +34,16 @@ def adjust_rate(budget: BudgetStore, results: Sequence[TwinResult], *, now: date
         adjust = speed_up
     else:
         return
-    for _ in range(ATTEMPTS):
+
+    def attempt() -> None:
         before: Stored[Budget] = budget.get()
         after = adjust(before.value, now=now)
-        if after == before.value:
-            return
-        try:
+        if after != before.value:
             budget.save(Stored(value=after, etag=before.etag))
-        except ConcurrentChange:
-            # Somebody reserved, or adjusted first: then the ten seconds between two adjustments settle it.
-            continue
-        return
+
+    # Whoever keeps writing the row adjusts it as well: this adjustment is not worth failing for.
+    with contextlib.suppress(ConcurrentChange):
+        until_written(attempt, what="the budget")
 
 
 def wants_retry(results: Sequence[TwinResult]) -> bool:
@@ -63,15 +63,12 @@ def pause_for_quota(campaigns: CampaignStore, campaign: CampaignId, *, now: date
     Raises:
         ConcurrentChange: The campaign's row changes too fast.
     """
-    for _ in range(ATTEMPTS):
+
+    def attempt() -> None:
         before = campaigns.get(campaign)
-        if before.value.state is not CampaignState.RUNNING:
-            return
-        paused = replace(before.value, state=CampaignState.PAUSED, reason=QUOTA_REASON)
-        after = take_step(before.value, Change(campaign=paused, due_at=now), now=now)
-        try:
+        if before.value.state is CampaignState.RUNNING:
+            paused = replace(before.value, state=CampaignState.PAUSED, reason=QUOTA_REASON)
+            after = take_step(before.value, Change(campaign=paused, due_at=now), now=now)
             campaigns.save(Stored(value=after, etag=before.etag))
-        except ConcurrentChange:
-            continue
-        return
-    raise ConcurrentChange(f"{campaign} changes too fast to be paused")
+
+    until_written(attempt, what=campaign)

@@ -7,19 +7,20 @@ twin written twice holds the same claim. What the hub has no room for goes out a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign, CampaignState, Deadlines
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, pause_for_quota, retry_at, wants_retry
 from shared.handlers.sign_offers import OfferKeys, sign_offers
 from shared.handlers.wakeups import request_evaluation, request_work_again
 from shared.ports.bus import MessageSender, Queue
 from shared.ports.campaigns import BudgetStore, CampaignStore
-from shared.ports.errors import ConcurrentChange, QuotaExceeded
+from shared.ports.errors import QuotaExceeded
 from shared.ports.hub import TwinOutcome, TwinResult, TwinWriter
 from shared.ports.rollouts import RolloutChange, RolloutStore
 from shared.ports.stored import Stored
@@ -29,8 +30,8 @@ log = logging.getLogger(__name__)
 
 S = RolloutState
 
-ATTEMPTS = 5
-"""Conditional writes tried in place before the batch is given back to the queue."""
+# A last wave may pass, and with it the campaign, before the hub had room for all its offers.
+_OFFERING = frozenset({CampaignState.RUNNING, CampaignState.COMPLETED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +52,15 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     Raises:
         PortError: A service needed for it is down, or the rows change too fast; offering again is safe.
     """
-    if campaign.state is not CampaignState.RUNNING:
+    if campaign.state not in _OFFERING:
         log.info("%s is %s: the offers of a batch are dropped", campaign.id, campaign.state)
         return
-    rows = _repeat(lambda: _mark(work, campaign.spec.deadlines, ports.rollouts, now), work)
+    rows = until_written(lambda: _mark(work, campaign.spec.deadlines, ports.rollouts, now), what=name_of(work))
     unsent = [row.value for row in rows if row.value.state is S.OFFERED and row.value.sent_at is None]
     if not unsent:
         return
     try:
-        results = ports.twins.write(sign_offers(campaign, [row.value for row in rows], unsent, ports.keys, now=now))
+        results = ports.twins.write(sign_offers(campaign, unsent, ports.keys, now=now))
     except QuotaExceeded:
         log.exception("%s is paused: the hub's daily quota is used up", campaign.id)
         pause_for_quota(ports.campaigns, campaign.id, now=now)
@@ -71,13 +72,9 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
         ports.sender.send(Queue.DEVICE_BATCHES, [again])
 
 
-def _repeat[T](attempt: Callable[[], T], work: BatchWork) -> T:
-    for _ in range(ATTEMPTS):
-        try:
-            return attempt()
-        except ConcurrentChange as error:
-            log.info("%s: the rows of a batch changed under a dispatch: %s", work.campaign, error)
-    raise ConcurrentChange(f"batch {work.batch.number} of {work.campaign} changes too fast to be dispatched")
+def name_of(work: BatchWork) -> str:
+    """The batch, for logs and errors."""
+    return f"batch {work.batch.number} of wave {work.batch.wave} of {work.campaign}"
 
 
 def _mark(work: BatchWork, deadlines: Deadlines, rollouts: RolloutStore, now: datetime) -> list[Stored[Rollout]]:
@@ -115,7 +112,11 @@ def _stamp(
         ports.rollouts.write(work.campaign, work.batch.shard, changes)
         return changes
 
-    ended = [change.after for change in _repeat(attempt, work) if change.after.state in (S.SKIPPED, S.FAILED)]
+    ended = [
+        change.after
+        for change in until_written(attempt, what=name_of(work))
+        if change.after.state in (S.SKIPPED, S.FAILED)
+    ]
     if ended:
         ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, now)])
 

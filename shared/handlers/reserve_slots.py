@@ -9,14 +9,12 @@ from datetime import datetime, timedelta
 from shared.domain.ids import CampaignId
 from shared.domain.pacing import HORIZON_S, reserve
 from shared.domain.waves import DeviceBatch
+from shared.handlers.contention import until_written
 from shared.handlers.wakeups import request_work
 from shared.ports.bus import OutgoingMessage
 from shared.ports.campaigns import BudgetStore
-from shared.ports.errors import ConcurrentChange
 from shared.ports.stored import Stored
 from shared.wire.messages import BatchPurpose
-
-ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +42,13 @@ def reserve_slots(budget: BudgetStore, batches: Sequence[DeviceBatch], *, now: d
         ConcurrentChange: Other campaigns kept reserving at the same moment.
     """
     sizes = [batch.count for batch in batches]
-    for _ in range(ATTEMPTS):
+
+    def attempt() -> Reservation:
         before = budget.get()
         after, times = reserve(before.value, sizes, now=now)
         if not times:
             return Reservation(slots=(), look_again_at=after.next_free_at - timedelta(seconds=HORIZON_S / 2))
-        try:
-            budget.save(Stored(value=after, etag=before.etag))
-        except ConcurrentChange:
-            continue
+        budget.save(Stored(value=after, etag=before.etag))
         return Reservation(slots=tuple(zip(batches, times, strict=False)), look_again_at=times[-1])
-    raise ConcurrentChange("the budget row changes too fast to reserve from it")
+
+    return until_written(attempt, what="the budget")

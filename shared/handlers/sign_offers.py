@@ -27,18 +27,16 @@ class OfferKeys:
     tickets: TicketKeys
 
 
-def sign_offers(
-    campaign: Campaign, batch: Sequence[Rollout], wanted: Sequence[Rollout], keys: OfferKeys, *, now: datetime
-) -> list[TwinWrite]:
-    """Twin writes with the offers for ``wanted``, out of the batch they belong to.
+def sign_offers(campaign: Campaign, rollouts: Sequence[Rollout], keys: OfferKeys, *, now: datetime) -> list[TwinWrite]:
+    """Twin writes with the offers for these rollouts of one device batch.
 
-    The tree always covers the whole batch, so that a repeat signs the same claims.
+    The tree covers them and nobody else: an intent that also held the batch's skipped devices could be turned on them
+    by whoever writes twins.
 
     Raises:
         Exception: Whatever the signer raises when its key cannot be used.
     """
-    claims = [(rollout.device, rollout.sequence) for rollout in batch]
-    places = {rollout.device: index for index, rollout in enumerate(batch)}
+    claims = [(rollout.device, rollout.sequence) for rollout in rollouts]
     leaves = batch_leaves(claims)
     envelope = sign_intent(_intent(campaign, claims, now), keys.intents)
     return [
@@ -54,13 +52,13 @@ def sign_offers(
                         sequence=rollout.sequence,
                         path=campaign.package.path,
                         envelope=envelope,
-                        proof=merkle_proof(leaves, places[rollout.device]),
+                        proof=merkle_proof(leaves, place),
                         ticket=_ticket(campaign, rollout, keys.tickets, now),
                     )
                 )
             },
         )
-        for rollout in wanted
+        for place, rollout in enumerate(rollouts)
     ]
 
 

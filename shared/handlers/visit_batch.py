@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,17 +15,14 @@ from shared.domain.ids import CampaignId
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.domain.waves import DeviceBatch
 from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
+from shared.handlers.contention import until_written
 from shared.handlers.wakeups import request_evaluation, request_visit
 from shared.ports.bus import MessageSender, Queue
-from shared.ports.errors import ConcurrentChange
 from shared.ports.rollouts import DeviceStore, RolloutChange, RolloutStore
 from shared.ports.stored import Stored
 from shared.wire.messages import BatchVisit
 
 log = logging.getLogger(__name__)
-
-ATTEMPTS = 5
-"""Conditional writes tried in place before the visit is given back to the queue."""
 
 _PLACES_PER_DEADLINE = 8
 
@@ -52,12 +49,13 @@ def visit_batch(visit: BatchVisit, ports: VisitPorts, *, now: datetime) -> int:
     if (facts := ports.facts.find(visit.campaign)) is None:
         log.warning("the visit of a batch of the unknown campaign %s is dropped", visit.campaign)
         return 0
-    rows, timed_out = _persist(lambda: _time_out(visit, ports.rollouts, now), visit)
+    what = f"batch {visit.batch.number} of wave {visit.batch.wave} of {visit.campaign}"
+    rows, timed_out = until_written(lambda: _time_out(visit, ports.rollouts, now), what=what)
     if timed_out:
         ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(visit.campaign, now)])
     ended = [row for row in rows if row.is_final]
     if ended:
-        _persist(lambda: _settle(visit.batch, ended, facts, ports.devices, now), visit)
+        until_written(lambda: _settle(visit.batch, ended, facts, ports.devices, now), what=what)
     if (due := next_visit(visit.campaign, visit.batch, rows, facts.deadlines, now=now)) is not None:
         ports.sender.send(Queue.BATCH_DEADLINES, [request_visit(visit.campaign, visit.batch, due=due)])
     return timed_out
@@ -81,15 +79,6 @@ def next_visit(
     phase_s = zlib.crc32(f"{campaign}:{batch.wave}:{batch.shard}:{batch.number}".encode()) % grid_s
     epoch = math.ceil(max(due, now).timestamp())
     return datetime.fromtimestamp(epoch + (phase_s - epoch) % grid_s, UTC)
-
-
-def _persist[T](attempt: Callable[[], T], visit: BatchVisit) -> T:
-    for _ in range(ATTEMPTS):
-        try:
-            return attempt()
-        except ConcurrentChange as error:
-            log.info("%s: the rows of a batch changed under a visit: %s", visit.campaign, error)
-    raise ConcurrentChange(f"the rows of batch {visit.batch.number} of {visit.campaign} change too fast to be visited")
 
 
 def _time_out(visit: BatchVisit, rollouts: RolloutStore, now: datetime) -> tuple[list[Rollout], int]:

@@ -12,11 +12,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, retry_at, wants_retry
-from shared.handlers.offer_batch import ATTEMPTS, DispatchPorts
+from shared.handlers.offer_batch import DispatchPorts, name_of
 from shared.handlers.wakeups import request_work_again
 from shared.ports.bus import Queue
-from shared.ports.errors import ConcurrentChange, QuotaExceeded
+from shared.ports.errors import QuotaExceeded
 from shared.ports.hub import TwinOutcome, TwinResult, TwinWrite
 from shared.ports.rollouts import RolloutChange
 from shared.ports.stored import Stored
@@ -37,25 +38,23 @@ def withdraw_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> N
     Raises:
         PortError: A service needed for it is down, or the rows change too fast; withdrawing again is safe.
     """
-    for _ in range(ATTEMPTS):
+
+    def attempt() -> list[TwinResult]:
         open_rows = [row for row in ports.rollouts.read_batch(work.campaign, work.batch) if not row.value.is_final]
         offered = [row.value for row in open_rows if row.value.state is not S.PLANNED]
-        try:
-            results = ports.twins.write([TwinWrite(device=row.device, desired={PROPERTY: None}) for row in offered])
-        except QuotaExceeded:
-            log.warning("%s: the hub's daily quota is used up, offers are taken back later", work.campaign)
-            _send_again(work, ports, now + timedelta(seconds=QUOTA_RETRY_S))
-            return
-        try:
-            ports.rollouts.write(work.campaign, work.batch.shard, _cancellations(open_rows, results, now))
-        except ConcurrentChange as error:
-            log.info("%s: the rows of a batch changed under a withdrawal: %s", work.campaign, error)
-            continue
-        adjust_rate(ports.budget, results, now=now)
-        if wants_retry(results):
-            _send_again(work, ports, retry_at(work.retry, now=now))
+        results = ports.twins.write([TwinWrite(device=row.device, desired={PROPERTY: None}) for row in offered])
+        ports.rollouts.write(work.campaign, work.batch.shard, _cancellations(open_rows, results, now))
+        return results
+
+    try:
+        results = until_written(attempt, what=name_of(work))
+    except QuotaExceeded:
+        log.warning("%s: the hub's daily quota is used up, offers are taken back later", work.campaign)
+        _send_again(work, ports, now + timedelta(seconds=QUOTA_RETRY_S))
         return
-    raise ConcurrentChange(f"batch {work.batch.number} of {work.campaign} changes too fast to be withdrawn")
+    adjust_rate(ports.budget, results, now=now)
+    if wants_retry(results):
+        _send_again(work, ports, retry_at(work.retry, now=now))
 
 
 def _cancellations(

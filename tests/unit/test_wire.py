@@ -32,7 +32,8 @@ def test_a_message_reads_as_it_was_written() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\xff", b"[]", b"{}", b'{"v":2,"campaign":"c-1","step":1}', b'{"v":1,"step":1}', b'{"v":1,"campaign":"c-1","step":"x"}',
+    [b"", b"\xff", b"[]", b"{}", b'{"v":2,"campaign":"c-1","step":1}', b'{"v":1,"step":1}',
+     b'{"v":1,"campaign":"c-1","step":"x"}',
      b'{"v":1,"campaign":"c-1","step":1,"surprise":true}'],
 )  # fmt: skip
 def test_a_message_of_another_shape_is_malformed(body: bytes) -> None:
