@@ -112,7 +112,7 @@ def _published_event(package: Package) -> OutgoingEvent:
         "kind": package.kind.value,
         "path": package.path,
         "sha256": package.sha256,
-        "lengthBytes": package.length_bytes,
+        "length_bytes": package.length_bytes,
     }
     return OutgoingEvent(
         type=PUBLISHED_EVENT,

@@ -65,9 +65,9 @@ def _note(artifact: IncomingArtifact, refusal: Refusal, reason: str, now: dateti
         "reason": reason,
         "advice": refusal.advice,
         "artifact": artifact.name,
-        "sizeBytes": artifact.size_bytes,
-        "droppedAt": artifact.dropped_at.isoformat(),
-        "quarantinedAt": now.isoformat(),
+        "size_bytes": artifact.size_bytes,
+        "dropped_at": artifact.dropped_at.isoformat(),
+        "quarantined_at": now.isoformat(),
     }
     return json.dumps(document, indent=2).encode()
 

@@ -43,17 +43,17 @@ def write_package_row(row: RegisteredPackage) -> dict[str, Any]:
         "version": package.version.text,
         "kind": package.kind.value,
         # Text, because the table service would otherwise need to be told which integers are 64 bits wide.
-        "lengthBytes": str(package.length_bytes),
+        "length_bytes": str(package.length_bytes),
         "sha256": package.sha256,
         "created": package.created.isoformat(),
         "compatibility": write_compatibility(package.compatibility),
         "state": row.state.value,
         "source": row.source,
         "depends": row.depends,
-        "acceptedAt": row.accepted_at.isoformat(),
+        "accepted_at": row.accepted_at.isoformat(),
     }
     if row.published_at is not None:
-        entity["publishedAt"] = row.published_at.isoformat()
+        entity["published_at"] = row.published_at.isoformat()
     return entity
 
 
@@ -70,13 +70,13 @@ def read_package_row(entity: Mapping[str, Any]) -> RegisteredPackage:
         KeyError, ValueError: Somebody else wrote it.
     """
     kind = PackageKind(entity["kind"])
-    published = entity.get("publishedAt")
+    published = entity.get("published_at")
     return RegisteredPackage(
         package=Package(
             name=package_name(entity["name"]),
             version=Version(entity["version"], kind.scheme),
             kind=kind,
-            length_bytes=int(entity["lengthBytes"]),
+            length_bytes=int(entity["length_bytes"]),
             sha256=entity["sha256"],
             created=datetime.fromisoformat(entity["created"]),
             compatibility=read_compatibility(json.loads(entity["compatibility"])),
@@ -84,7 +84,7 @@ def read_package_row(entity: Mapping[str, Any]) -> RegisteredPackage:
         state=PackageState(entity["state"]),
         source=entity["source"],
         depends=entity["depends"],
-        accepted_at=datetime.fromisoformat(entity["acceptedAt"]),
+        accepted_at=datetime.fromisoformat(entity["accepted_at"]),
         published_at=datetime.fromisoformat(published) if published else None,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from azure.core.credentials import AzureKeyCredential, TokenCredential
+from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableServiceClient
 from azure.eventgrid import EventGridPublisherClient
 from azure.identity import DefaultAzureCredential
@@ -10,9 +11,22 @@ from azure.iot.hub import IoTHubRegistryManager
 from azure.servicebus import ServiceBusClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
+from requests import Session
+from requests.adapters import HTTPAdapter
 
 from shared.settings import Settings, Topic
 from shared.wiring.once import once
+
+CONNECTIONS = 64
+"""Kept open per client: requests' own 10 are fewer than the worker's threads, and the others would be made anew."""
+
+
+def _transport() -> RequestsTransport:
+    session = Session()
+    # The SDKs try again by themselves: a second layer below them would multiply their waits.
+    session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=0))
+    session.mount("http://", HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=0))
+    return RequestsTransport(session=session)
 
 
 class Clients:
@@ -31,24 +45,24 @@ class Clients:
         """The storage account's blobs."""
         storage = self._settings.storage
         if storage.connection_string:
-            return BlobServiceClient.from_connection_string(storage.connection_string)
-        return BlobServiceClient(storage.blob_uri, self.credential)
+            return BlobServiceClient.from_connection_string(storage.connection_string, transport=_transport())
+        return BlobServiceClient(storage.blob_uri, self.credential, transport=_transport())
 
     @once
     def queues(self) -> QueueServiceClient:
         """The storage account's queues, where the host leaves artifacts it gave up on."""
         storage = self._settings.storage
         if storage.connection_string:
-            return QueueServiceClient.from_connection_string(storage.connection_string)
-        return QueueServiceClient(storage.queue_uri, credential=self.credential)
+            return QueueServiceClient.from_connection_string(storage.connection_string, transport=_transport())
+        return QueueServiceClient(storage.queue_uri, credential=self.credential, transport=_transport())
 
     @once
     def tables(self) -> TableServiceClient:
         """The storage account's tables."""
         storage = self._settings.storage
         if storage.connection_string:
-            return TableServiceClient.from_connection_string(storage.connection_string)
-        return TableServiceClient(endpoint=storage.table_uri, credential=self.credential)
+            return TableServiceClient.from_connection_string(storage.connection_string, transport=_transport())
+        return TableServiceClient(endpoint=storage.table_uri, credential=self.credential, transport=_transport())
 
     @once
     def bus(self) -> ServiceBusClient:
@@ -80,4 +94,4 @@ class Clients:
     def topic(self, topic: Topic) -> EventGridPublisherClient:
         """The publishing side of an Event Grid topic."""
         credential = AzureKeyCredential(topic.key) if topic.key else self.credential
-        return EventGridPublisherClient(topic.endpoint, credential)
+        return EventGridPublisherClient(topic.endpoint, credential, transport=_transport())
