@@ -18,7 +18,7 @@ class Gate:
     Percentages are of the wave's counted devices: all but the skipped and the cancelled.
 
     Attributes:
-        success_percent: The wave passes once this share succeeded, 0-100.
+        success_percent: The wave passes once this share succeeded and none still waits for its offer, 0-100.
         failure_percent: The campaign stops once more than this share failed, was rejected or regressed; None: no bound.
         failure_count: The campaign stops once this many did; None: no bound.
         silent_percent: The campaign stops once more than this share timed out; None: no bound.
@@ -118,7 +118,7 @@ def judge_wave(gate: Gate, counters: Counters, acknowledged: Acknowledged | None
     tally = _tally(counters, acknowledged or Acknowledged())
     if (stop := _stop_reason(gate, tally)) is not None:
         return Verdict(decision=Decision.STOP, reason=stop)
-    if tally.share >= gate.success_percent:
+    if tally.share >= gate.success_percent and not counters.of(S.PLANNED):
         return Verdict(decision=Decision.PASS, reason=f"{tally.success_words}{tally.acknowledged_words}")
     if tally.ended == tally.counted:
         return Verdict(

@@ -179,6 +179,13 @@ def test_offers_of_a_campaign_that_does_not_run_are_dropped(state: CampaignState
     assert not plane.hub.writes
 
 
+def test_offers_the_hub_had_no_room_for_still_go_out_when_the_last_wave_has_passed() -> None:
+    plane = DataPlane(NAMES)
+    plane.set_campaign(CampaignState.COMPLETED)
+    plane.dispatch()
+    assert plane.states() == {S.OFFERED}
+
+
 def aborted(plane: DataPlane) -> DataPlane:
     plane.dispatch()
     plane.relay([plane.says("gw-0", "succeeded", 1), plane.says("gw-1", "installing", 1)])

@@ -36,6 +36,13 @@ def test_a_wave_passes_once_its_share_succeeded() -> None:
     assert decide(gate, count(succeeded=8, offered=2)) is Decision.PASS
 
 
+def test_a_wave_does_not_pass_while_a_device_waits_for_its_offer() -> None:
+    """Else the campaign could end with rows that nobody will ever offer anything."""
+    assert decide(Gate(success_percent=0), count(planned=1)) is Decision.WAIT
+    assert decide(Gate(success_percent=80), count(succeeded=8, planned=2)) is Decision.WAIT
+    assert decide(Gate(success_percent=0), count(offered=1)) is Decision.PASS
+
+
 def test_failures_stop_it_by_share_and_by_number() -> None:
     gate = Gate(success_percent=80, failure_percent=10)
     assert decide(gate, count(succeeded=9, failed=1)) is Decision.PASS
