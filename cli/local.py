@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import signal
 import threading
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli import own_device
 from cli.keys import init_repository
 from emulator.local import LocalCloud
 
@@ -53,7 +55,8 @@ def local_stack(
     with LocalCloud(config=config, state_dir=state_dir / "cloud") as cloud:
         keys = state_dir / "keys"
         init_repository(directory=keys, storage=cloud.settings["Storage"], bins=INDEX_BINS)
-        settings = {**cloud.settings, **_app_settings(state_dir, keys), **(app_settings or {})}
+        own = {**_app_settings(state_dir, keys), **_hub_size(config)}
+        settings = {**cloud.settings, **own, **(app_settings or {})}
         stack = LocalStack(cloud=cloud, settings=settings, root_json=keys / "root.json")
         cloud.start_functions(PROJECT, settings)
         yield stack
@@ -64,11 +67,14 @@ def _app_settings(state_dir: Path, keys: Path) -> dict[str, str]:
         "KEYS_URI": f"file:{keys.resolve()}",
         "INDEX_BINS": str(INDEX_BINS),
         "TICKET_KEYS": _ticket_keys(state_dir / "ticket-keys.json"),
-        "HUB_TIER": "S3",
-        "HUB_UNITS": "1",
         "TWIN_CHANGES_HUB": "twin-changes",
         "PYTHON_THREADPOOL_THREAD_COUNT": "16",
     }
+
+
+def _hub_size(config: Path) -> dict[str, str]:
+    hub = json.loads(config.read_text())["iotHub"]
+    return {"HUB_TIER": hub["tier"], "HUB_UNITS": str(hub["units"])}
 
 
 def _ticket_keys(path: Path) -> str:
@@ -88,22 +94,32 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _up(arguments: argparse.Namespace) -> int:
     with local_stack(arguments.state) as stack:
-        print(_how_to_reach(stack))
+        own_device.register(stack.settings)
+        config = own_device.write_agent_config(
+            arguments.state / own_device.DEVICE_ID,
+            connection_string=stack.cloud.device_connection_string(own_device.DEVICE_ID),
+            settings=stack.settings,
+            api=stack.api,
+            root_json=stack.root_json,
+        )
+        print(_how_to_reach(stack, config), flush=True)
         _wait_for_signal()
     return 0
 
 
-def _how_to_reach(stack: LocalStack) -> str:
-    device = stack.cloud.device_connection_string
-    wanted = ("Storage", "ServiceBus", "IotHub", "EventHub", "REQUESTS_CA_BUNDLE")
-    exports = "\n".join(f"export {name}='{stack.settings[name]}'" for name in wanted)
+def _how_to_reach(stack: LocalStack, agent_config: Path) -> str:
+    wanted = ("Storage", "ServiceBus", "IotHub", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CONTROL_URL")
+    values = {name: stack.settings[name] for name in wanted} | {"API": stack.api, "KEY": stack.cloud.host_key}
+    exports = "\n".join(f"export {name}='{value}'" for name, value in values.items())
     return (
-        f"The local cloud is up; Ctrl-C ends it.\n\n{exports}\n\n"
-        f"service   {stack.api}   (x-functions-key: {stack.cloud.host_key})\n"
-        f"devices   MQTT over TLS at {stack.settings['IOT_HUB_DEVICE_HOST']}:8883, CA {stack.settings['CA_FILE']}\n"
-        f"root      {stack.root_json}\n"
-        f"faults    {stack.settings['CONTROL_URL']}/faults\n\n"
-        f"Connection string of a registered device: {device.__qualname__}(device id)"
+        f"The local cloud and the service are up; Ctrl-C ends them.\n\n"
+        f"For another terminal:\n\n{exports}\n\n"
+        f"Devices connect with MQTT over TLS to {stack.settings['IOT_HUB_DEVICE_HOST']}:8883 "
+        f"and trust {stack.settings['CA_FILE']}.\n"
+        f"{own_device.DEVICE_ID} is registered; this runs it:\n\n"
+        f".venv/bin/python -m agent --config {os.path.relpath(agent_config)}\n\n"
+        f"Its root of trust is {os.path.relpath(stack.root_json)}. "
+        f"Logs are in {os.path.relpath(stack.cloud.logs_dir)}."
     )
 
 
