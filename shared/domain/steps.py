@@ -146,7 +146,7 @@ def _leave_soak(campaign: Campaign, wave: Wave, now: datetime) -> Change | None:
 
 
 def _pass_or_soak(campaign: Campaign, wave: Wave, verdict: Verdict, now: datetime) -> Change | None:
-    if wave.state is WaveState.RUNNING and wave.spec.gate.soak_s > 0:
+    if wave.state is WaveState.RUNNING and wave.spec.gate.soak_s > 0 and wave.devices:
         until = now + timedelta(seconds=wave.spec.gate.soak_s)
         soaking = replace(wave, state=WaveState.SOAKING, soak_until=until, reason=verdict.reason)
         return Change(campaign=campaign.with_wave(soaking), due_at=until)

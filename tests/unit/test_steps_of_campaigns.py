@@ -124,6 +124,14 @@ def test_a_wave_passes_at_once_without_a_soak_and_after_it_with_one() -> None:
     assert late.campaign.waves[0].state is W.PASSED
 
 
+def test_a_wave_without_devices_is_not_soaked() -> None:
+    planned = campaign(W.RUNNING, soak_s=60)
+    empty = planned.with_wave(replace(planned.waves[0], start=0, stop=0))
+    passed = apply_verdict(empty, verdict(Decision.PASS), now=NOW)
+    assert passed is not None
+    assert passed.campaign.waves[0].state is W.PASSED
+
+
 def test_a_soak_that_ends_short_of_success_goes_back_to_waiting() -> None:
     soaking = campaign(W.SOAKING, soak_s=60)
     soaking = soaking.with_wave(replace(soaking.waves[0], soak_until=NOW))
