@@ -20,6 +20,8 @@ class WorkerPool:
         self._work = work
         self._workers: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.Task[None]] = set()
+        # Whoever may leave still closes its link for a while; it must not count as one that is left waiting.
+        self._leaving: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     def start(self) -> None:
@@ -31,13 +33,14 @@ class WorkerPool:
             await self._work(self)
         finally:
             self._workers.discard(_current())
+            self._leaving.discard(_current())
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
         """Mark the calling worker busy; adds a worker when no other one is free."""
         task = _current()
         self._busy.add(task)
-        if not self._stopping and len(self._busy) == len(self._workers) < self._limit:
+        if not self._stopping and self._idle == 0 and len(self._workers) < self._limit:
             self.start()
         try:
             yield
@@ -49,8 +52,15 @@ class WorkerPool:
         return self._stopping
 
     def may_leave(self) -> bool:
-        """Whether the calling idle worker is one too many."""
-        return self._stopping or len(self._workers) - len(self._busy) > 1
+        """Whether the calling idle worker is one too many; a worker that is told so must leave."""
+        if not self._stopping and self._idle <= 1:
+            return False
+        self._leaving.add(_current())
+        return True
+
+    @property
+    def _idle(self) -> int:
+        return len(self._workers) - len(self._busy) - len(self._leaving)
 
     async def stop(self, *, grace_s: float) -> None:
         """End idle workers now; give busy ones `grace_s` seconds to finish what they hold."""
