@@ -27,6 +27,7 @@ class Idlers:
         if self.started <= WORKERS:
             with pool.busy():
                 await self._together.wait()
+            await self._together.wait()
         self.stayed.append(not pool.may_leave())
         if self.stayed[-1]:
             await self.more.acquire()
