@@ -11,17 +11,18 @@ from pathlib import Path
 
 from emulator.host.app_index import AppIndexError
 from emulator.host.app_settings import SettingMissingError
-from emulator.host.functions_host import FunctionsHost
+from emulator.host.functions_host import FunctionsHost, TriggerDiedError
 from emulator.host.keys import load_or_make_keys
 from emulator.host.logs import log_to_stdout
 from emulator.shutdown import until_told_to_stop
 
 log = logging.getLogger("host")
 _CANNOT_INDEX = 2
+_TRIGGER_DIED = 3
 
 
 def main() -> int:
-    """Run the host until it is told to stop; exit status 2 when the app cannot be indexed."""
+    """Run the host until it is told to stop; exit status 2 when the app cannot be indexed, 3 when a trigger died."""
     arguments = _parse()
     log_to_stdout()
     try:
@@ -30,6 +31,9 @@ def main() -> int:
         log.error("the app cannot be indexed: %s", error)
         traceback.print_exception(error.__cause__ or error, file=sys.stdout)
         return _CANNOT_INDEX
+    except TriggerDiedError:
+        log.exception("host ends")
+        return _TRIGGER_DIED
     return 0
 
 
@@ -42,9 +46,24 @@ async def _run(arguments: argparse.Namespace) -> None:
     )
     try:
         await host.start(port=arguments.port)
-        await until_told_to_stop(with_parent=arguments.with_parent)
+        await _serve(host, with_parent=arguments.with_parent)
     finally:
         await host.stop()
+
+
+async def _serve(host: FunctionsHost, *, with_parent: bool) -> None:
+    """Return when told to stop.
+
+    Raises:
+        TriggerDiedError: before that, a trigger died.
+    """
+    stop = asyncio.create_task(until_told_to_stop(with_parent=with_parent))
+    watch = asyncio.create_task(host.watch())
+    ended, others = await asyncio.wait({stop, watch}, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    for task in ended:
+        task.result()
 
 
 def read_settings(path: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue import QueueMessage
 
 from emulator.host.blob_binding import read_blob_trigger
+from emulator.host.blob_lease import hidden
 from emulator.host.blob_messages import (
     POISON_QUEUE,
     BlobMessage,
@@ -20,6 +21,7 @@ from emulator.host.blob_messages import (
     queue_of,
     read_blob_event,
 )
+from emulator.host.executions import Executions
 from emulator.host.functions import Function
 from emulator.host.host_json import HostOptions
 from emulator.host.invoker import Call, Invoker
@@ -40,6 +42,7 @@ class BlobTriggers:
         options: host.json.
         signal: tells when the queue is worth a look.
         visibility_s: how long a message stays hidden from the next host after this one died with it.
+        executions: where executions run on when `run` is cancelled.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class BlobTriggers:
         invoker: Invoker,
         signal: BlobSignal,
         visibility_s: int,
+        executions: Executions,
     ) -> None:
         self._paths = {function.name: BlobPath(function.trigger.text("path")) for function in functions}
         self._events = open_queue(connections[functions[0].name], EVENTS_QUEUE)
@@ -62,6 +66,7 @@ class BlobTriggers:
                 options=options,
                 invoker=invoker,
                 visibility_s=visibility_s,
+                executions=executions,
             )
             for function in functions
         }
@@ -83,11 +88,18 @@ class BlobTriggers:
 
     async def _route_waiting(self) -> None:
         async for message in self._events.receive_messages(messages_per_page=_MOST_AT_ONCE):
-            container, blob, etag = read_blob_event(message.content)
-            for name, path in self._paths.items():
-                if path.match(container, blob) is not None:
-                    await self._listeners[name].put(container, blob, etag)
+            try:
+                container, blob, etag = read_blob_event(message.content)
+            except (ValueError, KeyError, TypeError) as error:
+                log.error("not a blob event: %s: %s", error, message.content)
+            else:
+                await self._put(container, blob, etag)
             await self._events.delete_message(message)
+
+    async def _put(self, container: str, blob: str, etag: str) -> None:
+        for name, path in self._paths.items():
+            if path.match(container, blob) is not None:
+                await self._listeners[name].put(container, blob, etag)
 
 
 class BlobListener:
@@ -101,6 +113,7 @@ class BlobListener:
         options: HostOptions,
         invoker: Invoker,
         visibility_s: int,
+        executions: Executions,
     ) -> None:
         self._function = function
         self._path = BlobPath(function.trigger.text("path"))
@@ -111,6 +124,7 @@ class BlobListener:
         self._slots = asyncio.Semaphore(options.blob_parallelism)
         self._invoker = invoker
         self._visibility_s = visibility_s
+        self._executions = executions
         self._news = asyncio.Event()
 
     async def put(self, container: str, blob: str, etag: str) -> None:
@@ -120,15 +134,18 @@ class BlobListener:
         self._news.set()
 
     async def run(self) -> None:
-        await self._make_queues()
-        async with asyncio.TaskGroup() as executions:
-            while True:
-                self._news.clear()
-                try:
-                    await self._start_waiting(executions)
-                except AzureError as error:
-                    log.warning("%s: %s", self._function.name, error)
-                await self._wait_for_news()
+        """Execute for ever; cancel to take nothing more."""
+        ready = False
+        while True:
+            self._news.clear()
+            try:
+                if not ready:
+                    await self._make_queues()
+                    ready = True
+                await self._start_waiting()
+            except AzureError as error:
+                log.warning("%s: %s", self._function.name, error)
+            await self._wait_for_news()
 
     async def _make_queues(self) -> None:
         for queue in (self._queue, self._poison):
@@ -142,28 +159,33 @@ class BlobListener:
         except TimeoutError:
             return
 
-    async def _start_waiting(self, executions: asyncio.TaskGroup) -> None:
+    async def _start_waiting(self) -> None:
         while True:
             await self._slots.acquire()
-            message = await self._receive()
+            message = None
+            try:
+                message = await self._receive()
+            finally:
+                if message is None:
+                    self._slots.release()
             if message is None:
-                self._slots.release()
                 return
-            executions.create_task(self._execute(message))
+            self._executions.begin(self._execute(message))
 
     async def _receive(self) -> QueueMessage | None:
         return await self._queue.receive_message(visibility_timeout=self._visibility_s)
 
     async def _execute(self, message: QueueMessage) -> None:
-        renewal = asyncio.create_task(self._keep_hidden(message))
+        """Attempt and settle; whatever goes wrong concerns this message alone, which appears again by itself."""
         try:
-            done = await self._attempt(message)
+            async with hidden(self._queue, message, visibility_s=self._visibility_s):
+                done = await self._attempt(message)
+            await self._finish(message, done)
+        except Exception:
+            log.exception("%s: %s comes again", self._function.name, message.id)
         finally:
-            renewal.cancel()
-            await asyncio.gather(renewal, return_exceptions=True)
             self._slots.release()
-        await self._finish(message, done)
-        self._news.set()
+            self._news.set()
 
     async def _attempt(self, message: QueueMessage) -> bool:
         """Run the function once; a blob that is gone needs no execution."""
@@ -191,12 +213,6 @@ class BlobListener:
             log.error("%s: moved to %s: %s", self._function.name, POISON_QUEUE, message.content)
             await self._poison.send_message(message.content)
         await self._queue.delete_message(message)
-
-    async def _keep_hidden(self, message: QueueMessage) -> None:
-        while True:
-            await asyncio.sleep(self._visibility_s / 2)
-            renewed = await self._queue.update_message(message, visibility_timeout=self._visibility_s)
-            message.pop_receipt = renewed.pop_receipt
 
 
 def open_blobs(connection: dict[str, str]) -> BlobServiceClient:

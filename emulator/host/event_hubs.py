@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from emulator.host.app_settings import read_connection_string
+from emulator.host.executions import Executions
 from emulator.host.functions import Function
 from emulator.host.invoker import Invoker
 from emulator.host.retrying import invoke_with_retry
@@ -31,9 +32,18 @@ class EventHubTrigger:
     Args:
         connection: fields found under the trigger's connection name.
         batch_size: host.json's maxEventBatchSize.
+        executions: where a batch is brought to its end when `run` is cancelled.
     """
 
-    def __init__(self, function: Function, *, connection: dict[str, str], batch_size: int, invoker: Invoker) -> None:
+    def __init__(
+        self,
+        function: Function,
+        *,
+        connection: dict[str, str],
+        batch_size: int,
+        invoker: Invoker,
+        executions: Executions,
+    ) -> None:
         fields = read_connection_string(connection["connectionString"])
         self.function = function
         self._group = function.trigger.text("consumerGroup", "$Default")
@@ -42,9 +52,10 @@ class EventHubTrigger:
         self._headers = {"Authorization": fields["SharedAccessKey"]}
         self._batch_size = batch_size
         self._invoker = invoker
+        self._executions = executions
 
     async def run(self) -> None:
-        """Read all partitions for ever; cancel to end."""
+        """Read all partitions for ever; cancel to take no more batches."""
         async with aiohttp.ClientSession(headers=self._headers) as http:
             count = await self._partition_count(http)
             async with asyncio.TaskGroup() as readers:
@@ -67,8 +78,7 @@ class EventHubTrigger:
             try:
                 events = await self._receive(http, url)
                 if events:
-                    await self._execute(partition, events)
-                    await self._checkpoint(http, url, events[-1])
+                    await self._executions.complete(self._serve(partition, events))
             except (aiohttp.ClientError, OSError) as error:
                 log.warning("%s: partition %d: %s", self.function.name, partition, error)
                 await asyncio.sleep(_OUTAGE_PAUSE_S)
@@ -80,9 +90,12 @@ class EventHubTrigger:
             events: list[Event] = await answer.json()
             return events
 
-    async def _checkpoint(self, http: aiohttp.ClientSession, url: str, last: Event) -> None:
-        body = {"group": self._group, "sequenceNumber": last["sequenceNumber"]}
-        async with http.put(f"{url}/checkpoint", json=body) as answer:
+    async def _serve(self, partition: int, events: list[Event]) -> None:
+        """Execute, then move the pointer: with connections of its own, because the readers' may be closed by then."""
+        await self._execute(partition, events)
+        body = {"group": self._group, "sequenceNumber": events[-1]["sequenceNumber"]}
+        url = f"{self._base}/partitions/{partition}/checkpoint"
+        async with aiohttp.ClientSession(headers=self._headers) as http, http.put(url, json=body) as answer:
             answer.raise_for_status()
 
     async def _execute(self, partition: int, events: list[Event]) -> None:

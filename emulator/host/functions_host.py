@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from emulator.host.app_settings import connection_fields
 from emulator.host.blobs import BlobTriggers
 from emulator.host.event_grid import EventGridWebhook
 from emulator.host.event_hubs import EventHubTrigger
+from emulator.host.executions import Executions
 from emulator.host.functions import BLOB, EVENT_GRID, EVENT_HUB, HTTP, SERVICE_BUS, TIMER, Function
 from emulator.host.host_json import HostOptions, read_host_json
 from emulator.host.http_trigger import HttpTriggers
@@ -27,6 +28,10 @@ log = logging.getLogger("host")
 _LARGEST_BODY_BYTES = 210 * 1024 * 1024
 _GRACE_S = 10.0
 _DEFAULT_BLOB_VISIBILITY_S = 30
+
+
+class TriggerDiedError(RuntimeError):
+    """A trigger's loop ended, which it never does by itself: a bug in this host; its log has the traceback."""
 
 
 class FunctionsHost:
@@ -49,9 +54,10 @@ class FunctionsHost:
         self._options: HostOptions = read_host_json(app_dir / "host.json")
         self.functions = index_app(app_dir, settings)
         self._invoker = Invoker(timeout_s=self._options.function_timeout_s)
+        self._executions = Executions()
         self._signal = BlobSignal(control_url)
         self._service_bus = [self._service_bus_trigger(each) for each in self._of(SERVICE_BUS)]
-        self._timers = {each.name.lower(): TimerTrigger(each, invoker=self._invoker) for each in self._of(TIMER)}
+        self._timers = {each.name.lower(): self._timer_trigger(each) for each in self._of(TIMER)}
         self._loops: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
 
@@ -68,6 +74,9 @@ class FunctionsHost:
             options=self._options.service_bus,
             invoker=self._invoker,
         )
+
+    def _timer_trigger(self, function: Function) -> TimerTrigger:
+        return TimerTrigger(function, invoker=self._invoker, executions=self._executions)
 
     async def start(self, *, port: int) -> None:
         """Serve HTTP on loopback, then start the other triggers.
@@ -95,6 +104,7 @@ class FunctionsHost:
             connection=self._connection(function),
             batch_size=self._options.event_hub_batch_size,
             invoker=self._invoker,
+            executions=self._executions,
         )
 
     def _blob_loops(self) -> list[Coroutine[Any, Any, None]]:
@@ -108,6 +118,7 @@ class FunctionsHost:
             invoker=self._invoker,
             signal=self._signal,
             visibility_s=int(self._settings.get("LOCAL_BLOB_VISIBILITY_S", _DEFAULT_BLOB_VISIBILITY_S)),
+            executions=self._executions,
         )
         return [triggers.run()]
 
@@ -122,13 +133,40 @@ class FunctionsHost:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port, shutdown_timeout=_GRACE_S).start()
 
+    async def watch(self) -> None:
+        """Wait for ever, or until a trigger's loop ends.
+
+        Raises:
+            TriggerDiedError: one did.
+        """
+        await watch(self._loops)
+
     async def stop(self) -> None:
-        """Stop taking work, let running functions finish for a while, then close everything."""
+        """Take no more work, let what runs finish for a while, then close everything."""
         log.info("host stopping")
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
-        await asyncio.gather(*(each.stop(grace_s=_GRACE_S) for each in self._service_bus))
+        await asyncio.gather(
+            self._executions.finish(grace_s=_GRACE_S),
+            *(each.stop(grace_s=_GRACE_S) for each in self._service_bus),
+            self._stop_serving(),
+        )
+        await self._signal.close()
+
+    async def _stop_serving(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
-        await self._signal.close()
+
+
+async def watch(loops: Collection[asyncio.Task[None]]) -> None:
+    """Wait for ever, or until one of the loops ends: a host that went on would look healthy and trigger nothing.
+
+    Raises:
+        TriggerDiedError: one did.
+    """
+    if not loops:
+        await asyncio.Event().wait()
+    ended, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+    for loop in ended:
+        raise TriggerDiedError(f"a trigger ended: {loop.get_coro()}") from loop.exception()

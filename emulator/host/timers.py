@@ -7,6 +7,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from emulator.host.cron import parse_schedule
+from emulator.host.executions import Executions
 from emulator.host.functions import Function
 from emulator.host.invoker import Invoker
 from emulator.host.retrying import invoke_with_retry
@@ -19,12 +20,16 @@ _PAST_DUE_AFTER = timedelta(seconds=1)
 class TimerTrigger:
     """Drives one timer function.
 
+    Args:
+        executions: where a run goes on when `run` is cancelled.
+
     Raises:
         ValueError: the schedule cannot be read.
     """
 
-    def __init__(self, function: Function, *, invoker: Invoker) -> None:
+    def __init__(self, function: Function, *, invoker: Invoker, executions: Executions) -> None:
         self.function = function
+        self._executions = executions
         self._invoker = invoker
         self._schedule = parse_schedule(function.trigger.text("schedule"))
         self._last: datetime | None = None
@@ -43,6 +48,9 @@ class TimerTrigger:
 
     async def fire(self, *, past_due: bool) -> None:
         """Run the function now; waits for a run that is under way, because timers are singletons."""
+        await self._executions.complete(self._fire(past_due))
+
+    async def _fire(self, past_due: bool) -> None:
         async with self._alone:
             self._last = datetime.now(UTC)
             trigger = TypedData(json=json.dumps(self._timer_request(past_due)))
