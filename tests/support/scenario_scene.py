@@ -130,12 +130,13 @@ class Scene:
         def reached() -> bool:
             meanwhile()
             seen.update(self.show(campaign))
-            return seen["state"] in states
+            return seen["state"] in states or seen["state"] == "aborted"
 
         try:
             wait_until(reached, timeout_s=timeout_s, every_s=0.15)
         except TimeoutError as error:
             raise TimeoutError(f"{campaign} is not {' or '.join(states)}: {seen}") from error
+        assert seen["state"] in states, seen
         return seen
 
     def wait_for_states(self, campaign: str, wanted: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> None:
