@@ -131,14 +131,23 @@ class ServiceBusTrigger:
         return self._options.max_message_batch_size if self._trigger.takes_batches else 1
 
     async def _handle(self, receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage]) -> None:
-        execution = asyncio.create_task(self._invoker.invoke(self.function, self._call(messages)))
+        outcome = await self._execute(receiver, messages)
+        for message in messages:
+            await _settle(receiver, message, outcome)
+
+    async def _execute(self, receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage]) -> Outcome:
         try:
-            outcome = await self._hold_locks(receiver, messages, execution)
+            call = self._call(messages)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            # Given back, it ends as a dead letter, where somebody sees it.
+            log.exception("%s: cannot be bound", [message.message_id for message in messages])
+            return Outcome(returned=None, error=f"{type(error).__name__}: {error}")
+        execution = asyncio.create_task(self._invoker.invoke(self.function, call))
+        try:
+            return await self._hold_locks(receiver, messages, execution)
         except asyncio.CancelledError:
             execution.cancel()
             raise
-        for message in messages:
-            await _settle(receiver, message, outcome)
 
     def _call(self, messages: Sequence[ServiceBusReceivedMessage]) -> Call:
         as_bytes = self._trigger.takes_bytes

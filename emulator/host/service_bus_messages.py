@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from azure.servicebus import ServiceBusReceivedMessage
+from azure.servicebus.amqp import AmqpMessageBodyType
 
 from emulator.host.rpc import TypedData, byte_strings, strings
 
@@ -13,16 +14,14 @@ _DAY = timedelta(days=1)
 
 
 def message_body(message: ServiceBusReceivedMessage) -> bytes:
-    """The body as bytes; a value or sequence body as the JSON text of its value."""
-    body = message.body
-    if isinstance(body, bytes | bytearray):
-        return bytes(body)
-    if isinstance(body, str):
-        return body.encode()
-    try:
-        return b"".join(bytes(part) for part in body)
-    except TypeError:
-        return json.dumps(body, default=_plain).encode()
+    """The body as bytes.
+
+    Raises:
+        ValueError: a value or sequence body, which the extension (`ServiceBusReceivedMessage.Body`) cannot bind either.
+    """
+    if message.body_type is not AmqpMessageBodyType.DATA:
+        raise ValueError(f"a body of type {message.body_type.value} cannot be bound")
+    return b"".join(bytes(part) for part in message.body)
 
 
 def message_fields(message: ServiceBusReceivedMessage) -> dict[str, Any]:

@@ -2,7 +2,11 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Iterator
+
+log = logging.getLogger("host")
+_FAILURE_PAUSE_S = 1.0
 
 Work = Callable[["WorkerPool"], Awaitable[None]]
 
@@ -11,7 +15,7 @@ class WorkerPool:
     """Runs between one and `limit` copies of `work`.
 
     Every copy is expected to wrap what it does for a message in `busy()`, and to end when `may_leave()`
-    says so. One idle copy is always left waiting.
+    says so. One idle copy is always left waiting, and one that fails begins again.
     """
 
     def __init__(self, *, name: str, limit: int, work: Work) -> None:
@@ -30,15 +34,26 @@ class WorkerPool:
 
     async def _run(self) -> None:
         try:
-            await self._work(self)
+            while not await self._survives():
+                await asyncio.sleep(_FAILURE_PAUSE_S)
         finally:
             self._workers.discard(_current())
             self._leaving.discard(_current())
+
+    async def _survives(self) -> bool:
+        """Whether the work ended as it should; a queue without any worker would look healthy and serve nothing."""
+        try:
+            await self._work(self)
+        except Exception:
+            log.exception("%s: a worker failed", self._name)
+            return self._stopping
+        return True
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
         """Mark the calling worker busy; adds a worker when no other one is free."""
         task = _current()
+        self._leaving.discard(task)
         self._busy.add(task)
         if not self._stopping and self._idle == 0 and len(self._workers) < self._limit:
             self.start()
@@ -53,6 +68,7 @@ class WorkerPool:
 
     def may_leave(self) -> bool:
         """Whether the calling idle worker is one too many; a worker that is told so must leave."""
+        self._leaving.discard(_current())
         if not self._stopping and self._idle <= 1:
             return False
         self._leaving.add(_current())

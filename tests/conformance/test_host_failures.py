@@ -7,6 +7,8 @@ from typing import Any
 
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
+from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageProperties
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
@@ -44,6 +46,26 @@ def test_a_blob_message_that_cannot_be_settled_does_not_stop_the_next_one(cloud:
     following = upload(cloud, {})
     journal.wait_for("on_blob.done", lambda entry: entry["name"] == following)
     assert cloud.functions_running
+
+
+def test_a_message_that_cannot_be_bound_is_dead_lettered_and_the_next_one_served(
+    cloud: LocalCloud, journal: Journal
+) -> None:
+    message_id = str(uuid.uuid4())
+    unreadable = AmqpAnnotatedMessage(value_body={"a": 1}, properties=AmqpMessageProperties(message_id=message_id))
+    plain = ServiceBusMessage("{}", message_id=str(uuid.uuid4()))
+    with (
+        ServiceBusClient.from_connection_string(cloud.settings["ServiceBus"]) as client,
+        client.get_queue_sender("singles") as sender,
+        client.get_queue_receiver("singles", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead,
+    ):
+        sender.send_messages(unreadable)
+        sender.send_messages(plain)
+        journal.wait_for("on_single.done", lambda entry: entry["id"] == plain.message_id)
+        (letter,) = dead.receive_messages(max_wait_time=20)
+        assert letter.message_id == message_id
+        dead.complete_message(letter)
+    assert journal.entries("on_single", lambda entry: entry["id"] == message_id) == []
 
 
 def test_a_stopping_host_lets_its_blob_function_finish(cloud: LocalCloud, journal: Journal) -> None:
