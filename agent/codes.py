@@ -26,6 +26,7 @@ class Code(StrEnum):
     DIGEST_MISMATCH = "digest_mismatch"
     INSTALL_FAILED = "install_failed"
     HEALTH_CHECK_FAILED = "health_check_failed"
+    SLOT_DID_NOT_BOOT = "slot_did_not_boot"
 
 
 R, F = RolloutState.REJECTED, RolloutState.FAILED
@@ -46,5 +47,6 @@ MEANINGS: Mapping[Code, tuple[RolloutState, str]] = {
     Code.DIGEST_MISMATCH: (F, "what was fetched is not what the index signed; it was discarded"),
     Code.INSTALL_FAILED: (F, "the handler could not write the package into the inactive slot; nothing was switched"),
     Code.HEALTH_CHECK_FAILED: (F, "the new slot was started and did not prove healthy; the device went back"),
+    Code.SLOT_DID_NOT_BOOT: (F, "the device was restarted into the new slot and came up in the old one"),
 }
 """Code to the state it comes with and its meaning."""

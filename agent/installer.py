@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.codes import Code
 from agent.install.registry import Handlers
-from agent.memory import End, Memory, Pending, Phase, count_boot, count_install, enter
+from agent.memory import End, Memory, Pending, Phase, count_boot, count_install, count_switch, enter, note_restart
 from agent.notebook import Notebook
 from agent.ports import Content, HealthCheck, InstallFailed, Restarter, Slots, Transfer
 from agent.reports import Reporter
@@ -48,12 +48,13 @@ class Installer:
         self._steps: dict[Step, Callable[[Pending], None]] = {
             Step.INSTALL: self._install,
             Step.GIVE_UP_INSTALL: self._give_up_install,
-            Step.SWITCH: lambda pending: self._switch(pending, pending.to_slot),
+            Step.SWITCH: lambda pending: self._switch(pending.to_slot),
             Step.RESTART: lambda _: self._restart(),
             Step.CHECK_HEALTH: self._check_health,
             Step.ROLL_BACK: self._roll_back_unconfirmed,
-            Step.SWITCH_BACK: lambda pending: self._switch(pending, pending.from_slot),
+            Step.SWITCH_BACK: lambda pending: self._switch(pending.from_slot),
             Step.END_ROLLED_BACK: self._end_rolled_back,
+            Step.END_NOT_BOOTED: self._end_not_booted,
         }
 
     def advance(self) -> None:
@@ -102,14 +103,14 @@ class Installer:
         detail = f"installing was begun {pending.installs} times and never came to its end"
         self._end(pending, RolloutState.FAILED, Code.INSTALL_FAILED, detail)
 
-    def _switch(self, pending: Pending, slot: str) -> None:
+    def _switch(self, slot: str) -> None:
         # Whoever switches must restart after it, even if the switch was journalled in an earlier boot.
-        present = replace(pending, boot_id=self._device.restarter.boot_id)
-        self._notebook.write(replace(self._notebook.memory, pending=present))
+        self._notebook.write(count_switch(self._notebook.memory, self._device.restarter.boot_id))
         self._device.slots.activate(slot)
 
     def _restart(self) -> None:
         log.info("restarting into slot %s", self._device.slots.active())
+        self._notebook.write(note_restart(self._notebook.memory, self._device.restarter.boot_id))
         self._before_restart()
         self._device.restarter.restart()
 
@@ -128,6 +129,10 @@ class Installer:
 
     def _end_rolled_back(self, pending: Pending) -> None:
         self._end(pending, RolloutState.FAILED, pending.code, pending.detail)
+
+    def _end_not_booted(self, pending: Pending) -> None:
+        detail = f"slot {pending.to_slot} was made active {pending.switches} times; the device runs {pending.from_slot}"
+        self._end(pending, RolloutState.FAILED, Code.SLOT_DID_NOT_BOOT, detail)
 
     def _enter(self, phase: Phase, state: RolloutState | None = None, *, code: str = "", detail: str = "") -> None:
         boot_id = self._device.restarter.boot_id

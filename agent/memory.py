@@ -50,7 +50,9 @@ class Pending:
         to_slot: The slot it is installed into.
         installs: How often installing was begun.
         boots: How often the new slot was started without having been confirmed.
+        switches: How often this phase has made its slot the active one, or was about to.
         boot_id: The boot in which the device was told to restart; another one means that it did.
+        tried_boot_id: The boot that was left by a restart into this phase's slot; empty before that.
         code: Why it is being rolled back; empty until then.
         detail: The same for people.
     """
@@ -67,7 +69,9 @@ class Pending:
     to_slot: str
     installs: int = 0
     boots: int = 0
+    switches: int = 0
     boot_id: str = ""
+    tried_boot_id: str = ""
     code: str = ""
     detail: str = ""
 
@@ -130,7 +134,7 @@ def raise_sequence(memory: Memory, sequence: int) -> Memory:
 
 def enter(memory: Memory, phase: Phase, *, boot_id: str = "", code: str = "", detail: str = "") -> Memory:
     """The memory with the pending rollout in another phase."""
-    pending = replace(_pending(memory), phase=phase, boot_id=boot_id)
+    pending = replace(_pending(memory), phase=phase, boot_id=boot_id, switches=0, tried_boot_id="")
     return replace(memory, pending=replace(pending, code=code, detail=detail) if code else pending)
 
 
@@ -144,6 +148,17 @@ def count_boot(memory: Memory) -> Memory:
     """The memory with one more unconfirmed start of the new slot."""
     pending = _pending(memory)
     return replace(memory, pending=replace(pending, boots=pending.boots + 1))
+
+
+def count_switch(memory: Memory, boot_id: str) -> Memory:
+    """The memory with a switch about to be made in that boot."""
+    pending = _pending(memory)
+    return replace(memory, pending=replace(pending, switches=pending.switches + 1, boot_id=boot_id))
+
+
+def note_restart(memory: Memory, boot_id: str) -> Memory:
+    """The memory with a restart into the switched slot about to leave that boot."""
+    return replace(memory, pending=replace(_pending(memory), tried_boot_id=boot_id))
 
 
 def finish(memory: Memory, end: End) -> Memory:

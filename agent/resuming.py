@@ -24,6 +24,7 @@ class Step(StrEnum):
     ROLL_BACK = "roll_back"
     SWITCH_BACK = "switch_back"
     END_ROLLED_BACK = "end_rolled_back"
+    END_NOT_BOOTED = "end_not_booted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,8 @@ class Limits:
 
     Attributes:
         installs: Installs begun (and ended by a crash) before the rollout fails.
-        boots: Unconfirmed starts of the new slot before the device goes back.
+        boots: Unconfirmed starts of the new slot before the device goes back; also the switches to one slot that came
+            to nothing.
     """
 
     installs: int = 3
@@ -51,18 +53,21 @@ def plan_next(pending: Pending | None, *, active_slot: str, boot_id: str, limits
         case Phase.SWITCHING:
             return _plan_forward(pending, active_slot, boot_id, limits)
         case Phase.ROLLING_BACK:
-            return _plan_back(pending, active_slot, boot_id)
+            return _plan_back(pending, active_slot, boot_id, limits)
 
 
 def _plan_forward(pending: Pending, active_slot: str, boot_id: str, limits: Limits) -> Step:
     if active_slot != pending.to_slot:
-        return Step.SWITCH
+        # A boot loader that gives a slot up makes the other one active; to switch again would restart for ever.
+        was_tried = pending.tried_boot_id not in ("", boot_id)
+        return Step.END_NOT_BOOTED if was_tried or pending.switches >= limits.boots else Step.SWITCH
     if boot_id == pending.boot_id:
         return Step.RESTART
     return Step.CHECK_HEALTH if pending.boots < limits.boots else Step.ROLL_BACK
 
 
-def _plan_back(pending: Pending, active_slot: str, boot_id: str) -> Step:
+def _plan_back(pending: Pending, active_slot: str, boot_id: str, limits: Limits) -> Step:
     if active_slot != pending.from_slot:
-        return Step.SWITCH_BACK
+        # Where not even the old slot comes up, the report says what does.
+        return Step.SWITCH_BACK if pending.switches < limits.boots else Step.END_ROLLED_BACK
     return Step.RESTART if boot_id == pending.boot_id else Step.END_ROLLED_BACK

@@ -257,6 +257,7 @@ class Bench:
     points: CrashPoints = field(default_factory=CrashPoints)
     patience: Patience = field(default_factory=lambda: Patience(attempts=4, give_up_after_s=30, backoff=QUICK))
     restarts: int = 0
+    on_restart: Callable[[], None] = lambda: None
     kills: int = 0
 
     @property
@@ -280,6 +281,7 @@ class Bench:
                 return self._worker(inbox).run()
             except Restarted:
                 self.restarts += 1
+                self.on_restart()
             except Killed:
                 self.kills += 1
                 self.hub.close()

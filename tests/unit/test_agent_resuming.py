@@ -45,13 +45,17 @@ def take(step: Step, pending: Pending, active: str, boot: int) -> tuple[Pending 
             return replace(pending, installs=pending.installs + 1, phase=Phase.SWITCHING), active, boot
         case Step.SWITCH | Step.SWITCH_BACK:
             target = pending.to_slot if step is Step.SWITCH else pending.from_slot
-            return replace(pending, boot_id=f"boot-{boot}"), target, boot
+            return replace(pending, boot_id=f"boot-{boot}", switches=pending.switches + 1), target, boot
         case Step.RESTART:
-            return pending, active, boot + 1
+            return replace(pending, tried_boot_id=f"boot-{boot}"), active, boot + 1
         case Step.CHECK_HEALTH:
             return replace(pending, boots=pending.boots + 1), active, boot + 1
         case Step.ROLL_BACK:
-            return replace(pending, phase=Phase.ROLLING_BACK, boot_id=f"boot-{boot}"), active, boot
+            return (
+                replace(pending, phase=Phase.ROLLING_BACK, boot_id=f"boot-{boot}", switches=0, tried_boot_id=""),
+                active,
+                boot,
+            )
         case _:
             return None, active, boot
 
@@ -68,6 +72,31 @@ def test_every_journal_leads_to_an_end_with_the_old_slot_unless_health_confirms(
     assert step in (Step.REST, Step.AWAIT_OFFER)
     if pending.phase in (Phase.SWITCHING, Phase.ROLLING_BACK):
         assert active == "a"
+
+
+@given(pendings, st.sampled_from("ab"), st.lists(st.booleans(), min_size=60, max_size=60))
+def test_however_often_the_boot_loader_falls_back_the_rollout_ends(
+    pending: Pending, active: str, falls_back: list[bool]
+) -> None:
+    current: Pending | None = pending
+    boot, restarts = 1, 0
+    for is_falling_back in falls_back:
+        step = plan_next(current, active_slot=active, boot_id=f"boot-{boot}", limits=LIMITS)
+        if current is None or step is Step.AWAIT_OFFER:
+            break
+        restarts += step is Step.RESTART
+        current, active, boot = take(step, current, active, boot)
+        if step is Step.RESTART and is_falling_back:
+            active = "a" if active == "b" else "b"
+    assert step in (Step.REST, Step.AWAIT_OFFER)
+    assert restarts <= 2 * LIMITS.boots + 2
+
+
+def test_a_slot_the_boot_loader_gave_up_is_not_tried_again() -> None:
+    tried = replace(PENDING, phase=Phase.SWITCHING, boot_id="boot-1", switches=1, tried_boot_id="boot-1")
+
+    assert plan_next(tried, active_slot="a", boot_id="boot-2", limits=LIMITS) is Step.END_NOT_BOOTED
+    assert plan_next(tried, active_slot="a", boot_id="boot-1", limits=LIMITS) is Step.SWITCH
 
 
 def test_no_health_is_judged_before_the_restart() -> None:

@@ -60,6 +60,17 @@ def test_a_slot_that_keeps_crashing_is_given_up_after_the_boot_limit(bench: Benc
     assert bench.runs == {"engine": "1.0.0"}
 
 
+def test_a_slot_the_boot_loader_falls_back_from_ends_the_rollout_after_one_restart(bench: Bench) -> None:
+    bench.on_restart = lambda: bench.slots.activate("a")
+    bench.hub.put(bench.factory.offer(bench.factory.firmware("1.1.0")))
+
+    bench.run_until()
+
+    last = bench.hub.reports[-1]
+    assert (last["state"], last["code"], last["installed"]) == ("failed", "slot_did_not_boot", {"engine": "1.0.0"})
+    assert bench.restarts == 1
+
+
 def test_the_version_already_running_succeeds_at_once(bench: Bench) -> None:
     bench.hub.put(bench.factory.offer(bench.factory.firmware("1.0.0")))
 
