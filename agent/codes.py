@@ -24,6 +24,7 @@ class Code(StrEnum):
     TICKET_REFUSED = "ticket_refused"
     DOWNLOAD_FAILED = "download_failed"
     DIGEST_MISMATCH = "digest_mismatch"
+    NO_SPACE = "no_space"
     INSTALL_FAILED = "install_failed"
     HEALTH_CHECK_FAILED = "health_check_failed"
     SLOT_DID_NOT_BOOT = "slot_did_not_boot"
@@ -45,6 +46,7 @@ MEANINGS: Mapping[Code, tuple[RolloutState, str]] = {
     Code.TICKET_REFUSED: (F, "the service did not take the ticket"),
     Code.DOWNLOAD_FAILED: (F, "the package could not be fetched within the allowed attempts or time"),
     Code.DIGEST_MISMATCH: (F, "what was fetched is not what the index signed; it was discarded"),
+    Code.NO_SPACE: (F, "the disk has no room for the package or for the other slot; nothing was switched"),
     Code.INSTALL_FAILED: (F, "the handler could not write the package into the inactive slot; nothing was switched"),
     Code.HEALTH_CHECK_FAILED: (F, "the new slot was started and did not prove healthy; the device went back"),
     Code.SLOT_DID_NOT_BOOT: (F, "the device was restarted into the new slot and came up in the old one"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.codes import Code
 from agent.install.registry import Handlers
+from agent.install.space import is_disk_full
 from agent.memory import End, Memory, Pending, Phase, count_boot, count_install, count_switch, enter, note_restart
 from agent.notebook import Notebook
 from agent.ports import Content, HealthCheck, InstallFailed, Restarter, Slots, Transfer
@@ -48,11 +49,11 @@ class Installer:
         self._steps: dict[Step, Callable[[Pending], None]] = {
             Step.INSTALL: self._install,
             Step.GIVE_UP_INSTALL: self._give_up_install,
-            Step.SWITCH: lambda pending: self._switch(pending.to_slot),
-            Step.RESTART: lambda _: self._restart(),
+            Step.SWITCH: lambda pending: self._switch(pending, pending.to_slot),
+            Step.RESTART: self._restart,
             Step.CHECK_HEALTH: self._check_health,
             Step.ROLL_BACK: self._roll_back_unconfirmed,
-            Step.SWITCH_BACK: lambda pending: self._switch(pending.from_slot),
+            Step.SWITCH_BACK: lambda pending: self._switch(pending, pending.from_slot),
             Step.END_ROLLED_BACK: self._end_rolled_back,
             Step.END_NOT_BOOTED: self._end_not_booted,
         }
@@ -77,13 +78,18 @@ class Installer:
         if file is None:
             self._notebook.write(enter(self._notebook.memory, Phase.DOWNLOADING))
             return
-        self._notebook.write(count_install(self._notebook.memory))
         try:
+            self._notebook.write(count_install(self._notebook.memory))
             self._write_slot(pending, file)
-        except (InstallFailed, OSError) as error:
-            self._end(pending, RolloutState.FAILED, Code.INSTALL_FAILED, str(error))
+        except InstallFailed as error:
+            self._fail_install(pending, Code.INSTALL_FAILED, str(error))
             return
-        self._enter(Phase.SWITCHING, RolloutState.RESTARTING)
+        except OSError as error:
+            code = Code.NO_SPACE if is_disk_full(error) else Code.INSTALL_FAILED
+            self._fail_install(pending, code, str(error))
+            return
+        memory = enter(self._notebook.memory, Phase.SWITCHING, boot_id=self._device.restarter.boot_id)
+        self._notebook.write(self._reporter.progress(memory, RolloutState.RESTARTING, self._runs()))
 
     def _write_slot(self, pending: Pending, file: Path) -> None:
         content = Content(
@@ -95,37 +101,56 @@ class Installer:
         )
         handler = self._device.handlers[PackageKind(pending.kind)]
         slots = self._device.slots
-        slot = slots.copy_active()
+        slot = slots.copy_active(room_bytes=pending.length_bytes)
         held = slots.installed(slot)
         slots.seal(slot, handler.install(content, slots.folder(slot), held))
 
     def _give_up_install(self, pending: Pending) -> None:
         detail = f"installing was begun {pending.installs} times and never came to its end"
-        self._end(pending, RolloutState.FAILED, Code.INSTALL_FAILED, detail)
+        self._fail_install(pending, Code.INSTALL_FAILED, detail)
 
-    def _switch(self, slot: str) -> None:
+    def _fail_install(self, pending: Pending, code: Code, detail: str) -> None:
+        # Before the journal is written, because what is removed may be what fills the disk.
+        self._device.slots.discard_inactive()
+        self._device.transfer.discard_all()
+        self._end(pending, RolloutState.FAILED, code, detail)
+
+    def _switch(self, pending: Pending, slot: str) -> None:
         # Whoever switches must restart after it, even if the switch was journalled in an earlier boot.
-        self._notebook.write(count_switch(self._notebook.memory, self._device.restarter.boot_id))
+        write = self._write_for(pending)
+        write(count_switch(self._notebook.memory, self._device.restarter.boot_id))
         self._device.slots.activate(slot)
 
-    def _restart(self) -> None:
+    def _restart(self, pending: Pending) -> None:
         log.info("restarting into slot %s", self._device.slots.active())
-        self._notebook.write(note_restart(self._notebook.memory, self._device.restarter.boot_id))
+        write = self._write_for(pending)
+        write(note_restart(self._notebook.memory, self._device.restarter.boot_id))
         self._before_restart()
         self._device.restarter.restart()
 
     def _check_health(self, pending: Pending) -> None:
-        self._notebook.write(count_boot(self._notebook.memory))
+        try:
+            self._notebook.write(count_boot(self._notebook.memory))
+        except OSError as error:
+            # Uncounted, an unhealthy slot would be started for ever.
+            self._roll_back(f"the journal cannot be written: {error}")
+            return
         slots = self._device.slots
         verdict = self._device.health.examine(slots.folder(slots.active()), name=pending.name, version=pending.version)
         if verdict.is_healthy:
             self._end(pending, RolloutState.SUCCEEDED)
         else:
-            self._enter(Phase.ROLLING_BACK, code=Code.HEALTH_CHECK_FAILED, detail=verdict.detail)
+            self._roll_back(verdict.detail)
 
     def _roll_back_unconfirmed(self, pending: Pending) -> None:
-        detail = f"started {pending.boots} times without coming to a verdict"
-        self._enter(Phase.ROLLING_BACK, code=Code.HEALTH_CHECK_FAILED, detail=detail)
+        self._roll_back(f"started {pending.boots} times without coming to a verdict")
+
+    def _roll_back(self, detail: str) -> None:
+        boot_id = self._device.restarter.boot_id
+        code = Code.HEALTH_CHECK_FAILED
+        self._notebook.write_or_hold(
+            enter(self._notebook.memory, Phase.ROLLING_BACK, boot_id=boot_id, code=code, detail=detail)
+        )
 
     def _end_rolled_back(self, pending: Pending) -> None:
         self._end(pending, RolloutState.FAILED, pending.code, pending.detail)
@@ -134,19 +159,17 @@ class Installer:
         detail = f"slot {pending.to_slot} was made active {pending.switches} times; the device runs {pending.from_slot}"
         self._end(pending, RolloutState.FAILED, Code.SLOT_DID_NOT_BOOT, detail)
 
-    def _enter(self, phase: Phase, state: RolloutState | None = None, *, code: str = "", detail: str = "") -> None:
-        boot_id = self._device.restarter.boot_id
-        memory = enter(self._notebook.memory, phase, boot_id=boot_id, code=code, detail=detail)
-        self._notebook.write(self._report(memory, state) if state else memory)
-
-    def _report(self, memory: Memory, state: RolloutState) -> Memory:
-        return self._reporter.progress(memory, state, self._runs())
-
     def _end(self, pending: Pending, state: RolloutState, code: str = "", detail: str = "") -> None:
         end = End(offer=pending.offer, state=state, code=code, detail=detail)
-        self._notebook.write(self._reporter.end(self._notebook.memory, end, self._runs()))
+        # A failure is told even by a device whose disk takes nothing; a success must not be told and forgotten.
+        write = self._notebook.write if state is RolloutState.SUCCEEDED else self._notebook.write_or_hold
+        write(self._reporter.end(self._notebook.memory, end, self._runs()))
         self._device.transfer.discard_all()
         log.info("%s %s ended: %s %s", pending.name, pending.version, state.value, code)
+
+    def _write_for(self, pending: Pending) -> Callable[[Memory], None]:
+        # Going back needs a rename only, and must not depend on room for the journal.
+        return self._notebook.write_or_hold if pending.phase is Phase.ROLLING_BACK else self._notebook.write
 
     def _runs(self) -> dict[str, str]:
         slots = self._device.slots

@@ -47,7 +47,7 @@ class Outbox:
             self._session.lose(str(error))
         else:
             self._failures, self._retry_at_s = 0, 0.0
-            self._notebook.write(replace(self._notebook.memory, unsent=None))
+            self._notebook.write_or_hold(replace(self._notebook.memory, unsent=None))
 
     def _put_off(self, reason: str) -> None:
         self._failures += 1

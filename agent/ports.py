@@ -199,8 +199,11 @@ class Slots(Protocol):
     def installed(self, slot: str) -> Mapping[str, str]:
         """Package name to version in a slot."""
 
-    def copy_active(self) -> str:
-        """Make the inactive slot a copy of the active one; its name."""
+    def copy_active(self, *, room_bytes: int = 0) -> str:
+        """Make the inactive slot a copy of the active one, with that much room left; its name. Raises OSError."""
+
+    def discard_inactive(self) -> None:
+        """Remove what the inactive slot holds."""
 
     def seal(self, slot: str, installed: Mapping[str, str]) -> None:
         """Write what is installed in a slot and bring all of it to the disk."""

@@ -14,6 +14,7 @@ import requests
 from agent.adapters.partial_file import PartialFile, digest_of
 from agent.codes import Code
 from agent.exchange import TICKET_HEADER, read_exchange
+from agent.install.space import is_disk_full
 from agent.ports import TransferBroken, TransferRefused, Wanted
 
 _PIECE_BYTES = 1 << 16
@@ -52,6 +53,9 @@ class HttpTransfer:
             # Its text may hold the signed URL, which is nobody's business.
             raise TransferBroken(type(error).__name__) from error
         except OSError as error:
+            if is_disk_full(error):
+                part.discard()
+                raise TransferRefused(Code.NO_SPACE, "the disk has no room for the package") from error
             raise TransferBroken(f"the content cannot be kept: {error.strerror}") from error
         if part.finish():
             return

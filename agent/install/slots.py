@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.install.durable import sync_folder, sync_tree, write_durably
+from agent.install.space import check_space, measure_tree
 
 SLOTS = ("a", "b")
 
@@ -51,11 +52,15 @@ class FolderSlots:
         """Package name to version in a slot."""
         return {str(name): str(version) for name, version in json.loads(self._list(slot).read_bytes()).items()}
 
-    def copy_active(self) -> str:
-        """Make the inactive slot a copy of the active one; its name."""
+    def copy_active(self, *, room_bytes: int = 0) -> str:
+        """Make the inactive slot a copy of the active one, with that much room left to install into; its name.
+
+        Raises:
+            OSError: There is no room (ENOSPC), or the copy failed.
+        """
         source, target = self.folder(self.active()), self.folder(self.inactive())
-        if target.exists():
-            shutil.rmtree(target)
+        self.discard_inactive()
+        check_space(self.top, measure_tree(source / "root") + room_bytes)
         target.mkdir()
         if (source / "root").is_dir():
             shutil.copytree(source / "root", target / "root", symlinks=True)
@@ -64,6 +69,12 @@ class FolderSlots:
             if (source / name).exists():
                 os.link(source / name, target / name)
         return target.name
+
+    def discard_inactive(self) -> None:
+        """Remove what the inactive slot holds."""
+        target = self.folder(self.inactive())
+        if target.exists():
+            shutil.rmtree(target)
 
     def seal(self, slot: str, installed: Mapping[str, str]) -> None:
         """Write what is installed in a slot and bring all of it to the disk."""

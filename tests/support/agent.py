@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -208,6 +209,27 @@ class FakeRestarter:
         raise Restarted
 
 
+class FullDisk:
+    """Lets the guarded methods fail as on a full disk while ``is_full`` says so."""
+
+    def __init__(self, target: Any, is_full: Callable[[], bool], *methods: str) -> None:
+        self._target = target
+        for method in methods:
+            setattr(self, method, self._guard(getattr(target, method), is_full))
+
+    @staticmethod
+    def _guard(call: Callable[..., Any], is_full: Callable[[], bool]) -> Callable[..., Any]:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if is_full():
+                raise OSError(errno.ENOSPC, "no space left")
+            return call(*args, **kwargs)
+
+        return guarded
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+
 class CrashPoints:
     """Counts the points where a process could be killed, and kills it at the wanted one."""
 
@@ -256,6 +278,8 @@ class Bench:
     installed: dict[str, str] = field(default_factory=lambda: {"engine": "1.0.0"})
     points: CrashPoints = field(default_factory=CrashPoints)
     patience: Patience = field(default_factory=lambda: Patience(attempts=4, give_up_after_s=30, backoff=QUICK))
+    journal_is_full: Callable[[], bool] = lambda: False
+    slots_are_full: Callable[[], bool] = lambda: False
     restarts: int = 0
     on_restart: Callable[[], None] = lambda: None
     kills: int = 0
@@ -307,11 +331,14 @@ class Bench:
             root=self.factory.index.root,
             http=http,
         )
-        journal = Guarded(FileJournal(self.folder / "journal.json"), self.points, "write")
+        file = FullDisk(FileJournal(self.folder / "journal.json"), self.journal_is_full, "write")
+        journal = Guarded(file, self.points, "write")
         channel = Guarded(self.hub, self.points, "report")
         outside = Outside(channel=channel, index=index, journal=journal, clock=SystemClock())
         device = Device(
-            slots=Guarded(self.slots, self.points, "copy_active", "seal", "activate"),
+            slots=Guarded(
+                FullDisk(self.slots, self.slots_are_full, "seal"), self.points, "copy_active", "seal", "activate"
+            ),
             handlers=register([FirmwareHandler(), DebianHandler(options=("--force-script-chrootless",))]),
             transfer=HttpTransfer(service_url=url, folder=self.folder / "downloads", http=http, timeout_s=5),
             health=self.health,
