@@ -5,6 +5,7 @@ from __future__ import annotations
 from demo.devices import register
 from tests.support.scenario_scene import Scene
 from tests.support.scenario_truth import check_tables
+from tests.support.waiting import wait_until
 
 
 def test_devices_that_a_running_campaign_holds_are_skipped_and_free_again_afterwards(scene: Scene) -> None:
@@ -19,6 +20,7 @@ def test_devices_that_a_running_campaign_holds_are_skipped_and_free_again_afterw
     second = scene.start(devices[2:])
     scene.wait_for_states(second, dict.fromkeys(shared, "skipped") | {devices[4]: "offered"})
 
+    wait_until(lambda: any("sent_at" in row for row in scene.tables.rollouts(second)), what="an offer")
     rows = scene.tables.rollouts(second)
     skipped = [row for row in rows if row["device"] in shared]
     assert {row["code"] for row in skipped} == {f"held_by:{first}"}

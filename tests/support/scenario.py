@@ -23,7 +23,9 @@ BLOB_VISIBILITY_S = 2
 def scenario_stack(folder: Path) -> Iterator[LocalStack]:
     """The local cloud with the service in it; what a killed host held comes back soon, and rows are soon quiet."""
     config = _write_quick_config(folder / "config")
-    with local_stack(folder / "state", config=config, app_settings={"RECONCILE_QUIET_S": "1"}) as stack:
+    # The hub's throttles are those of an S1, but off: a test that switches them on tells the service of it.
+    settings = {"RECONCILE_QUIET_S": "1", "HUB_TIER": "S3"}
+    with local_stack(folder / "state", config=config, app_settings=settings) as stack:
         yield stack
 
 
@@ -72,6 +74,7 @@ def _write_quick_config(folder: Path) -> Path:
     folder.mkdir(parents=True)
     cloud = _read(CONFIG)
     cloud["storage"]["blobTriggerVisibilitySeconds"] = BLOB_VISIBILITY_S
+    cloud["iotHub"]["tier"] = "S1"
     bus = _read(CONFIG.parent / cloud["serviceBus"])
     for namespace in bus["UserConfig"]["Namespaces"]:
         for queue in namespace["Queues"]:
