@@ -10,7 +10,8 @@ from azurefunctions.extensions.bindings import blob
 from shared.edge import campaigns, health, repository
 from shared.edge.answers import answer
 from shared.edge.events import event_data, read_hub_events
-from shared.edge.messages import consume, consume_each
+from shared.edge.messages import consume, consume_each, inbox_of
+from shared.ports.bus import Queue
 from shared.wire.messages import read_batch_visit, read_batch_work, read_campaign_step, read_index_request
 from shared.wiring import service
 
@@ -32,7 +33,7 @@ def on_artifact_uploaded(artifact: blob.BlobClient) -> None:
 )
 def on_index_requested(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
     """Packages were accepted: publish them in one new state of the index."""
-    consume("index-requests", messages, read=read_index_request, handle=service().publish, parking=service().parking)
+    consume(inbox_of(Queue.INDEX_REQUESTS, service()), messages, read=read_index_request, handle=service().publish)
 
 
 @app.service_bus_queue_trigger(
@@ -41,22 +42,20 @@ def on_index_requested(messages: List[func.ServiceBusMessage]) -> None:  # noqa:
 def on_campaign_step(message: func.ServiceBusMessage) -> None:
     """A campaign asks for its next step."""
     consume_each(
-        "campaign-steps", [message], read=read_campaign_step, handle=service().advance, parking=service().parking
+        inbox_of(Queue.CAMPAIGN_STEPS, service()), [message], read=read_campaign_step, handle=service().advance
     )
 
 
 @app.service_bus_queue_trigger(arg_name="message", queue_name="device-batches", connection="ServiceBus")
 def on_device_batch(message: func.ServiceBusMessage) -> None:
     """A device batch has its time slot: write its twins."""
-    consume_each(
-        "device-batches", [message], read=read_batch_work, handle=service().dispatch, parking=service().parking
-    )
+    consume_each(inbox_of(Queue.DEVICE_BATCHES, service()), [message], read=read_batch_work, handle=service().dispatch)
 
 
 @app.service_bus_queue_trigger(arg_name="message", queue_name="batch-deadlines", connection="ServiceBus")
 def on_batch_deadline(message: func.ServiceBusMessage) -> None:
     """A device batch is to be looked at: time out what is due, settle what has ended."""
-    consume_each("batch-deadlines", [message], read=read_batch_visit, handle=service().visit, parking=service().parking)
+    consume_each(inbox_of(Queue.BATCH_DEADLINES, service()), [message], read=read_batch_visit, handle=service().visit)
 
 
 @app.service_bus_queue_trigger(
@@ -64,7 +63,7 @@ def on_batch_deadline(message: func.ServiceBusMessage) -> None:
 )
 def on_report_backlog(message: func.ServiceBusMessage) -> None:
     """Reports met too many others at one row: fold them now."""
-    consume_each("report-backlog", [message], read=bytes, handle=service().fold_backlog, parking=service().parking)
+    consume_each(inbox_of(Queue.REPORT_BACKLOG, service()), [message], read=bytes, handle=service().fold_backlog)
 
 
 # The pointer moves on whatever the function did, so the relay itself must not give up (DESIGN: why the relay).

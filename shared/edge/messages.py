@@ -1,28 +1,51 @@
-"""Queue messages: read once, handled, and parked where no retry can mend them."""
+"""Queue messages: read once, handled, parked where no retry can mend them, and put off while the outside is down."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import azure.functions as func
 
 from shared.domain.errors import DomainError, MalformedMessage
-from shared.ports.bus import Parking
-from shared.ports.errors import QuotaExceeded
+from shared.ports.bus import MessageSender, OutgoingMessage, Parking, Queue
+from shared.ports.errors import PortError
+from shared.wiring import Service
 
 log = logging.getLogger(__name__)
 
+DELIVERIES_IN_A_ROW = 5
+"""Redelivery has no pause: after this many, the message is sent again for later, long before the queue gives it up."""
+
+PUT_OFF_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbox:
+    """A queue as its function sees it."""
+
+    queue: Queue
+    parking: Parking
+    sender: MessageSender
+    clock: Callable[[], datetime]
+
+
+def inbox_of(queue: Queue, service: Service) -> Inbox:
+    """The queue, with what its function needs when a message cannot be handled."""
+    return Inbox(queue=queue, parking=service.parking, sender=service.sender, clock=service.clock)
+
 
 def consume[M](
-    source: str,
+    inbox: Inbox,
     messages: Sequence[func.ServiceBusMessage],
     *,
     read: Callable[[bytes], M],
     handle: Callable[[Sequence[M]], None],
-    parking: Parking,
 ) -> None:
-    """Hand the readable messages to the handler and park the others.
+    """Hand the readable messages to the handler together.
 
     Raises:
         PortError: The host must redeliver the whole batch; parking a message twice keeps it once.
@@ -33,20 +56,23 @@ def consume[M](
         try:
             readable.append((body, read(body)))
         except MalformedMessage as error:
-            _park(parking, source, body, error)
-    if readable:
-        _handle(source, readable, handle, parking)
+            _park(inbox, body, error)
+    if not readable:
+        return
+    try:
+        _handle(inbox, readable, handle)
+    except PortError as error:
+        _put_off(inbox, messages, error)
 
 
 def consume_each[M](
-    source: str,
+    inbox: Inbox,
     messages: Sequence[func.ServiceBusMessage],
     *,
     read: Callable[[bytes], M],
     handle: Callable[[M], None],
-    parking: Parking,
 ) -> None:
-    """Hand each readable message to the handler by itself and park those that no retry can mend.
+    """Hand each readable message to the handler by itself.
 
     Raises:
         PortError: The host must redeliver.
@@ -56,26 +82,38 @@ def consume_each[M](
         for message in readable:
             handle(message)
 
-    consume(source, messages, read=read, handle=handle_each, parking=parking)
+    consume(inbox, messages, read=read, handle=handle_each)
 
 
-def _handle[M](
-    source: str, readable: Sequence[tuple[bytes, M]], handle: Callable[[Sequence[M]], None], parking: Parking
-) -> None:
+def _handle[M](inbox: Inbox, readable: Sequence[tuple[bytes, M]], handle: Callable[[Sequence[M]], None]) -> None:
     try:
         handle([message for _, message in readable])
     except DomainError as error:
         if len(readable) > 1:
             # One message spoils the batch: take them one by one, so that only it is parked.
             for pair in readable:
-                _handle(source, [pair], handle, parking)
+                _handle(inbox, [pair], handle)
             return
-        _park(parking, source, readable[0][0], error)
-    except QuotaExceeded:
-        log.error("%s: the IoT Hub's daily quota is used up", source)
-        raise
+        _park(inbox, readable[0][0], error)
 
 
-def _park(parking: Parking, source: str, body: bytes, error: DomainError) -> None:
-    log.error("%s: parked a message: %s: %s", source, error.code, error.message)
-    parking.park(source=source, body=body, code=error.code, reason=error.message)
+def _park(inbox: Inbox, body: bytes, error: DomainError) -> None:
+    log.error("%s: parked a message: %s: %s", inbox.queue, error.code, error.message)
+    inbox.parking.park(source=inbox.queue, body=body, code=error.code, reason=error.message)
+
+
+def _put_off(inbox: Inbox, messages: Sequence[func.ServiceBusMessage], error: PortError) -> None:
+    """Raise the error, or complete the messages after sending them again for later."""
+    if any((message.delivery_count or 1) < DELIVERIES_IN_A_ROW for message in messages):
+        raise error
+    log.warning("%s: put off %d messages for %g s: %s", inbox.queue, len(messages), PUT_OFF_S, error)
+    later = inbox.clock() + timedelta(seconds=PUT_OFF_S)
+    inbox.sender.send(inbox.queue, [_again(message, later) for message in messages])
+
+
+def _again(message: func.ServiceBusMessage, at: datetime) -> OutgoingMessage:
+    """The message with an id of its own, which duplicate detection does not know yet."""
+    identity = hashlib.sha256(f"{message.message_id}@{at.timestamp():.0f}".encode()).hexdigest()[:32]
+    return OutgoingMessage(
+        body=message.get_body(), message_id=identity, session_id=message.session_id or "", enqueue_at=at
+    )

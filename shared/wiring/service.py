@@ -34,7 +34,7 @@ from shared.handlers.show_campaigns import list_campaigns, show_campaign, view_o
 from shared.handlers.sign_offers import OfferKeys
 from shared.handlers.sweep_incoming import IncomingSweep
 from shared.handlers.visit_batch import VisitPorts, visit_batch
-from shared.ports.bus import Parking
+from shared.ports.bus import MessageSender, Parking
 from shared.ports.errors import PortError
 from shared.settings import Settings, read_settings
 from shared.trust.index import TIMESTAMP_FILE, Expiries
@@ -66,6 +66,16 @@ class Service:
     def parking(self) -> Parking:
         """Where messages go that nobody can read."""
         return self._adapters.parking
+
+    @property
+    def sender(self) -> MessageSender:
+        """The queues, sending side."""
+        return self._adapters.sender
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """The clock."""
+        return self._clock
 
     # Artifacts and the index
 

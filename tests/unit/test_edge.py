@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import azure.functions as func
 import pytest
 
 from shared.domain.errors import Conflict, DomainError, MalformedMessage, NotFound, TrustError
 from shared.edge.answers import answer
-from shared.edge.messages import consume
+from shared.edge.messages import Inbox, consume, consume_each
+from shared.ports.bus import OutgoingMessage, Queue
 from shared.ports.errors import Throttled, Unavailable
 
 
@@ -25,14 +27,45 @@ class MemoryParking:
         self.parked.append((body, code))
 
 
-class Message(func.ServiceBusMessage):
-    """A queue message of which only the body matters."""
+@dataclass
+class MemorySender:
+    """Keeps what was sent."""
 
-    def __init__(self, body: bytes) -> None:
+    sent: list[tuple[Queue, OutgoingMessage]] = field(default_factory=list)
+
+    def send(self, queue: Queue, messages: Sequence[OutgoingMessage]) -> None:
+        self.sent += [(queue, message) for message in messages]
+
+
+class Message(func.ServiceBusMessage):
+    """A queue message of which body, id, session and number of deliveries matter."""
+
+    def __init__(self, body: bytes, *, deliveries: int = 1) -> None:
         self._body = body
+        self._deliveries = deliveries
 
     def get_body(self) -> bytes:
         return self._body
+
+    @property
+    def delivery_count(self) -> int:
+        return self._deliveries
+
+    @property
+    def message_id(self) -> str:
+        return "step-7"
+
+    @property
+    def session_id(self) -> str:
+        return "spring"
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def open_inbox() -> tuple[Inbox, MemoryParking, MemorySender]:
+    parking, sender = MemoryParking(), MemorySender()
+    return Inbox(queue=Queue.CAMPAIGN_STEPS, parking=parking, sender=sender, clock=lambda: NOW), parking, sender
 
 
 @pytest.mark.parametrize(
@@ -87,41 +120,49 @@ def read_number(body: bytes) -> int:
 
 
 def test_an_unreadable_message_is_parked_and_the_others_are_handled() -> None:
-    parking, handled = MemoryParking(), list[int]()
+    inbox, parking, _ = open_inbox()
+    handled = list[int]()
 
-    consume(
-        "numbers",
-        [Message(b"1"), Message(b"x"), Message(b"3")],
-        read=read_number,
-        handle=handled.extend,
-        parking=parking,
-    )
+    consume(inbox, [Message(b"1"), Message(b"x"), Message(b"3")], read=read_number, handle=handled.extend)
 
     assert handled == [1, 3]
     assert parking.parked == [(b"x", "malformed_message")]
 
 
 def test_a_message_that_no_retry_can_mend_is_parked_alone() -> None:
-    parking, handled = MemoryParking(), list[int]()
+    inbox, parking, _ = open_inbox()
+    handled = list[int]()
 
     def handle(numbers: Sequence[int]) -> None:
         if 2 in numbers:
             raise DomainError("two is not allowed", code="two")
         handled.extend(numbers)
 
-    messages = [Message(b"1"), Message(b"2"), Message(b"3")]
-    consume("numbers", messages, read=read_number, handle=handle, parking=parking)
+    consume(inbox, [Message(b"1"), Message(b"2"), Message(b"3")], read=read_number, handle=handle)
 
     assert handled == [1, 3]
     assert parking.parked == [(b"2", "two")]
 
 
-def test_an_outage_goes_back_to_the_host() -> None:
-    parking = MemoryParking()
+def fail_for_an_outage(_: object) -> None:
+    raise Unavailable("down")
 
-    def handle(numbers: Sequence[int]) -> None:
-        raise Unavailable("down")
+
+def test_an_outage_goes_back_to_the_host() -> None:
+    inbox, parking, sender = open_inbox()
 
     with pytest.raises(Unavailable):
-        consume("numbers", [Message(b"1")], read=read_number, handle=handle, parking=parking)
+        consume(inbox, [Message(b"1")], read=read_number, handle=fail_for_an_outage)
+    assert (parking.parked, sender.sent) == ([], [])
+
+
+def test_an_outage_that_lasts_puts_the_message_off_long_before_the_queue_gives_it_up() -> None:
+    inbox, parking, sender = open_inbox()
+
+    consume_each(inbox, [Message(b"1", deliveries=5)], read=read_number, handle=fail_for_an_outage)
+
     assert parking.parked == []
+    [(queue, again)] = sender.sent
+    assert (queue, again.body, again.session_id) == (Queue.CAMPAIGN_STEPS, b"1", "spring")
+    assert again.enqueue_at == NOW + timedelta(seconds=60)
+    assert again.message_id != "step-7"
