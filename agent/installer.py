@@ -10,7 +10,18 @@ from pathlib import Path
 from agent.codes import Code
 from agent.install.registry import Handlers
 from agent.install.space import is_disk_full
-from agent.memory import End, Memory, Pending, Phase, count_boot, count_install, count_switch, enter, note_restart
+from agent.memory import (
+    End,
+    Memory,
+    Pending,
+    Phase,
+    count_boot,
+    count_install,
+    count_switch,
+    enter,
+    note_restart,
+    take_slots,
+)
 from agent.notebook import Notebook
 from agent.ports import Content, HealthCheck, InstallFailed, Restarter, Slots, Transfer
 from agent.reports import Reporter
@@ -79,8 +90,9 @@ class Installer:
             self._notebook.write(enter(self._notebook.memory, Phase.DOWNLOADING))
             return
         try:
-            self._notebook.write(count_install(self._notebook.memory))
-            self._write_slot(pending, file)
+            slots = (self._device.slots.active(), self._device.slots.inactive())
+            self._notebook.write(count_install(take_slots(self._notebook.memory, slots)))
+            self._write_slot(pending, file, into=slots[1])
         except InstallFailed as error:
             self._fail_install(pending, Code.INSTALL_FAILED, str(error))
             return
@@ -91,7 +103,7 @@ class Installer:
         memory = enter(self._notebook.memory, Phase.SWITCHING, boot_id=self._device.restarter.boot_id)
         self._notebook.write(self._reporter.progress(memory, RolloutState.RESTARTING, self._runs()))
 
-    def _write_slot(self, pending: Pending, file: Path) -> None:
+    def _write_slot(self, pending: Pending, file: Path, *, into: str) -> None:
         content = Content(
             file=file,
             name=pending.name,
@@ -102,6 +114,8 @@ class Installer:
         handler = self._device.handlers[PackageKind(pending.kind)]
         slots = self._device.slots
         slot = slots.copy_active(room_bytes=pending.length_bytes)
+        if slot != into:
+            raise InstallFailed(f"slot {slot} was made ready instead of {into}")
         held = slots.installed(slot)
         slots.seal(slot, handler.install(content, slots.folder(slot), held))
 
@@ -134,6 +148,10 @@ class Installer:
         except OSError as error:
             # Uncounted, an unhealthy slot would be started for ever.
             self._roll_back(f"the journal cannot be written: {error}")
+            return
+        # The health check knows nothing of versions: the old software is healthy too.
+        if (runs := self._runs().get(pending.name)) != pending.version:
+            self._roll_back(f"the active slot holds {pending.name} {runs}, not {pending.version}")
             return
         slots = self._device.slots
         verdict = self._device.health.examine(slots.folder(slots.active()), name=pending.name, version=pending.version)

@@ -108,11 +108,11 @@ class Memory:
 def begin(memory: Memory, offer: Offer, package: Package, *, slots: tuple[str, str]) -> Memory:
     """The memory once an offer is accepted; ``slots`` are the active and the inactive one.
 
-    An offer whose rollout is already under way keeps its journal.
+    An offer whose rollout is already under way keeps its journal, but for the slots, which may have changed since.
     """
     identity = OfferId.of(offer)
     if memory.pending is not None and memory.pending.offer == identity:
-        return memory
+        return take_slots(memory, slots)
     pending = Pending(
         offer=identity,
         path=package.path,
@@ -125,6 +125,14 @@ def begin(memory: Memory, offer: Offer, package: Package, *, slots: tuple[str, s
         to_slot=slots[1],
     )
     return replace(raise_sequence(memory, offer.sequence), pending=pending, end=None)
+
+
+def take_slots(memory: Memory, slots: tuple[str, str]) -> Memory:
+    """The memory with a rollout from the active slot into the inactive one; the same object if it is so already."""
+    pending = _pending(memory)
+    if (pending.from_slot, pending.to_slot) == slots:
+        return memory
+    return replace(memory, pending=replace(pending, from_slot=slots[0], to_slot=slots[1]))
 
 
 def raise_sequence(memory: Memory, sequence: int) -> Memory:

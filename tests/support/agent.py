@@ -282,6 +282,7 @@ class Bench:
     slots_are_full: Callable[[], bool] = lambda: False
     restarts: int = 0
     on_restart: Callable[[], None] = lambda: None
+    on_kill: Callable[[], None] = lambda: None
     kills: int = 0
 
     @property
@@ -308,6 +309,7 @@ class Bench:
                 self.on_restart()
             except Killed:
                 self.kills += 1
+                self.on_kill()
                 self.hub.close()
                 if self.memory.end is not None and self.memory.unsent is None:
                     return self.run_once()

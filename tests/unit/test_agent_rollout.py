@@ -10,7 +10,7 @@ import pytest
 
 from agent.ports import ChannelDown, ChannelThrottled
 from shared.domain.packages import PackageKind
-from tests.support.agent import Bench, Factory, make_package, running_factory
+from tests.support.agent import ENDS, Bench, Factory, make_package, running_factory
 
 
 @pytest.fixture
@@ -69,6 +69,34 @@ def test_a_slot_the_boot_loader_falls_back_from_ends_the_rollout_after_one_resta
     last = bench.hub.reports[-1]
     assert (last["state"], last["code"], last["installed"]) == ("failed", "slot_did_not_boot", {"engine": "1.0.0"})
     assert bench.restarts == 1
+
+
+def test_a_device_whose_slots_changed_during_the_download_installs_beside_what_runs(bench: Bench) -> None:
+    first = bench.factory.offer(bench.factory.firmware("1.1.0"), 1)
+    second = bench.factory.offer(bench.factory.firmware("1.2.0", b"newest"), 2)
+    bench.hub.put(first)
+    bench.run_until()
+    bench.hub.put(second)
+    bench.points.passed, bench.points.fatal, bench.points.names = 0, 2, []  # killed once the offer is journalled
+    bench.on_kill = lambda: bench.slots.activate("a")
+
+    bench.run_until(lambda report: report["sequence"] == 2 and report["state"] in ENDS)
+
+    last = bench.hub.reports[-1]
+    assert bench.kills == 1
+    assert (last["state"], last["installed"], bench.runs) == ("succeeded", {"engine": "1.2.0"}, {"engine": "1.2.0"})
+    assert bench.slots.active() == "b"
+
+
+def test_no_success_is_told_of_a_slot_that_holds_another_version(bench: Bench) -> None:
+    bench.on_restart = lambda: bench.slots.seal(bench.slots.active(), {"engine": "0.1.0"})
+    bench.hub.put(bench.factory.offer(bench.factory.firmware("1.1.0")))
+
+    bench.run_until()
+
+    last = bench.hub.reports[-1]
+    assert (last["state"], last["code"], bench.slots.active()) == ("failed", "health_check_failed", "a")
+    assert "not 1.1.0" in last["detail"]
 
 
 def test_the_version_already_running_succeeds_at_once(bench: Bench) -> None:
