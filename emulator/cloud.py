@@ -33,7 +33,8 @@ from emulator.grid.dead_letters import DeadLetterStore
 from emulator.grid.subscriptions import Deliveries
 from emulator.grid.topics import Topics
 from emulator.host.keys import load_or_make_keys
-from emulator.hub import HubConfig, HubError, HubServer
+from emulator.hub import HubError, HubServer
+from emulator.hub_controls import HubControls
 from emulator.hub_routes import HubRoutes
 from emulator.names import KEY_NAME, KEYS_FILE, SETTINGS_FILE
 from emulator.shutdown import until_told_to_stop
@@ -145,9 +146,8 @@ class Cloud:
         )
 
     async def _start_hub(self) -> HubServer:
-        wanted = self._config.hub
         hub = HubServer(
-            config=HubConfig(name=wanted.name, tier=wanted.tier, units=wanted.units, throttles=wanted.throttles),
+            config=self._config.hub,
             state_dir=self._state_dir / "hub",
             host=self._addresses.hub_address(),
             rest_port=self._addresses.port("hub-rest"),
@@ -162,10 +162,12 @@ class Cloud:
         app = web.Application()
         self._topics.add_routes(app)
         EventHubApi(self._event_hubs, key=self._secrets["event-hubs"]).add_routes(app)
+        controls = HubControls(self._hub)
         control = ControlApi(
             status=self._status,
             faults=self._routes.faults,
-            set_throttle=self._hub.throttle.set,
+            set_throttle=controls.set_throttle,
+            set_queries=controls.set_queries,
             bell=self._bell,
             find_device=self._find_device,
         )

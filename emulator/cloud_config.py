@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emulator.hub import HubConfig
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteConfig:
@@ -33,16 +35,6 @@ class SubscriptionConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HubSettings:
-    """The IoT hub: tier S1, S2 or S3, and whether its documented throttles are on."""
-
-    name: str
-    tier: str
-    units: int
-    throttles: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CloudConfig:
     """Everything the local cloud has.
 
@@ -57,7 +49,7 @@ class CloudConfig:
     tables: tuple[str, ...]
     blob_trigger_containers: frozenset[str]
     service_bus: Path
-    hub: HubSettings
+    hub: HubConfig
     routes: tuple[RouteConfig, ...]
     system_topic: str
     event_hubs: Mapping[str, int]
@@ -92,12 +84,14 @@ def read_cloud_config(path: Path) -> CloudConfig:
     )
 
 
-def _read_hub(fields: Mapping[str, Any]) -> HubSettings:
-    return HubSettings(
+def _read_hub(fields: Mapping[str, Any]) -> HubConfig:
+    return HubConfig(
         name=fields["name"],
         tier=fields.get("tier", "S1"),
         units=fields.get("units", 1),
         throttles=fields.get("throttles", "off"),
+        daily_messages=fields.get("dailyMessages"),
+        query_lag_s=float(fields.get("queryLagSeconds", 0)),
     )
 
 

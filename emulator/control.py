@@ -10,6 +10,7 @@ from aiohttp import web
 from emulator.faults import TwinFaults, read_fault
 
 type Status = Callable[[], Awaitable[dict[str, Any]]]
+type Change = Callable[[dict[str, Any]], None]
 
 
 class Bell:
@@ -41,7 +42,8 @@ class ControlApi:
     Args:
         status: what `GET /status` shows.
         faults: the twin faults.
-        set_throttle: takes "on" or "off".
+        set_throttle: takes the fields of `POST /throttle`; ValueError for bad ones.
+        set_queries: takes the fields of `POST /queries`; likewise.
         bell: rings for every queued blob event.
         find_device: a device's connection string; KeyError for an unknown one.
     """
@@ -51,13 +53,15 @@ class ControlApi:
         *,
         status: Status,
         faults: TwinFaults,
-        set_throttle: Callable[[str], None],
+        set_throttle: Change,
+        set_queries: Change,
         bell: Bell,
         find_device: Callable[[str], str],
     ) -> None:
         self._status = status
         self._faults = faults
         self._set_throttle = set_throttle
+        self._set_queries = set_queries
         self._bell = bell
         self._find_device = find_device
 
@@ -66,6 +70,7 @@ class ControlApi:
         app.router.add_post("/faults", self._set_fault)
         app.router.add_delete("/faults", self._clear_faults)
         app.router.add_post("/throttle", self._throttle)
+        app.router.add_post("/queries", self._queries)
         app.router.add_get("/devices/{device_id}/connection-string", self._device)
         app.router.add_get("/signals/blob-events", self._wait_for_bell)
 
@@ -74,24 +79,19 @@ class ControlApi:
 
     async def _set_fault(self, request: web.Request) -> web.Response:
         """Body: `{"kind", "probability"?, "count"?, "holdSeconds"?, "seed"?}`; 400 when malformed."""
-        try:
-            fields = await request.json()
-            self._faults.set(read_fault(fields), seed=fields.get("seed"))
-        except (ValueError, KeyError, TypeError) as error:
-            return web.Response(status=400, text=str(error))
-        return web.Response(status=204)
+        return await _apply(request, lambda fields: self._faults.set(read_fault(fields), seed=fields.get("seed")))
 
     async def _clear_faults(self, _request: web.Request) -> web.Response:
         self._faults.clear()
         return web.Response(status=204)
 
     async def _throttle(self, request: web.Request) -> web.Response:
-        """Body: `{"state": "on" | "off"}`."""
-        state = (await request.json()).get("state")
-        if state not in {"on", "off"}:
-            return web.Response(status=400, text="state is neither on nor off")
-        self._set_throttle(state)
-        return web.Response(status=204)
+        """Body: `{"state"?: "on" | "off", "tier"?, "units"?, "dailyMessages"?}`; 400 when malformed."""
+        return await _apply(request, self._set_throttle)
+
+    async def _queries(self, request: web.Request) -> web.Response:
+        """Body: `{"lagSeconds"}`; 400 when malformed."""
+        return await _apply(request, self._set_queries)
 
     async def _device(self, request: web.Request) -> web.Response:
         try:
@@ -103,3 +103,14 @@ class ControlApi:
     async def _wait_for_bell(self, request: web.Request) -> web.Response:
         after, wait_s = int(request.query.get("after", 0)), float(request.query.get("wait", 0))
         return web.json_response({"count": await self._bell.wait(after=after, wait_s=wait_s)})
+
+
+async def _apply(request: web.Request, change: Change) -> web.Response:
+    try:
+        fields = await request.json()
+        if not isinstance(fields, dict):
+            raise TypeError("not a JSON object")
+        change(fields)
+    except (ValueError, KeyError, TypeError) as error:
+        return web.Response(status=400, text=str(error))
+    return web.Response(status=204)

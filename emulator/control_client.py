@@ -42,6 +42,18 @@ class ControlClient:
         """Switch the hub's documented throttles "on" or "off"."""
         self._call("POST", "/throttle", {"state": state})
 
+    def resize_hub(self, *, tier: str, units: int = 1) -> None:
+        """Give the throttles the rates of another edition ("S1", "S2", "S3", …) and number of units."""
+        self._call("POST", "/throttle", {"tier": tier, "units": units})
+
+    def set_daily_messages(self, count: int | None) -> None:
+        """Set the hub's daily quota in messages of 4 KB (403002 beyond it); None lifts it."""
+        self._call("POST", "/throttle", {"dailyMessages": count})
+
+    def set_query_lag(self, lag_s: float) -> None:
+        """Let hub queries see a state up to `lag_s` seconds old; 0 makes them fresh."""
+        self._call("POST", "/queries", {"lagSeconds": lag_s})
+
     def set_fault(self, fields: dict[str, Any]) -> None:
         self._call("POST", "/faults", fields)
 

@@ -34,6 +34,7 @@ class HubConfig:
         burst_s: seconds' worth of a per-second throttle accepted at once (the documented traffic shaping takes a burst
             but gives no number for it); a per-minute throttle always takes its minute at once.
         daily_messages: messages of 4 KB a day before 403002; None for no quota.
+        query_lag_s: how old what queries see may be; 0 for always fresh. Changeable at run time.
     """
 
     name: str = "local-hub"
@@ -42,3 +43,4 @@ class HubConfig:
     throttles: str = Throttles.OFF
     burst_s: float = 2.0
     daily_messages: int | None = None
+    query_lag_s: float = 0.0

@@ -9,6 +9,7 @@ from emulator.hub.events import EventEmitter, EventSink, OpType
 from emulator.hub.links import DeviceLink
 from emulator.hub.methods import MethodCalls
 from emulator.hub.policies import AccessPolicies
+from emulator.hub.query.view import QueryView
 from emulator.hub.registry import Registry
 from emulator.hub.throttle import Throttle
 
@@ -51,6 +52,7 @@ class Hub:
         self.host_names = frozenset({"localhost", f"{config.name}.azure-devices.net".lower()})
         self.throttle = Throttle(config, clock=clock)
         self.registry = Registry(clock)
+        self.query_view = QueryView(self.registry)
         self.events = EventEmitter(config.name, clock, sink)
         self.links: dict[str, DeviceLink] = {}
         self.methods = MethodCalls(self.links)

@@ -1,7 +1,7 @@
 """The identity registry: devices by id, and in the order of their creation."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from emulator.hub.clock import Clock
@@ -96,8 +96,7 @@ class Registry:
 
     def after(self, serial: int, count: int) -> list[Device]:
         """Up to ``count`` devices created after the one with this serial number."""
-        start = bisect_right(self._by_serial, serial, key=_serial)
-        return self._by_serial[start : start + count]
+        return devices_after(self._by_serial, serial, count)
 
     def __iter__(self) -> Iterator[Device]:
         return iter(self._by_serial)
@@ -105,6 +104,12 @@ class Registry:
 
 def _serial(device: Device) -> int:
     return device.serial
+
+
+def devices_after(devices: Sequence[Device], serial: int, count: int) -> list[Device]:
+    """Of devices in the order of their creation, up to ``count`` after the one with this serial number."""
+    start = bisect_right(devices, serial, key=_serial)
+    return list(devices[start : start + count])
 
 
 def check_etag(etag: str, if_match: str) -> None:

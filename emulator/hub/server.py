@@ -68,6 +68,7 @@ class HubServer:
         Raises:
             OSError: A port is taken.
         """
+        self.hub.query_view.set_lag(self.hub.config.query_lag_s)
         self.mqtt_host, self.mqtt_port = await self._mqtt.start(self._host, self.mqtt_port)
         self.hub.host_names |= {self._host, self.mqtt_host}
         await self._rest.setup()
@@ -82,6 +83,7 @@ class HubServer:
 
     async def stop(self) -> None:
         """Close all sockets; what the hub knew is gone."""
+        self.hub.query_view.stop()
         await self._mqtt.stop()
         if self._listener is not None:
             self._listener.close()

@@ -115,6 +115,7 @@ class Throttle:
     """Admits or refuses operations, and counts both.
 
     Attributes:
+        config: whose tier, units and burst are in force.
         daily_messages: the quota; None for none. Changeable at run time.
         admitted, refused: operations since the start.
     """
@@ -137,6 +138,7 @@ class Throttle:
 
     def resize(self, config: HubConfig) -> None:
         """Take tier, units and burst from ``config``; all buckets start full."""
+        self.config = config
         now_s = self._monotonic_s()
         self._buckets = {
             operation: _bucket(rate, config, now_s) for operation, rate in TABLE[Tier(config.tier)].items()

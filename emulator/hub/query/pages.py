@@ -10,7 +10,7 @@ from emulator.hub.errors import HubError, invalid
 from emulator.hub.query.evaluation import compile_filter, compile_rows
 from emulator.hub.query.parser import parse_query
 from emulator.hub.query.syntax import Query, Row
-from emulator.hub.registry import Registry
+from emulator.hub.query.view import Devices
 
 MAX_PAGE = 100
 """The largest page that the query reference promises, and the default."""
@@ -31,7 +31,7 @@ class Page:
     continuation: str = ""
 
 
-async def run_query(registry: Registry, text: str, *, page_size: int = MAX_PAGE, continuation: str = "") -> Page:
+async def run_query(registered: Devices, text: str, *, page_size: int = MAX_PAGE, continuation: str = "") -> Page:
     """One page, in the order of the devices' creation.
 
     A device created, changed or deleted between two pages may or may not be seen; none is seen twice.
@@ -41,9 +41,9 @@ async def run_query(registry: Registry, text: str, *, page_size: int = MAX_PAGE,
     """
     query = parse_query(text)
     if query.count_as is not None:
-        return Page(rows=[{query.count_as: await _count(registry, query)}], item_type="raw")
+        return Page(rows=[{query.count_as: await _count(registered, query)}], item_type="raw")
     after = _read_continuation(continuation, text) if continuation else 0
-    rows, last = await _select(registry, query, after, min(page_size, MAX_PAGE))
+    rows, last = await _select(registered, query, after, min(page_size, MAX_PAGE))
     return Page(
         rows=rows,
         item_type="twin" if query.projections is None else "raw",
@@ -51,12 +51,12 @@ async def run_query(registry: Registry, text: str, *, page_size: int = MAX_PAGE,
     )
 
 
-async def _select(registry: Registry, query: Query, after: int, size: int) -> tuple[list[Row], int]:
+async def _select(registered: Devices, query: Query, after: int, size: int) -> tuple[list[Row], int]:
     """The rows of a page, and the serial number to go on after; 0 at the end."""
     selects, row = compile_filter(query), compile_rows(query)
     rows: list[Row] = []
     shown = looked_at = after
-    while devices := registry.after(looked_at, _CHUNK):
+    while devices := registered.after(looked_at, _CHUNK):
         for device in filter(selects, devices):
             if len(rows) == size:
                 return rows, shown
@@ -67,10 +67,10 @@ async def _select(registry: Registry, query: Query, after: int, size: int) -> tu
     return rows, 0
 
 
-async def _count(registry: Registry, query: Query) -> int:
+async def _count(registered: Devices, query: Query) -> int:
     selects = compile_filter(query)
     after = total = 0
-    while devices := registry.after(after, _CHUNK):
+    while devices := registered.after(after, _CHUNK):
         total += sum(map(selects, devices))
         after = devices[-1].serial
         await asyncio.sleep(0)

@@ -55,7 +55,7 @@ class _Twins:
         throttle = self._api.hub.throttle
         throttle.admit(Operation.QUERY)
         page = await run_query(
-            self._api.hub.registry,
+            self._api.hub.query_view,
             text,
             page_size=_page_size(request),
             continuation=request.headers.get("x-ms-continuation", ""),
