@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from agent.backoff import Backoff
 from agent.notebook import Notebook
-from agent.ports import ChannelDown, ChannelThrottled, Clock, TwinChannel
+from agent.ports import ChannelDown, ChannelRefused, ChannelThrottled, Clock, TwinChannel
 from agent.session import Session
 
 log = logging.getLogger(__name__)
@@ -40,14 +40,21 @@ class Outbox:
             return
         try:
             self._channel.report(unsent)
+        except ChannelRefused as error:
+            # Sent again it would be refused again, before every report that comes after it.
+            log.error("the hub refused a report for good: %s", error)
+            self._settle()
         except ChannelThrottled as error:
             self._put_off(str(error))
         except ChannelDown as error:
             self._put_off(str(error))
             self._session.lose(str(error))
         else:
-            self._failures, self._retry_at_s = 0, 0.0
-            self._notebook.write_or_hold(replace(self._notebook.memory, unsent=None))
+            self._settle()
+
+    def _settle(self) -> None:
+        self._failures, self._retry_at_s = 0, 0.0
+        self._notebook.write_or_hold(replace(self._notebook.memory, unsent=None))
 
     def _put_off(self, reason: str) -> None:
         self._failures += 1

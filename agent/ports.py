@@ -26,6 +26,10 @@ class ChannelThrottled(OutsideError):
     """The hub took the request and refused it for now (429 or 5xx)."""
 
 
+class ChannelRefused(OutsideError):
+    """The hub will never take this request (400 and the like)."""
+
+
 class IndexUnavailable(OutsideError):
     """The index could not be fetched; a later attempt may succeed."""
 
@@ -110,7 +114,10 @@ class TwinChannel(Protocol):
         """The twin as ``{"desired": …, "reported": …}``. Raises ChannelDown, ChannelThrottled."""
 
     def report(self, document: Mapping[str, Any]) -> None:
-        """Patch the reported properties and return once the hub accepted. Raises ChannelDown, ChannelThrottled."""
+        """Patch the reported properties and return once the hub accepted.
+
+        Raises ChannelDown, ChannelThrottled, ChannelRefused.
+        """
 
     def close(self) -> None:
         """End the connection, if there is one."""

@@ -9,7 +9,16 @@ from typing import Any
 
 from agent.backoff import Backoff
 from agent.inbox import Inbox
-from agent.ports import ChannelDown, ChannelLost, ChannelThrottled, Clock, DesiredChanged, Event, TwinChannel
+from agent.ports import (
+    ChannelDown,
+    ChannelLost,
+    ChannelRefused,
+    ChannelThrottled,
+    Clock,
+    DesiredChanged,
+    Event,
+    TwinChannel,
+)
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +67,7 @@ class Session:
                 self._session = self._channel.open(self._inbox.put)
                 self._wants_twin = True
             self._take(self._channel.get_twin()["desired"])
-        except ChannelThrottled as error:
+        except (ChannelThrottled, ChannelRefused) as error:
             self._put_off(str(error))
         except ChannelDown as error:
             self.lose(str(error))

@@ -7,6 +7,7 @@ ran out of time is thrown away. Its own reconnecting is off, because after a rec
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -18,11 +19,15 @@ from azure.iot.device import IoTHubDeviceClient
 from azure.iot.device.exceptions import ClientError, OperationCancelled, OperationTimeout, ServiceError
 from azure.iot.device.iothub.pipeline import exceptions as inner
 
-from agent.ports import ChannelDown, ChannelLost, ChannelThrottled, DesiredChanged, Event
+from agent.ports import ChannelDown, ChannelLost, ChannelRefused, ChannelThrottled, DesiredChanged, Event
 
 log = logging.getLogger(__name__)
 
 _FAREWELL_S = 5.0
+
+_STATUS = re.compile(r"status (\d{3})")
+# What the same request will always get: not understood, or too large. All else may pass: 403 is the day's quota.
+_FINAL = (400, 413)
 
 # Subscribing lets the errors of the SDK's inner layers through, which its other calls translate.
 _DOWN = (
@@ -104,6 +109,7 @@ class IotHubChannel:
         Raises:
             ChannelDown: There is no connection.
             ChannelThrottled: The hub refused for now.
+            ChannelRefused: The hub refused for good.
         """
         client = self._connected()
         self._call(lambda: client.patch_twin_reported_properties({"update": dict(document)}))
@@ -141,11 +147,27 @@ class IotHubChannel:
         try:
             return _run_apart(function).result(self._address.timeout_s)
         except ServiceError as error:
-            raise ChannelThrottled(str(error)) from error
+            raise _refusal(error) from error
         except FutureTimeout as error:
             raise ChannelDown(f"the hub did not answer within {self._address.timeout_s:g} s") from error
         except _DOWN as error:
+            if (answer := _find_answer(error)) is not None:
+                raise _refusal(answer) from error
             raise ChannelDown(f"{type(error).__name__}: {error}") from error
+
+
+def _find_answer(error: BaseException | None) -> BaseException | None:
+    """The hub's answer behind an error: azure-iot-device 2.14 wraps it in a ClientError "Unexpected failure"."""
+    while error is not None and not isinstance(error, ServiceError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _refusal(answer: BaseException) -> ChannelThrottled | ChannelRefused:
+    # The SDK tells the status in the text alone ("twin operation returned status 400").
+    told = _STATUS.search(str(answer))
+    status = int(told[1]) if told else 0
+    return ChannelRefused(str(answer)) if status in _FINAL else ChannelThrottled(str(answer))
 
 
 def _subscribe(client: Any, on_patch: Callable[[Mapping[str, Any]], None]) -> None:

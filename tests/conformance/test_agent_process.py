@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from agent.adapters.iot_hub import HubAddress, IotHubChannel
+from agent.ports import ChannelRefused, ChannelThrottled, Event
 from shared.domain.ids import DeviceId
 from shared.domain.offers import Offer
 from shared.wire.twins import write_offer
@@ -216,14 +218,38 @@ def test_reports_a_hub_refuses_for_now_are_sent_again(device: AgentProcess, fact
     faults.hold_at_byte = 2
     device.offer(factory.offer(factory.firmware("1.1.0"), device=device.name))
     assert faults.held.wait(20)
+    connections = len(hub.events_of(device.name, "deviceConnected"))
     hub.do(lambda: setattr(hub.server.throttle, "daily_messages", 0))
     faults.released.set()
     try:
-        wait_until(lambda: "report not accepted" in device.log())
+        wait_until(lambda: device.log().count("report not accepted") >= 2)
+        assert len(hub.events_of(device.name, "deviceConnected")) == connections
     finally:
         hub.do(lambda: setattr(hub.server.throttle, "daily_messages", None))
 
     assert device.wait_for_end()["state"] == "succeeded"
+
+
+def test_what_a_hub_never_takes_is_refused_for_good_without_a_new_connection(hub: LocalHub) -> None:
+    name = f"real-{next(NAMES)}"
+    hub.create(name)
+    connection = hub.do(lambda: hub.server.device_connection_string(name))
+    channel = IotHubChannel(HubAddress(connection_string=connection, ca_pem=hub.server.ca_path.read_text()))
+    lost: list[Event] = []
+    channel.open(lost.append)
+    try:
+        with pytest.raises(ChannelRefused, match="400"):
+            channel.report({"filler": "x" * 40_000})
+        hub.do(lambda: setattr(hub.server.throttle, "daily_messages", 0))
+        try:
+            with pytest.raises(ChannelThrottled):
+                channel.report({"state": "idle"})
+        finally:
+            hub.do(lambda: setattr(hub.server.throttle, "daily_messages", None))
+        channel.report({"state": "idle"})
+    finally:
+        channel.close()
+    assert lost == []
 
 
 def test_wrong_hardware_and_a_tampered_index_are_refused(device: AgentProcess, factory: Factory) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.ports import ChannelDown, ChannelThrottled
+from agent.ports import ChannelDown, ChannelRefused, ChannelThrottled
 from shared.domain.packages import PackageKind
 from tests.support.agent import ENDS, Bench, Factory, make_package, running_factory
 
@@ -141,6 +141,15 @@ def test_reports_refused_or_cut_off_are_sent_again(bench: Bench) -> None:
 
     assert bench.hub.states[-1] == "succeeded"
     assert bench.memory.unsent is None
+
+
+def test_a_report_the_hub_will_never_take_is_not_sent_again(bench: Bench) -> None:
+    bench.hub.faults = [ChannelRefused("400")]
+    bench.hub.put(bench.factory.offer(bench.factory.firmware("1.1.0")))
+
+    bench.run_until()
+
+    assert bench.hub.states == ["installing", "restarting", "succeeded"]
 
 
 def test_a_report_the_hub_never_took_survives_the_process(bench: Bench) -> None:
