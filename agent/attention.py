@@ -23,7 +23,7 @@ class Attention:
     """What the worker does between pieces of work.
 
     Attributes:
-        handled_version: ``$version`` of the desired properties that were acted upon; None: act upon what stands now.
+        handled: ``Session.mark`` of the desired properties that were acted upon; None: act upon what stands now.
     """
 
     def __init__(self, device: DeviceId, inbox: Inbox, session: Session, outbox: Outbox, clock: Clock) -> None:
@@ -32,12 +32,12 @@ class Attention:
         self._session = session
         self._outbox = outbox
         self._clock = clock
-        self.handled_version: int | None = None
+        self.handled: tuple[int, object] | None = None
 
     @property
     def is_news(self) -> bool:
         """Whether there are desired properties nobody acted upon."""
-        return self._session.desired is not None and self._session.version != self.handled_version
+        return self._session.desired is not None and self._session.mark != self.handled
 
     def attend(self) -> None:
         """Take events, keep the session open, send what is due."""
@@ -63,7 +63,7 @@ class Attention:
             return
         if is_superseded(offer, newest):
             raise Interrupted
-        self.handled_version = self._session.version
+        self.handled = self._session.mark
 
     def sleep(self, offer: Offer, seconds: float) -> None:
         """Wait that long, looking up all the while.

@@ -105,7 +105,10 @@ def weigh_notice(memory: Memory, offer: Offer | None, *, desired_version: int) -
         return Notice.WITHDRAW if pending is not None else Notice.IGNORE
     if offer.sequence < memory.highest_sequence:
         return Notice.IGNORE
-    answered = memory.answered_version == desired_version
+    if offer.sequence > memory.highest_sequence:
+        # Whatever the version: it starts anew for a device created again and for a hub that failed over.
+        return Notice.CONSIDER
+    answered = (memory.answered_sequence, memory.answered_version) == (offer.sequence, desired_version)
     if memory.end is not None and memory.end.offer.sequence == offer.sequence:
         return Notice.IGNORE if answered else Notice.ANSWER_AGAIN
     return Notice.IGNORE if answered and pending is None else Notice.CONSIDER

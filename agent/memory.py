@@ -92,12 +92,14 @@ class Memory:
 
     Attributes:
         highest_sequence: The highest sequence of an offer that proved authentic; lower ones are old news.
+        answered_sequence: The sequence of the offer that was last answered with an end.
         answered_version: ``$version`` of the desired properties that were last answered with an end.
         told: What the device was said to run when the latest rollout ended; None before the first end.
         unsent: The newest report, until the hub has accepted it.
     """
 
     highest_sequence: int = -1
+    answered_sequence: int = -1
     answered_version: int = -1
     pending: Pending | None = None
     end: End | None = None
@@ -167,6 +169,11 @@ def count_switch(memory: Memory, boot_id: str) -> Memory:
 def note_restart(memory: Memory, boot_id: str) -> Memory:
     """The memory with a restart into the switched slot about to leave that boot."""
     return replace(memory, pending=replace(_pending(memory), tried_boot_id=boot_id))
+
+
+def note_answer(memory: Memory, sequence: int, desired_version: int) -> Memory:
+    """The memory with that offer answered, as it stood in that ``$version`` of the desired properties."""
+    return replace(memory, answered_sequence=sequence, answered_version=desired_version)
 
 
 def finish(memory: Memory, end: End) -> Memory:

@@ -44,6 +44,11 @@ class Session:
         self.version = -1
 
     @property
+    def mark(self) -> tuple[int, object]:
+        """Tells one state of the desired properties from another, also where ``$version`` starts anew."""
+        return self.version, (self.desired or {}).get("update")
+
+    @property
     def is_open(self) -> bool:
         """Whether the hub can be spoken to, as far as is known."""
         return self._session is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.attention import Attention
 from agent.backoff import Patience
@@ -14,7 +14,7 @@ from agent.decisions import AlreadyRuns, Approved, DeviceFacts, IndexView, Notic
 from agent.fetching import Fetcher, Waiting
 from agent.install.registry import ready_kinds
 from agent.installer import Device
-from agent.memory import End, OfferId, Phase, begin, enter, withdraw
+from agent.memory import End, OfferId, Phase, begin, enter, note_answer, withdraw
 from agent.notebook import Notebook
 from agent.ports import (
     Clock,
@@ -131,7 +131,7 @@ class OfferTaker:
             self._device.transfer.discard_all()
             self._end(_end_of(offer, error.code, error.detail), version)
         else:
-            memory = replace(enter(self._notebook.memory, Phase.INSTALLING), answered_version=version)
+            memory = note_answer(enter(self._notebook.memory, Phase.INSTALLING), offer.sequence, version)
             self._notebook.write(self._reporter.progress(memory, RolloutState.INSTALLING, self._facts().installed))
 
     def _fetcher(self, offer: Offer, approved: Approved) -> Fetcher:
@@ -165,11 +165,11 @@ class OfferTaker:
 
     def _end(self, end: End, version: int) -> None:
         ended = self._reporter.end(self._notebook.memory, end, self._facts().installed)
-        self._notebook.write(replace(ended, answered_version=version))
+        self._notebook.write(note_answer(ended, end.offer.sequence, version))
 
     def _answer(self, end: End, version: int) -> None:
         answered = self._reporter.answer(self._notebook.memory, end, self._facts().installed)
-        self._notebook.write(replace(answered, answered_version=version))
+        self._notebook.write(note_answer(answered, end.offer.sequence, version))
 
 
 def _wanted(offer: Offer, approved: Approved) -> Wanted:

@@ -97,13 +97,13 @@ class Worker:
         desired, version = self._session.desired, self._session.version
         if desired is None or not self._attention.is_news or self._inbox.is_stopping:
             return
-        self._attention.handled_version = version
+        self._attention.handled = self._session.mark
         try:
             self._taker.take(read_offer(self._device_id, desired), version)
         except MalformedMessage as error:
             log.warning("%s", error.message)
         except Interrupted:
-            self._attention.handled_version = None
+            self._attention.handled = None
         self._outbox.flush()
         self._installer.advance()
 

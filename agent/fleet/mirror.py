@@ -34,7 +34,10 @@ class TwinMirror:
 
     async def read(self, link: Link) -> None:
         """Read the whole twin. Raises as ``Link.get_twin``."""
-        self.desired = (await link.get_twin())["desired"]
+        before, self.desired = self.desired, (await link.get_twin())["desired"]
+        if before.get("update") != self.desired.get("update"):
+            # The version alone does not tell: it starts anew for a device created again.
+            self.handled = -1
         self.version, self.is_stale = int(self.desired.get("$version", 0)), False
 
     def hear(self, patch: Mapping[str, Any]) -> None:

@@ -24,7 +24,7 @@ from agent.decisions import (
 from agent.fleet.behaviour import Behaviour, BehaviourKind
 from agent.fleet.slots import MemorySlots
 from agent.fleet.surroundings import Surroundings
-from agent.memory import End, Memory, OfferId, Pending, Phase, begin, count_boot, enter, withdraw
+from agent.memory import End, Memory, OfferId, Pending, Phase, begin, count_boot, enter, note_answer, withdraw
 from agent.ports import (
     IndexRefused,
     IndexUnavailable,
@@ -188,7 +188,7 @@ class SimulatedRollouts:
             end = End(offer=OfferId.of(offer), state=RolloutState.FAILED, code=error.code.value, detail=error.detail)
             self._end(end, version)
         else:
-            memory = replace(enter(self.memory, Phase.INSTALLING), answered_version=version)
+            memory = note_answer(enter(self.memory, Phase.INSTALLING), offer.sequence, version)
             self.memory = self._reporter.progress(memory, RolloutState.INSTALLING, self.slots.runs)
 
     async def _fetch_patiently(self, package: Package, ticket: str) -> bool:
@@ -244,8 +244,8 @@ class SimulatedRollouts:
 
     def _end(self, end: End, version: int | None = None) -> None:
         memory = self._reporter.end(self.memory, end, self.slots.runs)
-        self.memory = memory if version is None else replace(memory, answered_version=version)
+        self.memory = memory if version is None else note_answer(memory, end.offer.sequence, version)
 
     def _answer(self, end: End, version: int) -> None:
         answered = self._reporter.answer(self.memory, end, self.slots.runs)
-        self.memory = replace(answered, answered_version=version)
+        self.memory = note_answer(answered, end.offer.sequence, version)

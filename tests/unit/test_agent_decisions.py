@@ -141,6 +141,7 @@ def test_notices_are_weighed_by_sequence_phase_and_what_was_answered() -> None:
     ended = replace(
         fresh,
         highest_sequence=3,
+        answered_sequence=3,
         answered_version=7,
         end=End(offer=OfferId.of(offer), state=RolloutState.SUCCEEDED),
     )
@@ -153,6 +154,7 @@ def test_notices_are_weighed_by_sequence_phase_and_what_was_answered() -> None:
     assert weigh_notice(ended, offer, desired_version=7) is Notice.IGNORE
     assert weigh_notice(ended, offer, desired_version=8) is Notice.ANSWER_AGAIN
     assert weigh_notice(ended, make_offer(4), desired_version=8) is Notice.CONSIDER
+    assert weigh_notice(ended, make_offer(4), desired_version=7) is Notice.CONSIDER
 
 
 def test_a_download_loses_its_reason_to_newer_offers_and_fresher_tickets_only() -> None:

@@ -132,6 +132,22 @@ def test_a_lower_sequence_is_ignored(bench: Bench) -> None:
     assert bench.runs == {"engine": "1.1.0"}
 
 
+def test_a_device_created_anew_takes_a_first_offer_under_the_version_it_knows(bench: Bench) -> None:
+    bench.hub.put(bench.factory.offer(bench.factory.firmware("1.1.0"), 1))
+    second = bench.factory.offer(bench.factory.firmware("1.2.0"), 2)
+    version = bench.hub.desired["$version"]
+
+    def create_anew(report: dict[str, object]) -> bool:
+        if report["sequence"] == 1 and report["state"] == "succeeded":
+            bench.hub.put(second, version=version)
+            bench.hub.drop()
+        return report["sequence"] == 2 and report["state"] in ENDS
+
+    bench.run_until(create_anew)
+
+    assert bench.runs == {"engine": "1.2.0"}
+
+
 def test_reports_refused_or_cut_off_are_sent_again(bench: Bench) -> None:
     bench.hub.open_faults = [ChannelDown("away"), ChannelDown("away")]
     bench.hub.faults = [ChannelThrottled("429"), ChannelDown("cut"), ChannelThrottled("429")]
