@@ -33,13 +33,19 @@ class _Answer:
     status: int = 200
 
 
-def answer_operation(request: Request, queue: MessageQueue) -> bytes:
-    """Carries an operation out and returns the encoded reply, which names the error where there is one."""
+def answer_operation(request: Request, queue: MessageQueue, caller: object) -> bytes:
+    """Carries an operation out and returns the encoded reply, which names the error where there is one.
+
+    Args:
+        caller: the connection it came on; a session's lock and state are for the connection that holds the session.
+    """
     operation = str(request.properties.get("operation"))
     try:
         handler = _OPERATIONS.get(operation)
         if handler is None or not isinstance(request.body, dict):
             raise BusError(Condition.NOT_IMPLEMENTED, f"The operation '{operation}' is not supported.")
+        if operation in _FOR_HOLDERS:
+            _require_holder(queue, request.body["session-id"], caller)
         answer = handler(queue, request.body)
     except BusError as error:
         return _refusal(request, error)
@@ -47,6 +53,13 @@ def answer_operation(request: Request, queue: MessageQueue) -> bytes:
         text = f"The request lacks a field or has it of another type: {error}."
         return _refusal(request, BusError(Condition.ARGUMENT_ERROR, text))
     return write_reply(request, {"statusCode": Int(answer.status), "statusDescription": "OK"}, answer.body)
+
+
+def _require_holder(queue: MessageQueue, session_id: str, caller: object) -> None:
+    queue.advance()
+    if queue.sessions.require(session_id).holder is not caller:
+        text = f"The lock on the session '{session_id}' has expired, and another receiver holds it."
+        raise BusError(Condition.SESSION_LOCK_LOST, text)
 
 
 def _refusal(request: Request, error: BusError) -> bytes:
@@ -121,13 +134,11 @@ def _cancel(queue: MessageQueue, body: dict[str, Value]) -> _Answer:
 
 
 def _get_state(queue: MessageQueue, body: dict[str, Value]) -> _Answer:
-    queue.advance()
     session = queue.sessions.require(body["session-id"])
     return _Answer({"session-state": queue.sessions.states.get(session.session_id)})
 
 
 def _set_state(queue: MessageQueue, body: dict[str, Value]) -> _Answer:
-    queue.advance()
     state: bytes | None = body["session-state"]
     check_size(len(state or b""))
     queue.sessions.write_state(body["session-id"], state, queue.now())
@@ -139,6 +150,13 @@ def _list_sessions(queue: MessageQueue, body: dict[str, Value]) -> _Answer:
     return _Answer({"skip": Int(body["skip"] + len(found)), "sessions-ids": found}, 200 if found else 204)
 
 
+_FOR_HOLDERS = frozenset(
+    {
+        "com.microsoft:renew-session-lock",
+        "com.microsoft:get-session-state",
+        "com.microsoft:set-session-state",
+    }
+)
 _OPERATIONS: dict[str, Callable[[MessageQueue, dict[str, Value]], _Answer]] = {
     "com.microsoft:renew-lock": _renew_locks,
     "com.microsoft:renew-session-lock": _renew_session,

@@ -206,3 +206,23 @@ def test_sessions_can_be_listed(doors: Doors) -> None:
     receiver = doors.session("q", "listed")
     assert "listed" in list(doors.client.list_queue_sessions("q"))
     receiver.complete_message(receive_one(receiver))
+
+
+def test_who_lost_a_session_can_neither_renew_nor_write_what_another_holds(bus: BusThread, doors: Doors) -> None:
+    send(doors, "quick", "contested", "1")
+    first = doors.session("quick", "contested")
+    first.session.set_state(b"of the first")
+    wait_until(lambda: bus.look(lambda server: server.store.queue("quick").sessions.find("contested")) is None)
+    second = doors.session("quick", "contested")
+    with AutoLockRenewer() as renewer:
+        renewer.register(second, second.session, max_lock_renewal_duration=30)
+        # The SDK would refuse by its own clock, before it asks.
+        first.session._locked_until_utc = None
+        for attempt in (
+            first.session.renew_lock,
+            first.session.get_state,
+            lambda: first.session.set_state(b"of the first, late"),
+        ):
+            with pytest.raises(SessionLockLostError):
+                attempt()
+        assert second.session.get_state() == b"of the first"

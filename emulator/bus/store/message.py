@@ -23,10 +23,15 @@ class MessageState(IntEnum):
 
 @dataclass(slots=True, kw_only=True)
 class SessionLock:
-    """One receiver's hold on a session, until the given time."""
+    """One receiver's hold on a session, until the given time.
+
+    Attributes:
+        holder: the receiver's connection; None while nobody has taken delivery of the lock.
+    """
 
     session_id: str
     until: float
+    holder: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

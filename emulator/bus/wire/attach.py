@@ -50,12 +50,14 @@ class Reception:
             return self._open_receiver(session, attach, queue) if attach.role else _sender(session, attach, queue)
         if attach.role:
             return ReplyLink(session, attach, address)
-        return InboundLink(session, attach, partial(self._accept_request, session, address, self._node(address)))
+        return InboundLink(
+            session, attach, partial(self._accept_request, session, address, self._node(session, address))
+        )
 
-    def _node(self, address: Address) -> Callable[[Request], bytes]:
+    def _node(self, session: Session, address: Address) -> Callable[[Request], bytes]:
         if address.kind is NodeKind.MANAGEMENT:
             queue = self._broker.store.queue(address.path)
-            return lambda request: answer_operation(request, queue)
+            return lambda request: answer_operation(request, queue, session.peer)
         return lambda request: answer_token(request, self._broker.verifier, self._grants, self._broker.store.now())
 
     def _accept_request(
@@ -106,6 +108,7 @@ def _session_link(
 ) -> QueueLink:
     """Confirms the attach with the session's name in the filter and the end of its lock."""
     source = list(attach.source.value)
+    lock.holder = session.peer
     source[_FILTER_FIELD] = {**source[_FILTER_FIELD], SESSION_FILTER: lock.session_id}
     ticks = round(lock.until * 10_000_000) + _TICKS_TO_1970
     session.confirm(attach, source=Described(Ulong(0x28), source), properties={_LOCKED_UNTIL: ticks})

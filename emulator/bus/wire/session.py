@@ -81,6 +81,11 @@ class Session:
         answer = Begin(remote_channel=channel, incoming_window=_WINDOW, outgoing_window=_WINDOW)
         self.write(answer)
 
+    @property
+    def peer(self) -> Peer:
+        """The connection it lives on."""
+        return self._peer
+
     def write(self, frame: Performative) -> None:
         """Sends a frame on the session's channel."""
         self._peer.write(self._channel, frame)
