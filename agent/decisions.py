@@ -10,7 +10,7 @@ from enum import StrEnum
 from securesystemslib.signer import Key
 
 from agent.codes import Code
-from agent.memory import Memory, Phase
+from agent.memory import Memory, Pending, Phase
 from shared.domain.errors import InvalidId
 from shared.domain.ids import DeviceId
 from shared.domain.offers import Intent, Offer
@@ -25,6 +25,7 @@ class Notice(StrEnum):
 
     IGNORE = "ignore"
     CONSIDER = "consider"
+    RESUME = "resume"
     WITHDRAW = "withdraw"
     ANSWER_AGAIN = "answer_again"
 
@@ -99,19 +100,31 @@ class _Refusal(Exception):
 def weigh_notice(memory: Memory, offer: Offer | None, *, desired_version: int) -> Notice:
     """What to make of the desired properties of ``desired_version``; None stands for no offer, or one taken back."""
     pending = memory.pending
-    if pending is not None and pending.phase is not Phase.DOWNLOADING:
+    if pending is not None and pending.phase in (Phase.SWITCHING, Phase.ROLLING_BACK):
         return Notice.IGNORE
+    if pending is not None and pending.phase is Phase.INSTALLING and offer is not None:
+        return _weigh_resumed(pending, offer)
     if offer is None:
         return Notice.WITHDRAW if pending is not None else Notice.IGNORE
     if offer.sequence < memory.highest_sequence:
         return Notice.IGNORE
+    return _weigh_resting(memory, offer, desired_version)
+
+
+def _weigh_resting(memory: Memory, offer: Offer, desired_version: int) -> Notice:
     if offer.sequence > memory.highest_sequence:
         # Whatever the version: it starts anew for a device created again and for a hub that failed over.
         return Notice.CONSIDER
     answered = (memory.answered_sequence, memory.answered_version) == (offer.sequence, desired_version)
     if memory.end is not None and memory.end.offer.sequence == offer.sequence:
         return Notice.IGNORE if answered else Notice.ANSWER_AGAIN
-    return Notice.IGNORE if answered and pending is None else Notice.CONSIDER
+    return Notice.IGNORE if answered and memory.pending is None else Notice.CONSIDER
+
+
+def _weigh_resumed(pending: Pending, offer: Offer) -> Notice:
+    if offer.sequence == pending.offer.sequence:
+        return Notice.RESUME
+    return Notice.CONSIDER if offer.sequence > pending.offer.sequence else Notice.IGNORE
 
 
 def is_superseded(offer: Offer, newest: Offer | None) -> bool:

@@ -13,6 +13,7 @@ from agent.install.space import is_disk_full
 from agent.memory import (
     End,
     Memory,
+    OfferId,
     Pending,
     Phase,
     count_boot,
@@ -48,6 +49,9 @@ class Installer:
     """Does what ``plan_next`` says until the rollout rests or the process is replaced by a restart.
 
     ``before_restart`` is called last of all, for a final attempt to send what is unsent.
+
+    Attributes:
+        confirmed: The offer that was seen in the twin in this life of the process, and may be installed.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Installer:
         self._device = device
         self._reporter = reporter
         self._before_restart = before_restart
+        self.confirmed: OfferId | None = None
         self._steps: dict[Step, Callable[[Pending], None]] = {
             Step.INSTALL: self._install,
             Step.GIVE_UP_INSTALL: self._give_up_install,
@@ -78,6 +83,7 @@ class Installer:
                 active_slot=self._device.slots.active(),
                 boot_id=self._device.restarter.boot_id,
                 limits=self._device.limits,
+                is_confirmed=pending is not None and pending.offer == self.confirmed,
             )
             if pending is None or step in (Step.REST, Step.AWAIT_OFFER):
                 return

@@ -41,15 +41,23 @@ class Limits:
     boots: int = 3
 
 
-def plan_next(pending: Pending | None, *, active_slot: str, boot_id: str, limits: Limits) -> Step:
-    """The next step; ``boot_id`` names the present boot of the device."""
+def plan_next(
+    pending: Pending | None, *, active_slot: str, boot_id: str, limits: Limits, is_confirmed: bool = True
+) -> Step:
+    """The next step; ``boot_id`` names the present boot of the device.
+
+    ``is_confirmed`` tells that the offer was seen in the twin in this life of the process; without it nothing is
+    installed, because the offer may have been taken back, or have expired, while the device was off.
+    """
     if pending is None:
         return Step.REST
     match pending.phase:
         case Phase.DOWNLOADING:
             return Step.AWAIT_OFFER
         case Phase.INSTALLING:
-            return Step.INSTALL if pending.installs < limits.installs else Step.GIVE_UP_INSTALL
+            if pending.installs >= limits.installs:
+                return Step.GIVE_UP_INSTALL
+            return Step.INSTALL if is_confirmed else Step.AWAIT_OFFER
         case Phase.SWITCHING:
             return _plan_forward(pending, active_slot, boot_id, limits)
         case Phase.ROLLING_BACK:

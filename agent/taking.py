@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from agent.attention import Attention
 from agent.backoff import Patience
@@ -59,6 +60,7 @@ class OfferTaker:
         notebook: Notebook,
         reporter: Reporter,
         attention: Attention,
+        confirm: Callable[[OfferId], None],
     ) -> None:
         self._terms = terms
         self._device = device
@@ -67,6 +69,7 @@ class OfferTaker:
         self._notebook = notebook
         self._reporter = reporter
         self._attention = attention
+        self._confirm = confirm
 
     def take(self, offer: Offer | None, version: int) -> None:
         """Act upon the desired properties of that ``$version``; None where they hold no offer.
@@ -78,10 +81,23 @@ class OfferTaker:
         log.debug("desired version %d: %s", version, notice.value)
         if notice is Notice.WITHDRAW:
             self._drop()
+        elif notice is Notice.RESUME:
+            self._resume(version)
         elif notice is Notice.ANSWER_AGAIN and self._notebook.memory.end is not None:
             self._answer(self._notebook.memory.end, version)
         elif notice is Notice.CONSIDER and offer is not None:
             self._consider(offer, version)
+
+    def _resume(self, version: int) -> None:
+        """Let an install of an earlier life go on, or end it where its intent expired meanwhile."""
+        pending = self._notebook.memory.pending
+        if pending is None:
+            return
+        if pending.expires and self._clock.now() >= datetime.fromisoformat(pending.expires):
+            code, detail = Code.INTENT_EXPIRED, f"the intent expired at {pending.expires}, before it was installed"
+            self._end(End(offer=pending.offer, state=MEANINGS[code][0], code=code.value, detail=detail), version)
+        else:
+            self._confirm(pending.offer)
 
     def _consider(self, offer: Offer, version: int) -> None:
         match self._judge(offer):
@@ -116,7 +132,13 @@ class OfferTaker:
 
     def _begin(self, offer: Offer, approved: Approved) -> None:
         slots = self._device.slots
-        memory = begin(self._notebook.memory, offer, approved.package, slots=(slots.active(), slots.inactive()))
+        memory = begin(
+            self._notebook.memory,
+            offer,
+            approved.package,
+            slots=(slots.active(), slots.inactive()),
+            expires=approved.expires.isoformat(),
+        )
         if memory is not self._notebook.memory:
             memory = self._reporter.progress(memory, RolloutState.DOWNLOADING, self._facts().installed)
         self._notebook.write(memory)
@@ -132,6 +154,7 @@ class OfferTaker:
             self._end(_end_of(offer, error.code, error.detail), version)
         else:
             memory = note_answer(enter(self._notebook.memory, Phase.INSTALLING), offer.sequence, version)
+            self._confirm(OfferId.of(offer))
             self._notebook.write(self._reporter.progress(memory, RolloutState.INSTALLING, self._facts().installed))
 
     def _fetcher(self, offer: Offer, approved: Approved) -> Fetcher:

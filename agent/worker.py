@@ -10,6 +10,7 @@ from agent.attention import Attention, Interrupted
 from agent.backoff import Backoff, Patience
 from agent.inbox import Inbox
 from agent.installer import Device, Installer
+from agent.memory import OfferId
 from agent.notebook import Notebook
 from agent.outbox import Outbox
 from agent.ports import Clock, IndexClient, Journal, TwinChannel
@@ -75,7 +76,9 @@ class Worker:
             index_patience=manner.index_patience,
             download_patience=manner.download_patience,
         )
-        self._taker = OfferTaker(terms, device, outside.index, outside.clock, notebook, reporter, self._attention)
+        self._taker = OfferTaker(
+            terms, device, outside.index, outside.clock, notebook, reporter, self._attention, self._confirm
+        )
 
     def run(self) -> None:
         """Work until a stop is requested."""
@@ -87,6 +90,9 @@ class Worker:
             self._outbox.flush()
             self._inbox.wait(self._idle_s())
         self._say_farewell()
+
+    def _confirm(self, offer: OfferId) -> None:
+        self._installer.confirmed = offer
 
     def _correct(self) -> None:
         slots = self._device.slots

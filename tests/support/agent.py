@@ -282,7 +282,7 @@ class Bench:
     slots_are_full: Callable[[], bool] = lambda: False
     restarts: int = 0
     on_restart: Callable[[], None] = lambda: None
-    on_kill: Callable[[], None] = lambda: None
+    on_kill: Callable[[], object] = lambda: None
     kills: int = 0
 
     @property

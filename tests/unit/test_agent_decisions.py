@@ -150,7 +150,9 @@ def test_notices_are_weighed_by_sequence_phase_and_what_was_answered() -> None:
     assert weigh_notice(fresh, offer, desired_version=1) is Notice.CONSIDER
     assert weigh_notice(busy, None, desired_version=2) is Notice.WITHDRAW
     assert weigh_notice(busy, make_offer(2), desired_version=2) is Notice.IGNORE
-    assert weigh_notice(enter(busy, Phase.INSTALLING), None, desired_version=2) is Notice.IGNORE
+    assert weigh_notice(enter(busy, Phase.INSTALLING), None, desired_version=2) is Notice.WITHDRAW
+    assert weigh_notice(enter(busy, Phase.INSTALLING), offer, desired_version=2) is Notice.RESUME
+    assert weigh_notice(enter(busy, Phase.SWITCHING), None, desired_version=2) is Notice.IGNORE
     assert weigh_notice(ended, offer, desired_version=7) is Notice.IGNORE
     assert weigh_notice(ended, offer, desired_version=8) is Notice.ANSWER_AGAIN
     assert weigh_notice(ended, make_offer(4), desired_version=8) is Notice.CONSIDER

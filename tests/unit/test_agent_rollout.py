@@ -10,7 +10,7 @@ import pytest
 
 from agent.ports import ChannelDown, ChannelRefused, ChannelThrottled
 from shared.domain.packages import PackageKind
-from tests.support.agent import ENDS, Bench, Factory, make_package, running_factory
+from tests.support.agent import ENDS, Bench, Factory, Killed, make_package, running_factory
 
 
 @pytest.fixture
@@ -193,6 +193,20 @@ def test_an_offer_taken_back_during_the_download_stops_it(bench: Bench) -> None:
 
     assert bench.runs == {"engine": "1.2.0"}
     assert {report["state"] for report in bench.hub.reports if report["sequence"] == 1} == {"downloading"}
+
+
+def test_what_was_taken_back_while_the_device_was_off_is_not_installed(bench: Bench) -> None:
+    bench.hub.put(bench.factory.offer(bench.factory.firmware("1.1.0")))
+    bench.slots_are_full = lambda: (_ for _ in ()).throw(Killed)  # dies while it installs
+    bench.on_kill = lambda: (_ for _ in ()).throw(InterruptedError)  # and stays off
+    with pytest.raises(InterruptedError):
+        bench.run_until()
+    bench.slots_are_full = lambda: False
+    bench.hub.put(None)
+
+    bench.run_once()
+
+    assert (bench.memory.pending, bench.runs, bench.restarts) == (None, {"engine": "1.0.0"}, 0)
 
 
 def test_a_withdrawn_rollout_is_forgotten_quietly(bench: Bench) -> None:
