@@ -12,6 +12,7 @@ from pathlib import Path
 from emulator.host.app_index import AppIndexError
 from emulator.host.app_settings import SettingMissingError
 from emulator.host.functions_host import FunctionsHost, TriggerDiedError
+from emulator.host.host_json import UnsupportedOptionError
 from emulator.host.keys import load_or_make_keys
 from emulator.host.logs import log_to_stdout
 from emulator.shutdown import until_told_to_stop
@@ -27,7 +28,7 @@ def main() -> int:
     log_to_stdout()
     try:
         asyncio.run(_run(arguments))
-    except (AppIndexError, SettingMissingError) as error:
+    except (AppIndexError, SettingMissingError, UnsupportedOptionError) as error:
         log.error("the app cannot be indexed: %s", error)
         traceback.print_exception(error.__cause__ or error, file=sys.stdout)
         return _CANNOT_INDEX

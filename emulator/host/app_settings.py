@@ -54,6 +54,18 @@ def connection_fields(name: str, settings: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def connection_string(name: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """`connection_fields` of a connection that this host needs a connection string for.
+
+    Raises:
+        SettingMissingError: it does not exist, or is one for an identity.
+    """
+    fields = connection_fields(name, settings)
+    if "connectionString" not in fields:
+        raise SettingMissingError(f"set {name} to a connection string: the local host has no identities ({name}__…)")
+    return fields
+
+
 def read_connection_string(text: str) -> dict[str, str]:
     """Split `Key=value;Key=value` into a dict. Keys keep their case; values may contain `=`."""
     pairs = (part.split("=", 1) for part in text.split(";") if "=" in part)

@@ -91,6 +91,8 @@ def _read_trigger(name: str, bindings: list[dict[str, Any]], settings: Mapping[s
     if len(triggers) != 1 or others:
         raise UnsupportedBindingError(f"function {name}: cannot drive bindings {[b['type'] for b in bindings]}")
     fields = resolve_settings(triggers[0], settings)
+    if fields.get("topicName"):
+        raise UnsupportedBindingError(f"function {name}: the local bus has queues, no topics")
     return Trigger(kind=fields["type"], parameter=fields["name"], fields=fields)
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from emulator.host.admin import AdminApi
 from emulator.host.app_index import index_app
-from emulator.host.app_settings import connection_fields
+from emulator.host.app_settings import connection_string
 from emulator.host.blobs import BlobTriggers
 from emulator.host.event_grid import EventGridWebhook
 from emulator.host.event_hubs import EventHubTrigger
@@ -65,7 +65,7 @@ class FunctionsHost:
         return [each for each in self.functions if each.trigger.kind == kind and not each.disabled]
 
     def _connection(self, function: Function) -> dict[str, str]:
-        return connection_fields(function.trigger.text("connection", "AzureWebJobsStorage"), self._settings)
+        return connection_string(function.trigger.text("connection", "AzureWebJobsStorage"), self._settings)
 
     def _service_bus_trigger(self, function: Function) -> ServiceBusTrigger:
         return ServiceBusTrigger(

@@ -1,12 +1,27 @@
 """The parts of host.json that this host honours, with Azure's default values."""
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+log = logging.getLogger("host")
+_MODELLED = {
+    "http": {"routePrefix"},
+    "serviceBus": {
+        "autoCompleteMessages",
+        "maxAutoLockRenewalDuration",
+        "maxConcurrentCalls",
+        "maxConcurrentSessions",
+        "maxMessageBatchSize",
+        "sessionIdleTimeout",
+    },
+    "eventHubs": {"maxEventBatchSize"},
+    "blobs": {"maxDegreeOfParallelism", "poisonBlobThreshold"},
+}
 _TIME_SPAN = re.compile(r"^(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2}(?:\.\d+)?)$")
 
 
@@ -33,6 +48,10 @@ class HostOptions:
     poison_blob_threshold: int = 5
 
 
+class UnsupportedOptionError(ValueError):
+    """host.json asks for something that would change what happens to messages, and that this host cannot do."""
+
+
 def parse_time_span(text: str) -> float:
     """Seconds in a .NET time span `[d.]hh:mm:ss[.fff]`.
 
@@ -47,9 +66,18 @@ def parse_time_span(text: str) -> float:
 
 
 def read_host_json(path: Path) -> HostOptions:
-    """Read host.json; a missing file means all defaults."""
+    """Read host.json; a missing file means all defaults. What this host has no notion of is logged.
+
+    Raises:
+        UnsupportedOptionError: `autoCompleteMessages` is off: functions of this host cannot settle messages.
+        ValueError: not JSON, or a time span that is none.
+    """
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     extensions = content.get("extensions", {})
+    for name in unmodelled_options(extensions):
+        log.warning("host.json: %s makes no difference here", name)
+    if extensions.get("serviceBus", {}).get("autoCompleteMessages", True) is not True:
+        raise UnsupportedOptionError("host.json: the local host cannot do without serviceBus.autoCompleteMessages")
     defaults = HostOptions()
     blobs = extensions.get("blobs", {})
     return HostOptions(
@@ -60,6 +88,16 @@ def read_host_json(path: Path) -> HostOptions:
         blob_parallelism=blobs.get("maxDegreeOfParallelism", defaults.blob_parallelism),
         poison_blob_threshold=blobs.get("poisonBlobThreshold", defaults.poison_blob_threshold),
     )
+
+
+def unmodelled_options(extensions: Mapping[str, Any]) -> list[str]:
+    """Options that Azure may heed and this host does not, as `section.option`."""
+    return [
+        f"{section}.{option}"
+        for section, options in extensions.items()
+        for option in options
+        if option not in _MODELLED.get(section, set())
+    ]
 
 
 def _read_service_bus(section: Mapping[str, Any]) -> ServiceBusOptions:

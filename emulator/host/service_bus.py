@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
-from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusReceivedMessage, ServiceBusSessionFilter
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import (
@@ -174,19 +173,13 @@ class ServiceBusTrigger:
 
 
 def _open_client(connection: dict[str, str]) -> ServiceBusClient:
-    if text := connection.get("connectionString"):
-        return ServiceBusClient.from_connection_string(text, retry_total=1)
-    return ServiceBusClient(connection["fullyQualifiedNamespace"], DefaultAzureCredential())
+    return ServiceBusClient.from_connection_string(connection["connectionString"], retry_total=1)
 
 
 def _open_receiver(
     client: ServiceBusClient, trigger: Trigger, session_id: _NextSession | None = None
 ) -> ServiceBusReceiver:
     wait_s = _SESSION_WAIT_S if session_id else None
-    if topic := trigger.text("topicName"):
-        return client.get_subscription_receiver(
-            topic, trigger.text("subscriptionName"), session_id=session_id, max_wait_time=wait_s
-        )
     return client.get_queue_receiver(trigger.text("queueName"), session_id=session_id, max_wait_time=wait_s)
 
 

@@ -33,6 +33,7 @@ class BlobEvents:
         self._containers = containers
         self._on_queued = on_queued
         self._changes: asyncio.Queue[BlobChange] = asyncio.Queue()
+        self._publishing = 0
         self._sequence = itertools.count(1)
         self.published = 0
 
@@ -44,8 +45,8 @@ class BlobEvents:
 
     @property
     def waiting(self) -> int:
-        """Changes that are not queued yet."""
-        return self._changes.qsize()
+        """Changes whose events are not in the queue yet."""
+        return self._changes.qsize() + self._publishing
 
     async def run(self, connection_string: str) -> None:
         """Queue events for ever; cancel to end."""
@@ -55,10 +56,13 @@ class BlobEvents:
         async with BlobServiceClient.from_connection_string(connection_string) as blobs, queue:
             while True:
                 change = await self._changes.get()
+                self._publishing = 1
                 try:
                     await self._publish(change, blobs, queue)
                 except AzureError:
                     log.exception("no event for %s/%s", change.container, change.blob)
+                finally:
+                    self._publishing = 0
 
     async def _publish(self, change: BlobChange, blobs: BlobServiceClient, queue: QueueClient) -> None:
         blob = blobs.get_blob_client(change.container, change.blob)

@@ -62,7 +62,7 @@ def test_single_messages_run_at_the_same_time_up_to_max_concurrent_calls(cloud: 
     ids = send(cloud, "singles", [{"sleep_s": 1.5}] * 8)
     done = journal.wait_for("on_single.done", lambda entry: entry["id"] in ids, count=8)
     begun = journal.entries("on_single", lambda entry: entry["id"] in ids)
-    assert most_at_once(begun, done) == 4
+    assert 1 < most_at_once(begun, done) <= 4
 
 
 def most_at_once(begun: list[Entry], done: list[Entry]) -> int:

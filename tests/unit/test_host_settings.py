@@ -11,11 +11,12 @@ import pytest
 from emulator.host.app_settings import (
     SettingMissingError,
     connection_fields,
+    connection_string,
     read_connection_string,
     resolve_settings,
 )
 from emulator.host.blob_messages import BlobMessage, BlobPath, queue_of
-from emulator.host.host_json import parse_time_span, read_host_json
+from emulator.host.host_json import UnsupportedOptionError, parse_time_span, read_host_json
 from emulator.host.keys import AuthLevel, load_or_make_keys
 from emulator.host.retry import RetryPolicy, RetryStrategy
 
@@ -42,6 +43,12 @@ def test_a_connection_is_a_setting_or_a_prefix() -> None:
         connection_fields("C", settings)
 
 
+def test_a_connection_for_an_identity_is_refused_by_its_name() -> None:
+    assert connection_string("A", {"A": "Endpoint=x"}) == {"connectionString": "Endpoint=x"}
+    with pytest.raises(SettingMissingError, match="set Storage to a connection string"):
+        connection_string("Storage", {"Storage__accountName": "x"})
+
+
 def test_a_connection_strings_values_may_hold_equals_signs() -> None:
     assert read_connection_string("Endpoint=sb://x/;Key=ab==;") == {"Endpoint": "sb://x/", "Key": "ab=="}
 
@@ -57,6 +64,24 @@ def test_host_json_is_read_and_missing_parts_have_azures_defaults(tmp_path: Path
     options = read_host_json(path)
     assert (options.route_prefix, options.function_timeout_s) == ("", None)
     assert (options.service_bus.max_concurrent_calls, options.service_bus.session_idle_timeout_s) == (2, 5.0)
+
+
+def test_options_of_host_json_that_mean_nothing_here_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "host.json"
+    event_hubs = {"maxEventBatchSize": 5, "prefetchCount": 9, "maxWaitTime": "00:00:01"}
+    path.write_text(json.dumps({"extensions": {"eventHubs": event_hubs}}))
+    assert read_host_json(path).event_hub_batch_size == 5
+    named = [record.getMessage().split()[1] for record in caplog.records]
+    assert named == ["eventHubs.prefetchCount", "eventHubs.maxWaitTime"]
+
+
+def test_messages_that_the_function_would_settle_itself_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "host.json"
+    path.write_text(json.dumps({"extensions": {"serviceBus": {"autoCompleteMessages": False}}}))
+    with pytest.raises(UnsupportedOptionError, match="autoCompleteMessages"):
+        read_host_json(path)
 
 
 def test_time_spans_are_those_of_dot_net() -> None:
