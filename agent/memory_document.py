@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from dataclasses import fields as fields_of
 from typing import Any
 
 from agent.memory import End, Memory, OfferId, Pending, Phase
@@ -35,18 +36,36 @@ def read_memory(document: bytes) -> Memory:
         fields = json.loads(document)
         if fields.pop("format") != FORMAT:
             raise ValueError("unknown format")
-        return Memory(**{**fields, "pending": _pending(fields["pending"]), "end": _end(fields["end"])})
+        return Memory(**{**_known(Memory, fields), "pending": _pending(fields["pending"]), "end": _end(fields["end"])})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MemoryUnreadable(f"the journal cannot be read ({error!r}); move it away to start anew") from error
+
+
+def _known(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what a later agent of the same format added, so that going back to this one is possible."""
+    names = {field.name for field in fields_of(kind)}
+    return {name: value for name, value in document.items() if name in names}
 
 
 def _pending(fields: Mapping[str, Any] | None) -> Pending | None:
     if fields is None:
         return None
-    return Pending(**{**fields, "offer": OfferId(**fields["offer"]), "phase": Phase(fields["phase"])})
+    return Pending(
+        **{
+            **_known(Pending, fields),
+            "offer": OfferId(**_known(OfferId, fields["offer"])),
+            "phase": Phase(fields["phase"]),
+        }
+    )
 
 
 def _end(fields: Mapping[str, Any] | None) -> End | None:
     if fields is None:
         return None
-    return End(**{**fields, "offer": OfferId(**fields["offer"]), "state": RolloutState(fields["state"])})
+    return End(
+        **{
+            **_known(End, fields),
+            "offer": OfferId(**_known(OfferId, fields["offer"])),
+            "state": RolloutState(fields["state"]),
+        }
+    )

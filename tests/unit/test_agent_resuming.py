@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.adapters.journal_file import FileJournal
 from agent.memory import End, Memory, OfferId, Pending, Phase
 from agent.memory_document import MemoryUnreadable, read_memory, write_memory
 from agent.resuming import Limits, Step, plan_next
@@ -114,6 +117,25 @@ def test_a_memory_is_read_back_as_it_was_written(pending: Pending, sequence: int
 
     assert read_memory(write_memory(memory)) == memory
     assert read_memory(write_memory(Memory())) == Memory()
+
+
+def test_a_damaged_journal_costs_one_step_and_not_the_sequence(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path / "journal.json")
+    journal.write(Memory(highest_sequence=7))
+    journal.write(Memory(highest_sequence=7, pending=PENDING))
+    journal.path.write_bytes(b"damaged")
+
+    assert journal.read() == Memory(highest_sequence=7)
+    journal.write(Memory(highest_sequence=8))
+    assert (journal.read().highest_sequence, read_memory(journal.old.read_bytes()).highest_sequence) == (8, 7)
+
+
+def test_fields_of_a_later_agent_are_passed_over() -> None:
+    memory = Memory(highest_sequence=7, pending=PENDING)
+    document = json.loads(write_memory(memory))
+    document["pending"]["colour"] = document["mood"] = "red"
+
+    assert read_memory(json.dumps(document).encode()) == memory
 
 
 @given(st.binary(max_size=40) | st.sampled_from([b"5", b"[]", b"{}", b'{"format": 2}']))
