@@ -37,7 +37,7 @@ class DownloadConfig(_Part):
 
     attempts: int = Field(default=10, gt=0)
     give_up_after_s: float = Field(default=6 * 3600.0, gt=0)
-    index_attempts: int = Field(default=5, gt=0)
+    index_attempts: int = Field(default=100, gt=0)
     retry_initial_s: float = Field(default=1.0, gt=0)
     retry_longest_s: float = Field(default=300.0, gt=0)
     timeout_s: float = Field(default=30.0, gt=0)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from agent.ports import Content, InstallFailed
 from shared.domain.packages import PackageKind
@@ -59,20 +62,24 @@ class DebianHandler:
             str(archive),
         ]
         environment = {**os.environ, "PATH": _PATH, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+        # A file, because a daemon that a maintainer script leaves behind would hold a pipe open for ever.
+        with tempfile.TemporaryFile() as output:
+            status = self._wait(command, environment, output)
+            output.seek(0)
+            said = output.read().decode(errors="replace").strip()
+        if status != 0:
+            raise InstallFailed(f"dpkg ended with {status}: {said[-450:]}")
+
+    def _wait(self, command: list[str], environment: dict[str, str], output: IO[bytes]) -> int:
+        child = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
         try:
-            done = subprocess.run(
-                command,
-                check=False,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self.timeout_s,
-            )
+            return child.wait(self.timeout_s)
         except subprocess.TimeoutExpired as error:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
             raise InstallFailed(f"dpkg did not end within {self.timeout_s:g} s") from error
-        if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()
-            raise InstallFailed(f"dpkg ended with {done.returncode}: {said[-450:]}")
 
 
 def _lay_out_database(root: Path) -> None:

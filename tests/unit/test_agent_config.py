@@ -36,6 +36,7 @@ def test_a_sound_file_is_read_and_its_paths_are_relative_to_it(tmp_path: Path) -
 
     assert config.device_id == "dev-1"
     assert config.root_file == tmp_path / "root.json"
+    assert config.download.index_attempts * config.download.retry_longest_s > config.download.give_up_after_s
     assert config.slots == tmp_path / "state/slots"
     assert KEY not in repr(config)
 

@@ -76,6 +76,19 @@ def test_what_dpkg_refuses_comes_with_its_own_words(tmp_path: Path, slots: Folde
         install(slots, DebianHandler(), content_of(archive, "greeter", "1.0-1"))
 
 
+def test_a_daemon_left_behind_does_not_hold_up_the_install(tmp_path: Path, slots: FolderSlots) -> None:
+    dpkg = tmp_path / "dpkg"
+    dpkg.write_text("#!/bin/sh\nsleep 8 &\necho started\n")
+    dpkg.chmod(0o755)
+    file = tmp_path / "package"
+    file.write_bytes(b"package")
+    handler = DebianHandler(command=str(dpkg), timeout_s=4)
+
+    folder = install(slots, handler, content_of(file, "greeter", "1.0-1"))
+
+    assert slots.installed(folder.name)["greeter"] == "1.0-1"
+
+
 def test_a_machine_without_dpkg_offers_no_handler_for_debian_packages() -> None:
     handlers = register([FirmwareHandler(), DebianHandler(command="no-such-dpkg")])
 
