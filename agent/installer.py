@@ -52,6 +52,7 @@ class Installer:
 
     Attributes:
         confirmed: The offer that was seen in the twin in this life of the process, and may be installed.
+        has_lost_content: Whether the content vanished, so that the offer must be taken up again.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Installer:
         self._reporter = reporter
         self._before_restart = before_restart
         self.confirmed: OfferId | None = None
+        self.has_lost_content = False
         self._steps: dict[Step, Callable[[Pending], None]] = {
             Step.INSTALL: self._install,
             Step.GIVE_UP_INSTALL: self._give_up_install,
@@ -94,6 +96,7 @@ class Installer:
         file = self._device.transfer.find_content(pending.sha256)
         if file is None:
             self._notebook.write(enter(self._notebook.memory, Phase.DOWNLOADING))
+            self.has_lost_content = True
             return
         try:
             slots = (self._device.slots.active(), self._device.slots.inactive())

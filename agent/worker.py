@@ -112,6 +112,8 @@ class Worker:
             self._attention.handled = None
         self._outbox.flush()
         self._installer.advance()
+        if self._installer.has_lost_content:
+            self._attention.handled, self._installer.has_lost_content = None, False
 
     def _idle_s(self) -> float:
         """How long nothing needs doing, unless an event comes."""

@@ -209,6 +209,19 @@ def test_what_was_taken_back_while_the_device_was_off_is_not_installed(bench: Be
     assert (bench.memory.pending, bench.runs, bench.restarts) == (None, {"engine": "1.0.0"}, 0)
 
 
+def test_a_content_that_vanished_before_the_install_is_fetched_again(bench: Bench) -> None:
+    def lose(report: dict[str, object]) -> bool:
+        if report["state"] == "installing" and bench.factory.service.exchanges == 1:
+            for path in (bench.folder / "downloads").glob("*"):
+                path.unlink()
+        return report["state"] in ENDS
+
+    bench.hub.put(bench.factory.offer(bench.factory.firmware("1.1.0")))
+    bench.run_until(lose)
+
+    assert (bench.hub.states[-1], bench.factory.service.exchanges) == ("succeeded", 2)
+
+
 def test_a_withdrawn_rollout_is_forgotten_quietly(bench: Bench) -> None:
     bench.factory.service.faults.answers = [(410, {})]
     bench.hub.put(bench.factory.offer(bench.factory.firmware("1.1.0"), 1))
