@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agent.adapters.journal_file import FileJournal
+from agent.alone import only_agent
 from agent.config import AgentConfig, ConfigInvalid, find_missing, read_config
 from agent.inbox import Inbox
 from agent.install.slots import FolderSlots
@@ -44,7 +45,8 @@ def run(config: AgentConfig) -> int:
     inbox = Inbox()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: inbox.put(StopRequested()))
-    build_worker(config, inbox).run()
+    with only_agent(config.state_dir):
+        build_worker(config, inbox).run()
     return 0
 
 
@@ -57,12 +59,11 @@ def check(config: AgentConfig) -> int:
 def status(config: AgentConfig) -> int:
     """Print as JSON what the device runs and what it is about to do."""
     slots, memory = FolderSlots(top=config.slots), FileJournal(config.state_dir / "journal.json").read()
-    slots.prepare(config.installed)
-    active = slots.active()
+    active = slots.active() if slots.is_laid_out() else ""
     report = {
         "device": config.device_id,
         "slot": active,
-        "installed": dict(slots.installed(active)),
+        "installed": dict(slots.installed(active)) if active else config.installed,
         "pending": None if memory.pending is None else memory.pending.phase.value,
         "sequence": memory.highest_sequence,
     }

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +28,16 @@ class FolderSlots:
 
     def prepare(self, installed: Mapping[str, str]) -> None:
         """Lay out a new device's slots, running from ``a`` with ``installed``; nothing where they are laid out."""
-        if (self.top / "active").is_symlink():
+        if self.is_laid_out():
             return
         for slot in SLOTS:
             (self.top / slot / "root").mkdir(parents=True, exist_ok=True)
             self.seal(slot, installed if slot == SLOTS[0] else {})
         self.activate(SLOTS[0])
+
+    def is_laid_out(self) -> bool:
+        """Whether the device has its slots."""
+        return (self.top / "active").is_symlink()
 
     def active(self) -> str:
         """Name of the slot the device runs from."""
@@ -63,7 +69,7 @@ class FolderSlots:
         check_space(self.top, measure_tree(source / "root") + room_bytes)
         target.mkdir()
         if (source / "root").is_dir():
-            shutil.copytree(source / "root", target / "root", symlinks=True)
+            _copy_tree(source / "root", target / "root")
         for name in ("image", "image.json", "installed.json"):
             # A link will do, because these files are replaced, never written into.
             if (source / name).exists():
@@ -92,3 +98,14 @@ class FolderSlots:
 
     def _list(self, slot: str) -> Path:
         return self.folder(slot) / "installed.json"
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """Copy with owners, hard links, device nodes and all: what Python's own copy loses, a root file system needs.
+
+    Raises:
+        OSError: It failed; with the tail of what ``cp`` said.
+    """
+    done = subprocess.run(["cp", "-a", str(source), str(target)], check=False, capture_output=True)
+    if done.returncode != 0:
+        raise OSError(errno.EIO, done.stderr.decode(errors="replace").strip()[-300:])
