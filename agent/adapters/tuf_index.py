@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, ExpiredMetadataError, RepositoryError
 from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import FetcherInterface, Updater
 
@@ -58,13 +58,16 @@ class TufIndex:
         """The refreshed, verified index's word on a package.
 
         Raises:
-            IndexUnavailable: Something could not be fetched.
+            IndexUnavailable: Something could not be fetched, or has expired.
             IndexRefused: Something must not be believed.
         """
         try:
             return self._look_up(path)
         except (DownloadError, requests.RequestException) as error:
             raise IndexUnavailable(f"the index cannot be fetched: {error}") from error
+        except ExpiredMetadataError as error:
+            # A late refresh, or a clock not yet set, mends itself; nothing expired is believed meanwhile.
+            raise IndexUnavailable(f"the index has expired, or this clock is wrong: {error}") from error
         except RepositoryError as error:
             raise IndexRefused(f"the index must not be believed: {type(error).__name__}: {error}") from error
         except IndexRecordRefused as error:
