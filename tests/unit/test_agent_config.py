@@ -85,7 +85,7 @@ def test_check_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "root_file: there is no file" in capsys.readouterr().err
 
 
-def test_status_tells_what_the_device_runs_and_lays_nothing_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_tells_what_runs_and_lays_nothing_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, good(tmp_path) | {"installed": {"engine": "1.0.0"}})
 
     assert main(["status", "--config", str(path)]) == 0
