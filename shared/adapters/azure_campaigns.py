@@ -102,7 +102,12 @@ def _write_continuation(token: Any) -> str:
 
 
 def _read_continuation(text: str) -> Any:
+    if not text:
+        return None
     try:
-        return json.loads(base64.urlsafe_b64decode(text)) if text else None
-    except ValueError as error:
-        raise DomainError("continuation: this is not where a page ended", code="invalid_request") from error
+        token = json.loads(base64.urlsafe_b64decode(text))
+    except ValueError:
+        token = None
+    if not isinstance(token, dict) or not {"PartitionKey", "RowKey"} <= token.keys():
+        raise DomainError("continuation: this is not where a page ended", code="invalid_request")
+    return token

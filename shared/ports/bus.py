@@ -68,7 +68,7 @@ class EventPublisher(Protocol):
 
 
 class Parking(Protocol):
-    """Where messages go that nobody can read, with the reason, until ``groundswell replay`` sends them again."""
+    """Where messages go that nobody can read, with the reason."""
 
     def park(self, *, source: str, body: bytes, code: str, reason: str) -> None:
         """Keep the message; the same body from the same source is kept once.

@@ -56,7 +56,7 @@ class _Model(BaseModel):
 
 type _Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 type _Percent = Annotated[float, Field(ge=0, le=100)]
-type _Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
+type _Seconds = Annotated[float, Field(ge=1, le=366 * 86_400)]
 
 
 class PackageRequest(_Model):

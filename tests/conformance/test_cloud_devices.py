@@ -48,11 +48,13 @@ def test_throttles_can_be_switched_on_and_off(cloud: LocalCloud, monkeypatch: py
             registry.create_device_with_sas(str(uuid.uuid4()), "", "", "enabled")
 
     create_many()
+    cloud.control.resize_hub(tier="S1")
     cloud.control.set_throttle("on")
     try:
         with pytest.raises(HttpOperationError, match="Too Many Requests"):
             create_many()
     finally:
         cloud.control.set_throttle("off")
+        cloud.control.resize_hub(tier="S3")
     assert sum(cloud.control.status()["hub"]["throttled"].values()) > 0
     create_many()
