@@ -15,7 +15,7 @@ from shared.domain.ids import DeviceId
 from shared.ports.errors import AlreadyExists, ConcurrentChange
 from shared.ports.stored import Stored
 from shared.wire.device_rows import read_device, write_device
-from shared.wire.keys import device_partition
+from shared.wire.keys import DEVICES_PARTITION
 
 type _Operation = tuple[str, dict[str, Any], dict[str, Any]]
 
@@ -27,22 +27,22 @@ class AzureDevices:
         self._table = table
         self._rows = RingReader(table)
 
-    def read_batch(self, shard: int, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Stored[DeviceRecord]]:
-        rows = self._rows.read_devices(device_partition(shard), devices)
+    def read_batch(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Stored[DeviceRecord]]:
+        rows = self._rows.read_devices(DEVICES_PARTITION, devices)
         return {device: Stored(value=read_device(row), etag=str(row.metadata["etag"])) for device, row in rows.items()}
 
-    def write(self, shard: int, records: Sequence[Stored[DeviceRecord]]) -> None:
+    def write(self, records: Sequence[Stored[DeviceRecord]]) -> None:
         if not records:
             return
         try:
             with table_errors():
-                self._table.submit_transaction([_operation(record, shard) for record in records])
+                self._table.submit_transaction([_operation(record) for record in records])
         except AlreadyExists as error:
             raise ConcurrentChange("a device row that was to be new is there already") from error
 
 
-def _operation(record: Stored[DeviceRecord], shard: int) -> _Operation:
-    row = write_device(record.value, shard)
+def _operation(record: Stored[DeviceRecord]) -> _Operation:
+    row = write_device(record.value)
     if not record.etag:
         return "create", row, {}
     return (

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
 from shared.domain.devices import DeviceRecord, claim
-from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.steps import Change
 from shared.domain.waves import DeviceBatch
@@ -32,7 +32,7 @@ def claim_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     part, stop = planning.claimed_batches // CLAIM_BATCHES, planning.claimed_batches + CLAIM_BATCHES
     batches = ports.manifests.read_batches(campaign.id, wave.number)[planning.claimed_batches : stop]
     members = ports.manifests.read_members(campaign.id, wave.number, part)
-    holders = _Holders(campaign=campaign.id, ports=ports, open_campaigns={})
+    holders = _Holders(campaign=campaign.id, ports=ports, campaigns={})
     for batch, devices in zip(batches, members, strict=True):
         _claim_batch(campaign, batch, devices, holders, ports, now)
     claimed = replace(planning, claimed_batches=planning.claimed_batches + len(batches))
@@ -59,13 +59,13 @@ def _claim_batch(
     ports: CampaignPorts,
     now: datetime,
 ) -> None:
-    records = _hold(batch.shard, devices, holders, ports, now)
+    records = _hold(devices, holders, ports, now)
     rollouts = [_rollout(campaign.id, batch, records[device], now) for device in devices]
     ports.rollouts.create_batch(campaign.id, batch.shard, rollouts)
 
 
 def _hold(
-    shard: int, devices: Sequence[DeviceId], holders: _Holders, ports: CampaignPorts, now: datetime
+    devices: Sequence[DeviceId], holders: _Holders, ports: CampaignPorts, now: datetime
 ) -> Mapping[DeviceId, DeviceRecord]:
     """The device rows after the campaign took all it may have.
 
@@ -74,16 +74,16 @@ def _hold(
     """
 
     def attempt() -> Mapping[DeviceId, DeviceRecord]:
-        rows = ports.devices.read_batch(shard, devices)
-        taken = holders.holding(shard, [row.value for row in rows.values()])
+        rows = ports.devices.read_batch(devices)
+        taken = holders.holding([row.value for row in rows.values()])
         before = [rows.get(device, _unknown(device, now)) for device in devices]
         after = [row if row.value.device in taken else _claimed(row, holders.campaign, now) for row in before]
         changed = [new for old, new in zip(before, after, strict=True) if new.value != old.value]
         if changed:
-            ports.devices.write(shard, changed)
+            ports.devices.write(changed)
         return {row.value.device: row.value for row in after}
 
-    return until_written(attempt, what=f"device rows of shard {shard}")
+    return until_written(attempt, what=f"device rows of {holders.campaign}")
 
 
 def _unknown(device: DeviceId, now: datetime) -> Stored[DeviceRecord]:
@@ -110,36 +110,48 @@ def _rollout(campaign: CampaignId, batch: DeviceBatch, record: DeviceRecord, now
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Holders:
-    """Tells holds that count from stale ones; remembers which campaigns are open for the length of one step."""
+    """Tells holds that count from stale ones; remembers the campaigns that hold for the length of one step."""
 
     campaign: CampaignId
     ports: CampaignPorts
-    open_campaigns: dict[CampaignId, bool]
+    campaigns: dict[CampaignId, Campaign | None]
 
-    def holding(self, shard: int, records: Sequence[DeviceRecord]) -> frozenset[DeviceId]:
+    def holding(self, records: Sequence[DeviceRecord]) -> frozenset[DeviceId]:
         """The devices that other campaigns hold."""
         held: dict[CampaignId, list[DeviceId]] = {}
         for record in records:
             if record.held_by is not None and record.held_by != self.campaign:
                 held.setdefault(record.held_by, []).append(record.device)
-        return frozenset(device for holder, devices in held.items() for device in self._held(holder, shard, devices))
+        return frozenset(device for holder, devices in held.items() for device in self._held(holder, devices))
 
-    def _held(self, holder: CampaignId, shard: int, devices: Sequence[DeviceId]) -> list[DeviceId]:
-        rows = self.ports.rollouts.read_devices(holder, shard, devices)
+    def _held(self, holder: CampaignId, devices: Sequence[DeviceId]) -> list[DeviceId]:
+        if (campaign := self._find(holder)) is None:
+            return []
+        rows = self._read_rows(campaign, devices)
         return [
             device
             for device in devices
             # A campaign claims a device before it writes the rollout row: until then the campaign itself speaks for it.
-            if (not rows[device].value.is_final if device in rows else self._is_open(holder))
+            if (not rows[device].value.is_final if device in rows else not campaign.is_finished)
         ]
 
-    def _is_open(self, holder: CampaignId) -> bool:
-        if holder not in self.open_campaigns:
-            self.open_campaigns[holder] = self._read_open(holder)
-        return self.open_campaigns[holder]
+    def _read_rows(self, holder: Campaign, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Stored[Rollout]]:
+        """The holder's rollout rows, which lie in its own shards: it may have been posted under another hub size."""
+        by_shard: dict[int, list[DeviceId]] = {}
+        for device in devices:
+            by_shard.setdefault(shard_of(device, holder.shards), []).append(device)
+        rows: dict[DeviceId, Stored[Rollout]] = {}
+        for shard, members in by_shard.items():
+            rows |= self.ports.rollouts.read_devices(holder.id, shard, members)
+        return rows
 
-    def _read_open(self, holder: CampaignId) -> bool:
+    def _find(self, holder: CampaignId) -> Campaign | None:
+        if holder not in self.campaigns:
+            self.campaigns[holder] = self._read(holder)
+        return self.campaigns[holder]
+
+    def _read(self, holder: CampaignId) -> Campaign | None:
         try:
-            return not self.ports.campaigns.get(holder).value.is_finished
+            return self.ports.campaigns.get(holder).value
         except NotThere:
-            return False
+            return None

@@ -25,18 +25,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifecyclePorts:
-    """What noting needs from outside.
-
-    Attributes:
-        shards: Number of partitions the ``devices`` table is spread over, the same for the whole fleet.
-    """
+    """What noting needs from outside."""
 
     facts: CampaignFactsCache
     rollouts: RolloutStore
     devices: DeviceStore
     twins: TwinReader
     sender: MessageSender
-    shards: int
 
 
 def note_lifecycle(event: LifecycleEvent, ports: LifecyclePorts, *, now: datetime) -> None:
@@ -45,25 +40,24 @@ def note_lifecycle(event: LifecycleEvent, ports: LifecyclePorts, *, now: datetim
     Raises:
         PortError: A service needed for it is down, or a row changed meanwhile; noting the event again is safe.
     """
-    shard = shard_of(event.device, ports.shards)
-    row = ports.devices.read_batch(shard, [event.device]).get(event.device)
+    row = ports.devices.read_batch([event.device]).get(event.device)
     if row is None:
         # No campaign ever met the device: the first to claim it makes the row.
         return
     exists = ports.twins.read_reported(event.device) is not None
     if event.kind is LifecycleKind.CREATED and exists:
-        _write(shard, row, replace(row.value, deleted_at=None), ports.devices, now)
+        _write(row, replace(row.value, deleted_at=None), ports.devices, now)
     elif event.kind is LifecycleKind.DELETED and not exists:
-        _forget(shard, row, ports, now)
+        _forget(row, ports, now)
 
 
-def _forget(shard: int, row: Stored[DeviceRecord], ports: LifecyclePorts, now: datetime) -> None:
+def _forget(row: Stored[DeviceRecord], ports: LifecyclePorts, now: datetime) -> None:
     """End the rollout first: should the second write fail, the event comes again and finds the hold still there."""
     record = row.value
     if record.held_by is not None:
         _skip(record.held_by, record.device, ports, now)
         record = release(record, record.held_by, now=now)
-    _write(shard, row, replace(record, deleted_at=record.deleted_at or now), ports.devices, now)
+    _write(row, replace(record, deleted_at=record.deleted_at or now), ports.devices, now)
 
 
 def _skip(campaign: CampaignId, device: DeviceId, ports: LifecyclePorts, now: datetime) -> None:
@@ -79,6 +73,6 @@ def _skip(campaign: CampaignId, device: DeviceId, ports: LifecyclePorts, now: da
     log.info("%s: a device was deleted and is skipped", campaign)
 
 
-def _write(shard: int, row: Stored[DeviceRecord], after: DeviceRecord, devices: DeviceStore, now: datetime) -> None:
+def _write(row: Stored[DeviceRecord], after: DeviceRecord, devices: DeviceStore, now: datetime) -> None:
     if after != row.value:
-        devices.write(shard, [Stored(value=replace(after, changed_at=now), etag=row.etag)])
+        devices.write([Stored(value=replace(after, changed_at=now), etag=row.etag)])

@@ -55,7 +55,7 @@ def visit_batch(visit: BatchVisit, ports: VisitPorts, *, now: datetime) -> int:
         ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(visit.campaign, now)])
     ended = [row for row in rows if row.is_final]
     if ended:
-        until_written(lambda: _settle(visit.batch, ended, facts, ports.devices, now), what=what)
+        until_written(lambda: _settle(ended, facts, ports.devices, now), what=what)
     if (due := next_visit(visit.campaign, visit.batch, rows, facts.deadlines, now=now)) is not None:
         ports.sender.send(Queue.BATCH_DEADLINES, [request_visit(visit.campaign, visit.batch, due=due)])
     return timed_out
@@ -101,10 +101,8 @@ def _silent(rollout: Rollout, now: datetime) -> Rollout:
     return replace(silent, progress_percent=rollout.progress_percent)
 
 
-def _settle(
-    batch: DeviceBatch, ended: Sequence[Rollout], facts: CampaignFacts, devices: DeviceStore, now: datetime
-) -> None:
-    records = devices.read_batch(batch.shard, [row.device for row in ended])
+def _settle(ended: Sequence[Rollout], facts: CampaignFacts, devices: DeviceStore, now: datetime) -> None:
+    records = devices.read_batch([row.device for row in ended])
     changed = [
         Stored(value=after, etag=records[row.device].etag)
         for row in ended
@@ -112,4 +110,4 @@ def _settle(
         and (after := settle(records[row.device].value, row, facts.target.name, now=now)) != records[row.device].value
     ]
     if changed:
-        devices.write(batch.shard, changed)
+        devices.write(changed)

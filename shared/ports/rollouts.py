@@ -61,12 +61,12 @@ class RolloutStore(Protocol):
 
 
 class DeviceStore(Protocol):
-    """Table ``devices``: partition = shard, rows in ring order."""
+    """Table ``devices``: one partition whatever the campaigns' shards, rows in ring order."""
 
-    def read_batch(self, shard: int, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Stored[DeviceRecord]]:
+    def read_batch(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Stored[DeviceRecord]]:
         """The rows of at most 99 devices that follow each other on the ring, those without a row left out."""
 
-    def write(self, shard: int, records: Sequence[Stored[DeviceRecord]]) -> None:
+    def write(self, records: Sequence[Stored[DeviceRecord]]) -> None:
         """Write at most 99 rows in one transaction; an empty etag means the row must be new.
 
         Raises:

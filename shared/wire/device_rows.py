@@ -12,14 +12,14 @@ from typing import Any
 
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import CampaignId, DeviceId
-from shared.wire.keys import device_partition, row_key
+from shared.wire.keys import DEVICES_PARTITION, row_key
 from shared.wire.rollout_rows import read_moment
 
 
-def write_device(record: DeviceRecord, shard: int) -> dict[str, Any]:
+def write_device(record: DeviceRecord) -> dict[str, Any]:
     """The row of a device; a device that nobody holds has an empty ``held_by``."""
     row = {
-        "PartitionKey": device_partition(shard),
+        "PartitionKey": DEVICES_PARTITION,
         "RowKey": row_key(record.device),
         "device": record.device,
         "sequence": record.sequence,

@@ -273,7 +273,6 @@ class Service:
             devices=adapters.devices,
             twins=adapters.twin_reader,
             sender=adapters.sender,
-            shards=self._settings.shards,
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from shared.domain.campaigns import CampaignState, PlanningPhase
 from shared.domain.devices import DeviceRecord, claim
 from shared.domain.errors import Conflict, NotFound
-from shared.domain.ids import CampaignId, DeviceId, shard_of
+from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.rollouts import RolloutState
 from shared.ports.errors import QuotaExceeded, Throttled
 from shared.ports.stored import Page, Stored
@@ -77,7 +77,7 @@ def test_a_device_claimed_but_without_its_row_yet_counts_as_held_while_its_campa
     world.run(lambda: world.campaign(first.id).planning.phase is PlanningPhase.CLAIMING)
     world.bus.waiting.clear()
     claimed = claim(DeviceRecord(device=device, changed_at=NOON), first.id, now=NOON)
-    world.device_rows.write(shard_of(device, world.shards), [Stored(value=claimed, etag="")])
+    world.device_rows.write([Stored(value=claimed, etag="")])
     second = world.post(name="second", targets={"devices": [device]})
     world.run(lambda: bool(world.rollouts.rows(second.id)))
     assert world.rollouts.rows(second.id)[device].code == f"held_by:{first.id}"
@@ -89,10 +89,27 @@ def test_a_hold_of_a_finished_campaign_without_a_row_is_stale() -> None:
     device = DeviceId("a")
     first = world.post(targets={"devices": [device]})
     claimed = claim(DeviceRecord(device=device, changed_at=NOON), first.id, now=NOON)
-    world.device_rows.write(shard_of(device, world.shards), [Stored(value=claimed, etag="")])
+    world.device_rows.write([Stored(value=claimed, etag="")])
     world.act(first.id, "cancel")
     second = world.post(name="second", targets={"devices": [device]})
     assert world.run_until(second.id, C.COMPLETED).planning.skipped == 0
+
+
+def test_a_campaign_posted_after_the_hub_was_scaled_sees_the_holds_and_goes_on_counting() -> None:
+    """I4: the number of shards follows the hub's size, what is known of a device does not."""
+    world = CampaignWorld(fleet(20), shards=1)
+    first = world.post()
+    world.run_until(first.id, C.COMPLETED)
+    world.outcome = lambda _device: None
+    holding = world.post(name="holding", targets={"devices": fleet(20)[:5]})
+    world.run(lambda: len(world.rollouts.rows(holding.id)) == 5)
+    world.shards = 2
+    later = world.post(name="later")
+    world.run(lambda: len(world.rollouts.rows(later.id)) == 20)
+    skipped = [row for row in world.rollouts.rows(later.id).values() if row.state is S.SKIPPED]
+    assert {row.code for row in skipped} == {f"held_by:{holding.id}"}
+    assert {row.sequence for row in world.rollouts.rows(later.id).values()} == {2}
+    assert len(skipped) == 5
 
 
 def test_a_throttled_listing_waits_and_goes_on() -> None:

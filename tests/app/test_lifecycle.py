@@ -32,7 +32,6 @@ def note(plane: DataPlane, kind: LifecycleKind, device: str) -> None:
         devices=plane.mortal(plane.devices),
         twins=plane.hub,
         sender=plane.bus,
-        shards=plane.campaign.shards,
     )
     note_lifecycle(LifecycleEvent(kind=kind, device=DeviceId(device)), ports, now=plane.now)
 

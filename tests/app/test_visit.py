@@ -74,9 +74,9 @@ def test_a_device_that_a_later_campaign_claimed_is_left_to_it() -> None:
     plane = offered()
     plane.relay([plane.says("gw-0", "succeeded", 1)])
     plane.fold()
-    stored = plane.devices.read_batch(0, [DeviceId("gw-0")])[DeviceId("gw-0")]
+    stored = plane.devices.read_batch([DeviceId("gw-0")])[DeviceId("gw-0")]
     later = claim(stored.value, CampaignId("the-next-one"), now=NOON)
-    plane.devices.write(0, [Stored(value=later, etag=stored.etag)])
+    plane.devices.write([Stored(value=later, etag=stored.etag)])
     plane.visit()
     assert plane.record("gw-0") == later
 

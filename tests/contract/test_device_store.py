@@ -42,29 +42,23 @@ def test_rows_come_back_as_written_whatever_the_device_id(store: DeviceStore) ->
         )
         for device in ODD_DEVICES
     ]
-    store.write(0, [Stored(value=record, etag="") for record in records])
-    read = store.read_batch(0, ODD_DEVICES)
+    store.write([Stored(value=record, etag="") for record in records])
+    read = store.read_batch(ODD_DEVICES)
     assert [read[device].value for device in ODD_DEVICES] == records
 
 
 def test_a_row_that_must_be_new_fails_the_whole_write_when_it_is_there(store: DeviceStore) -> None:
-    store.write(0, [new("gw-1")])
+    store.write([new("gw-1")])
     with pytest.raises(ConcurrentChange):
-        store.write(0, [new("gw-2"), new("gw-1")])
-    assert not store.read_batch(0, [DeviceId("gw-2")])
+        store.write([new("gw-2"), new("gw-1")])
+    assert not store.read_batch([DeviceId("gw-2")])
 
 
 def test_a_row_that_changed_since_it_was_read_fails_the_whole_write(store: DeviceStore) -> None:
-    store.write(0, [new("gw-1")])
-    before = store.read_batch(0, [DeviceId("gw-1")])[DeviceId("gw-1")]
+    store.write([new("gw-1")])
+    before = store.read_batch([DeviceId("gw-1")])[DeviceId("gw-1")]
     held = Stored(value=claim(before.value, CAMPAIGN, now=NOON), etag=before.etag)
-    store.write(0, [held])
+    store.write([held])
     with pytest.raises(ConcurrentChange):
-        store.write(0, [new("gw-2"), held])
-    assert store.read_batch(0, [DeviceId("gw-1")])[DeviceId("gw-1")].value.sequence == 1
-
-
-def test_shards_are_apart(store: DeviceStore) -> None:
-    store.write(0, [new("gw-1")])
-    store.write(1, [new("gw-1")])
-    assert set(store.read_batch(1, [DeviceId("gw-1"), DeviceId("gw-2")])) == {DeviceId("gw-1")}
+        store.write([new("gw-2"), held])
+    assert store.read_batch([DeviceId("gw-1")])[DeviceId("gw-1")].value.sequence == 1

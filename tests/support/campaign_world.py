@@ -179,7 +179,7 @@ class CampaignWorld:
             case Queue.BATCH_DEADLINES:
                 visit = read_batch_visit(entry.message.body)
                 rows = self.rollouts.read_batch(visit.campaign, visit.batch)
-                self._settle(visit.campaign, visit.batch.shard, [row.value for row in rows])
+                self._settle(visit.campaign, [row.value for row in rows])
 
     # The scripted data plane.
 
@@ -211,11 +211,11 @@ class CampaignWorld:
                 changes.append(RolloutChange(before=row, after=move(row.value, state, now=self.now)))
         self.rollouts.write(work.campaign, work.batch.shard, changes)
 
-    def _settle(self, campaign: CampaignId, shard: int, rows: list[Rollout]) -> None:
+    def _settle(self, campaign: CampaignId, rows: list[Rollout]) -> None:
         ended = [row.device for row in rows if row.is_final]
-        records = self.device_rows.read_batch(shard, ended)
+        records = self.device_rows.read_batch(ended)
         freed = [replace(row, value=release(row.value, campaign, now=self.now)) for row in records.values()]
-        self.device_rows.write(shard, freed)
+        self.device_rows.write(freed)
 
     # What must hold at every moment.
 
@@ -245,11 +245,7 @@ class CampaignWorld:
         """Everything that must be the same however the world misbehaved: all but times, steps and etags."""
         found = self.campaign(campaign)
         rows = self.rollouts.rows(campaign).values()
-        records = [
-            record.value
-            for shard in range(self.shards)
-            for record in self.device_rows.read_batch(shard, [row.device for row in rows]).values()
-        ]
+        records = [record.value for record in self.device_rows.read_batch([row.device for row in rows]).values()]
         return {
             "campaign": (found.state, found.targets, found.planning.skipped),
             "waves": [(wave.number, wave.state, wave.start, wave.stop, wave.batches) for wave in found.waves],

@@ -84,7 +84,7 @@ class DataPlane:
                 records = [
                     claim(DeviceRecord(device=device, changed_at=NOON), CAMPAIGN, now=NOON) for device in devices
                 ]
-                self.devices.write(batch.shard, [Stored(value=record, etag="") for record in records])
+                self.devices.write([Stored(value=record, etag="") for record in records])
                 self.rollouts.create_batch(CAMPAIGN, batch.shard, [_planned(batch, record) for record in records])
                 batches.append(batch)
         return batches
@@ -188,8 +188,7 @@ class DataPlane:
     def record(self, device: str) -> DeviceRecord:
         """The device's own row."""
         name = DeviceId(device)
-        shard = shard_of(name, self.campaign.shards)
-        record: DeviceRecord = self.devices.read_batch(shard, [name])[name].value
+        record: DeviceRecord = self.devices.read_batch([name])[name].value
         return record
 
     def counters(self, wave: int = 1) -> Counters:

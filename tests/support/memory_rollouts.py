@@ -107,23 +107,23 @@ class MemoryDevices:
     """A ``DeviceStore``."""
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[int, DeviceId], Stored[DeviceRecord]] = {}
+        self._rows: dict[DeviceId, Stored[DeviceRecord]] = {}
         self._etags = count(1)
         self._lock = RLock()
 
-    def read_batch(self, shard: int, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Stored[DeviceRecord]]:
-        return {device: self._rows[shard, device] for device in devices if (shard, device) in self._rows}
+    def read_batch(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Stored[DeviceRecord]]:
+        return {device: self._rows[device] for device in devices if device in self._rows}
 
-    def write(self, shard: int, records: Sequence[Stored[DeviceRecord]]) -> None:
+    def write(self, records: Sequence[Stored[DeviceRecord]]) -> None:
         assert len(records) <= MAX_BATCH_DEVICES
         with self._lock:
-            if any(self._etag(shard, record.value.device) != record.etag for record in records):
+            if any(self._etag(record.value.device) != record.etag for record in records):
                 raise ConcurrentChange("a device row changed since it was read")
             for record in records:
-                self._rows[shard, record.value.device] = Stored(value=record.value, etag=str(next(self._etags)))
+                self._rows[record.value.device] = Stored(value=record.value, etag=str(next(self._etags)))
 
-    def _etag(self, shard: int, device: DeviceId) -> str:
-        row = self._rows.get((shard, device))
+    def _etag(self, device: DeviceId) -> str:
+        row = self._rows.get(device)
         return row.etag if row else ""
 
 
