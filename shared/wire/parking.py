@@ -1,6 +1,7 @@
 """Blobs of the ``parked`` container: the body as it came; source, code and reason as metadata.
 
-Metadata travels in HTTP headers, which carry ASCII: the reason is percent-encoded.
+Metadata travels in HTTP headers, which carry ASCII: its texts are percent-encoded. All metadata of a blob may have
+8 KB, and the texts may be a stranger's, so it is the encoded text that is bounded.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
-MAX_REASON_LENGTH = 1_000
+MAX_TEXT_BYTES = 2_000
+"""Of one encoded text. Azure Storage takes 8 KB of metadata, names included, and there are three texts."""
+
+_SAFE = " ,.:;()"
 
 
 def parked_blob(source: str, sha256: str) -> str:
@@ -18,11 +22,25 @@ def parked_blob(source: str, sha256: str) -> str:
 
 def write_reason(*, source: str, code: str, reason: str) -> dict[str, str]:
     """The metadata of a parked message; what is empty is left out, because a header without a value may get lost."""
-    texts = {"source": source, "code": code, "reason": reason[:MAX_REASON_LENGTH]}
-    return {key: quote(text, safe=" ,.:;()") for key, text in texts.items() if text}
+    texts = {"source": source, "code": code, "reason": reason}
+    return {key: _encoded(text) for key, text in texts.items() if text}
 
 
 def read_reason(metadata: Mapping[str, str]) -> tuple[str, str, str]:
     """Source, code and reason of a parked message; what the metadata lacks is empty."""
     source, code, reason = (unquote(metadata.get(key, "")) for key in ("source", "code", "reason"))
     return source, code, reason
+
+
+def _encoded(text: str) -> str:
+    """The text percent-encoded, as much of its beginning as there is room for, never half a character."""
+    encoded: list[str] = []
+    room_bytes = MAX_TEXT_BYTES
+    for character in text[:MAX_TEXT_BYTES]:
+        # JSON can hold half of a surrogate pair, which UTF-8 cannot.
+        quoted = quote(character, safe=_SAFE, errors="replace")
+        room_bytes -= len(quoted)
+        if room_bytes < 0:
+            break
+        encoded.append(quoted)
+    return "".join(encoded)

@@ -69,7 +69,7 @@ def read_report_batch(document: bytes | Mapping[str, Any]) -> ReportBatch:
     except MalformedMessage:
         raise
     except (DomainError, KeyError, TypeError, ValueError) as error:
-        raise MalformedMessage(f"the report batch cannot be read: {error!r}") from error
+        raise MalformedMessage(f"the report batch cannot be read: {error!r:.100}") from error
 
 
 def digest(document: bytes) -> str:

@@ -80,7 +80,7 @@ def read_twin_event(raw: RawTwinEvent) -> TwinEvent:
             reported=dict(properties.get("reported") or {}),
         )
     except (ValueError, TypeError, AttributeError, InvalidId) as error:
-        raise MalformedMessage(f"the twin event cannot be read: {error!r}") from error
+        raise MalformedMessage(f"the twin event cannot be read: {error!r:.100}") from error
 
 
 def read_lifecycle(event_type: str, data: Mapping[str, Any]) -> LifecycleEvent:
@@ -92,4 +92,4 @@ def read_lifecycle(event_type: str, data: Mapping[str, Any]) -> LifecycleEvent:
     try:
         return LifecycleEvent(kind=LifecycleKind(event_type), device=device_id(data["deviceId"]))
     except (ValueError, KeyError, TypeError, InvalidId) as error:
-        raise MalformedMessage(f"the lifecycle event cannot be read: {error!r}") from error
+        raise MalformedMessage(f"the lifecycle event cannot be read: {error!r:.100}") from error

@@ -56,7 +56,7 @@ def read_offer(device: DeviceId, desired: Mapping[str, Any]) -> Offer | None:
             ticket=_text(document["ticket"]),
         )
     except (InvalidId, KeyError, TypeError, ValueError) as error:
-        raise MalformedMessage(f"the offer in the twin cannot be read: {error!r}") from error
+        raise MalformedMessage(f"the offer in the twin cannot be read: {error!r:.100}") from error
 
 
 def write_report(report: Report) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def read_report(device: DeviceId, document: Mapping[str, Any], mark: OrderMark) 
             mark=mark,
         )
     except (InvalidId, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MalformedMessage(f"the report of {device} cannot be read: {error!r}") from error
+        raise MalformedMessage(f"the report of {device} cannot be read: {error!r:.100}") from error
 
 
 def read_mark(reported: Mapping[str, Any]) -> OrderMark:

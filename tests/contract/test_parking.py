@@ -55,3 +55,11 @@ def test_the_same_body_from_the_same_source_is_kept_once(parking: Parking, reque
 def test_an_empty_body_and_an_odd_source_are_kept_too(parking: Parking, request: pytest.FixtureRequest) -> None:
     parking.park(source="a/../b?", body=b"", code="x", reason="")
     assert parked(parking, request) == [("a/../b?", b"", "x", "")]
+
+
+@pytest.mark.parametrize("character", ["\N{FIRE}", "ü", "\x00", "\ud83d", "a"], ids=ascii)
+def test_however_hostile_the_texts_the_message_is_kept(
+    parking: Parking, request: pytest.FixtureRequest, character: str
+) -> None:
+    parking.park(source="twin-changes", body=b"{", code=character * 5_000, reason=character * 5_000)
+    assert [body for _, body, *_ in parked(parking, request)] == [b"{"]

@@ -109,3 +109,11 @@ def test_a_report_no_device_may_make_is_malformed(change: dict[str, object]) -> 
 
     with pytest.raises(MalformedMessage):
         twins.read_report(DeviceId("d"), report | change, MARK)
+
+
+def test_what_a_malformed_report_says_is_quoted_in_part_only() -> None:
+    report = {"campaign": "c-1", "wave": 1, "attempt": 1, "sequence": 1, "state": "x" * 9_000, "installed": {}}
+    with pytest.raises(MalformedMessage) as caught:
+        twins.read_report(DeviceId("d"), report | {"agent": "1"}, MARK)
+    assert "xxx" in caught.value.message
+    assert len(caught.value.message) < 200
