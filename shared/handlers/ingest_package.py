@@ -88,12 +88,28 @@ class PackageIntake:
                 outcome=IntakeOutcome.QUARANTINED, code=error.code, reason=error.message, quarantine_name=lies_at
             )
 
-    def _take_in(self, artifact: IncomingArtifact, now: datetime) -> Intake:
-        described = self.store.find_incoming(artifact.name + SUFFIX)
+    def is_accepted(self, artifact: IncomingArtifact) -> bool:
+        """Whether a package with these very bytes holds their name and version already.
+
+        Raises:
+            PortError: The stores cannot be read.
+        """
+        _, package = self._look_into(artifact, self.store.find_incoming(artifact.name + SUFFIX))
+        try:
+            row = self.packages.get(package.name, package.version.text).value
+        except NotThere:
+            return False
+        return row.package.sha256 == package.sha256 and row.state is not PackageState.REFUSED
+
+    def _look_into(self, artifact: IncomingArtifact, described: IncomingArtifact | None) -> tuple[Inspection, Package]:
         descriptions = [read_metadata(artifact.metadata), *([self._read(described)] if described else [])]
         with closing(self.store.stream(artifact)) as chunks:
             inspection = inspect(chunks)
-        package = _make_package(inspection, descriptions, artifact)
+        return inspection, _make_package(inspection, descriptions, artifact)
+
+    def _take_in(self, artifact: IncomingArtifact, now: datetime) -> Intake:
+        described = self.store.find_incoming(artifact.name + SUFFIX)
+        inspection, package = self._look_into(artifact, described)
         self._check_claim(package)
         self.store.copy_to_packages(artifact, package.blob_name)
         row = self._claim(

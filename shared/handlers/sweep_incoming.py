@@ -43,14 +43,24 @@ class IncomingSweep:
         return self.intake.store
 
     def sweep_incoming(self, *, now: datetime) -> Swept:
-        """Quarantine what crashed the function, then take in what has lain for more than ten minutes.
+        """Try once more what crashed the function, then take in what has lain for more than ten minutes.
 
         Raises:
             PortError: The store failed over at least one artifact; the others were dealt with.
         """
-        crashed = sum(self._quarantine_crashed(report, now) for report in self.crash_reports.receive())
         outcomes: list[IntakeOutcome] = []
         failure: PortError | None = None
+        crashed = 0
+        for report in self.crash_reports.receive():
+            try:
+                intake = self._retry_crashed(report, now)
+            except PortError as error:
+                log.warning("%s, given up by the host, is left for the next sweep: %s", report.blob_name, error)
+                failure = error
+                continue
+            crashed += intake.code == Refusal.FUNCTION_CRASHED
+            if intake.code != Refusal.FUNCTION_CRASHED:
+                outcomes.append(intake.outcome)
         for artifact in self._store.list_incoming():
             try:
                 outcomes.append(self._sweep(artifact, now))
@@ -81,8 +91,27 @@ class IncomingSweep:
         except Exception as error:
             # A bug met by an artifact that no event may ever bring again: without this it would stay here for ever.
             log.exception("reading %s failed", artifact.name)
+            if self._is_accepted(artifact):
+                # The bug struck after the package was claimed; ``resume_publishing`` goes on with it from its row.
+                self._delete(artifact)
+                return Intake(outcome=IntakeOutcome.ACCEPTED)
             self._quarantine(artifact, Refusal.FUNCTION_CRASHED, f"reading it failed with {type(error).__name__}", now)
             return Intake(outcome=IntakeOutcome.QUARANTINED, code=Refusal.FUNCTION_CRASHED)
+
+    def _delete(self, artifact: IncomingArtifact) -> None:
+        described = self._store.find_incoming(artifact.name + SUFFIX)
+        self._store.delete_incoming(artifact)
+        if described is not None:
+            self._store.delete_incoming(described)
+
+    def _is_accepted(self, artifact: IncomingArtifact) -> bool:
+        try:
+            return self.intake.is_accepted(artifact)
+        except PortError:
+            raise
+        except Exception:
+            # The bug that brought us here; bytes that cannot be looked into were never accepted.
+            return False
 
     def _sweep_description(self, description: IncomingArtifact, age: timedelta, now: datetime) -> IntakeOutcome:
         if age <= DESCRIPTION_GRACE or self._store.find_incoming(description.name.removesuffix(SUFFIX)):
@@ -93,20 +122,19 @@ class IncomingSweep:
         self._quarantine(description, Refusal.DESCRIPTION_ALONE, reason, now)
         return IntakeOutcome.QUARANTINED
 
-    def _quarantine_crashed(self, report: CrashReport, now: datetime) -> int:
-        """One where an artifact went into quarantine, zero where the report is about bytes that are gone."""
+    def _retry_crashed(self, report: CrashReport, now: datetime) -> Intake:
+        """What became of the artifact: an outage or a wrong setting that is over must not cost a good one."""
         if report.container != INCOMING:
             reason = "the entry of the poison queue does not name a blob in incoming"
             self.parking.park(source="blob-poison", body=report.body, code="malformed_message", reason=reason)
             self.crash_reports.remove(report)
-            return 0
+            return Intake(outcome=IntakeOutcome.GONE)
         artifact = self._store.find_incoming(report.blob_name)
         is_there = artifact is not None and report.etag.strip('"') in ("", artifact.etag.strip('"'))
-        if artifact is not None and is_there:
-            reason = "the function that reads artifacts failed over it every time"
-            self._quarantine(artifact, Refusal.FUNCTION_CRASHED, reason, now)
+        gone = Intake(outcome=IntakeOutcome.GONE)
+        intake = self._take_in(artifact, now) if artifact is not None and is_there else gone
         self.crash_reports.remove(report)
-        return int(is_there)
+        return intake
 
     def _quarantine(self, artifact: IncomingArtifact, refusal: Refusal, reason: str, now: datetime) -> None:
         quarantine_artifact(artifact, refusal, reason, store=self._store, now=now)

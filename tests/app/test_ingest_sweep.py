@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from shared.domain.artifacts.refusals import Refusal
 from shared.handlers.ingest_package import PackageIntake
 from shared.handlers.sweep_incoming import IncomingSweep, Swept
+from shared.ports.bus import MessageSender, OutgoingMessage, Queue
 from shared.ports.errors import Unavailable
 from shared.ports.packages import CrashReport, IncomingArtifact
 from tests.support.artifacts import mcuboot_image
@@ -40,13 +41,21 @@ class FaultyArtifacts(MemoryArtifacts):
         return super().stream(artifact)
 
 
+class BrokenSender:
+    """A sender with a bug."""
+
+    def send(self, queue: Queue, messages: Sequence[OutgoingMessage]) -> None:
+        raise ZeroDivisionError("a bug")
+
+
 class World:
     def __init__(self) -> None:
         self.store, self.packages = FaultyArtifacts(), MemoryPackages()
         self.crash_reports, self.parking = MemoryCrashReports(), MemoryParking()
+        self.sender: MessageSender = MemorySender()
 
     def sweep(self) -> Swept:
-        intake = PackageIntake(store=self.store, packages=self.packages, sender=MemorySender())
+        intake = PackageIntake(store=self.store, packages=self.packages, sender=self.sender)
         sweep = IncomingSweep(intake=intake, crash_reports=self.crash_reports, parking=self.parking)
         return sweep.sweep_incoming(now=NOON)
 
@@ -77,11 +86,35 @@ def test_fresh_artifact_is_left_to_its_event() -> None:
 def test_artifact_over_which_the_function_crashed_ends_in_quarantine() -> None:
     world = World()
     artifact = world.store.drop(PATH, b"crash me")
+    world.store.faults[PATH] = ZeroDivisionError("a bug")
     world.report_crash(PATH, artifact.etag)
     assert world.sweep() == Swept(crashed=1)
     assert world.codes() == [Refusal.FUNCTION_CRASHED]
     assert world.store.incoming == {}
     assert world.crash_reports.reports == []
+
+
+def test_good_artifact_that_the_host_gave_up_in_an_outage_is_taken_in_once_that_is_over() -> None:
+    world = World()
+    artifact = world.store.drop(PATH, mcuboot_image())
+    world.report_crash(PATH, artifact.etag)
+    world.store.faults[PATH] = Unavailable("down")
+    with pytest.raises(Unavailable):
+        world.sweep()
+    assert (list(world.store.incoming), len(world.crash_reports.reports)) == ([PATH], 1)
+    world.store.faults.clear()
+    assert world.sweep() == Swept(taken_in=1)
+    assert (world.store.incoming, world.crash_reports.reports, world.codes()) == ({}, [], [])
+    assert len(world.packages.rows) == 1
+
+
+def test_artifact_whose_package_was_accepted_before_the_bug_struck_is_not_quarantined_as_well() -> None:
+    world = World()
+    artifact = world.store.drop(PATH, mcuboot_image())
+    world.report_crash(PATH, artifact.etag)
+    world.sender = BrokenSender()
+    assert world.sweep() == Swept(taken_in=1)
+    assert (world.store.incoming, world.codes(), len(world.packages.rows)) == ({}, [], 1)
 
 
 @pytest.mark.parametrize("etag", ['"0xOLD"', "0xOLD"])
