@@ -1,8 +1,8 @@
 """Publish accepted packages: one new state of the index for a batch of requests.
 
-Order of writes: bins, snapshot, timestamp (all in ``index_writing``), then for each package the event, then its row.
+Order of writes: bins, snapshot, timestamp (all in ``index_writing``), then the row of each package, then the events.
 Die before the timestamp and nothing has happened; die after it and the redelivered request finds the package in its
-bin, sends the event again under the same id, and sets the row.
+bin and sets the row. Listeners get an event at most once: publication depends on no topic being up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.domain.ids import PackagePath
 from shared.domain.packages import Package, PackageState, RegisteredPackage
 from shared.handlers.index_writing import IndexWriter
 from shared.ports.bus import EventPublisher, OutgoingEvent
-from shared.ports.errors import ConcurrentChange, NotThere
+from shared.ports.errors import ConcurrentChange, NotThere, PortError
 from shared.ports.packages import PackageStore
 from shared.ports.stored import Stored
 from shared.trust.index import Index, triage
@@ -51,6 +51,7 @@ class IndexPublisher:
             contradicted = self._add([row.value.package for row in rows], lease, now)
         for row in rows:
             self._settle(row, is_contradicted=row.value.package.path in contradicted, now=now)
+        self._announce([row.value.package for row in rows if row.value.package.path not in contradicted])
 
     def _accepted_rows(self, requests: Iterable[IndexRequest]) -> list[Stored[RegisteredPackage]]:
         rows = []
@@ -87,8 +88,16 @@ class IndexPublisher:
             log.error("%s is in the index with other bytes; its row is refused", package.path)
             self._save(replace(row, value=replace(row.value, state=PackageState.REFUSED)))
             return
-        self.events.publish([_published_event(package)])
         self._save(replace(row, value=replace(row.value, state=PackageState.PUBLISHED, published_at=now)))
+
+    def _announce(self, packages: Sequence[Package]) -> None:
+        """Nothing of ours depends on these events, so a topic that is down must not keep a package from the fleet."""
+        if not packages:
+            return
+        try:
+            self.events.publish([_published_event(package) for package in packages])
+        except PortError as error:
+            log.warning("%d events about published packages are lost: %s", len(packages), error)
 
     def _save(self, row: Stored[RegisteredPackage]) -> None:
         try:
