@@ -31,6 +31,9 @@ class CampaignState(StrEnum):
 C = CampaignState
 
 FINISHED = frozenset({C.COMPLETED, C.ABORTED, C.REVERTED})
+OFFERING = frozenset({C.RUNNING, C.COMPLETED})
+"""Offers go out in these: a last wave may pass, and with it the campaign, before the hub had room for all of them."""
+
 STEPPING = frozenset({C.PLANNING, C.RUNNING})
 """The states in which a campaign has a next step of its own; in all others it waits for an operator."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
-from shared.domain.campaigns import Deadlines
+from shared.domain.campaigns import CampaignState, Deadlines
 from shared.domain.ids import CampaignId
 from shared.domain.rollouts import PackageTarget
 from shared.ports.campaigns import CampaignStore
@@ -53,6 +53,17 @@ class CampaignFactsCache:
         facts = self._read(campaign)
         self._remember(campaign, facts)
         return facts
+
+    def read_state(self, campaign: CampaignId) -> CampaignState | None:
+        """The campaign's state as it is now, which is never remembered; None where there is no such campaign.
+
+        Raises:
+            PortError: The campaign cannot be read now.
+        """
+        try:
+            return self._campaigns.get(campaign).value.state
+        except NotThere:
+            return None
 
     def _read(self, campaign: CampaignId) -> CampaignFacts | None:
         try:

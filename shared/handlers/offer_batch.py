@@ -7,17 +7,17 @@ twin written twice holds the same claim. What the hub has no room for goes out a
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.campaigns import Campaign, CampaignState, Deadlines
+from shared.domain.campaigns import OFFERING, Campaign, Deadlines
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, pause_for_quota, retry_at, wants_retry
 from shared.handlers.sign_offers import OfferKeys, sign_offers
-from shared.handlers.wakeups import request_evaluation, request_work_again
+from shared.handlers.wakeups import request_evaluation, request_work_again, utc_now
 from shared.ports.bus import MessageSender, Queue
 from shared.ports.campaigns import BudgetStore, CampaignStore
 from shared.ports.errors import QuotaExceeded
@@ -30,9 +30,6 @@ log = logging.getLogger(__name__)
 
 S = RolloutState
 
-# A last wave may pass, and with it the campaign, before the hub had room for all its offers.
-_OFFERING = frozenset({CampaignState.RUNNING, CampaignState.COMPLETED})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchPorts:
@@ -44,6 +41,7 @@ class DispatchPorts:
     budget: BudgetStore
     sender: MessageSender
     keys: OfferKeys
+    clock: Callable[[], datetime] = utc_now
 
 
 def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, now: datetime) -> None:
@@ -52,7 +50,7 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     Raises:
         PortError: A service needed for it is down, or the rows change too fast; offering again is safe.
     """
-    if campaign.state not in _OFFERING:
+    if campaign.state not in OFFERING:
         log.info("%s is %s: the offers of a batch are dropped", campaign.id, campaign.state)
         return
     rows = until_written(lambda: _mark(work, campaign.spec.deadlines, ports.rollouts, now), what=name_of(work))
@@ -118,7 +116,7 @@ def _stamp(
         if change.after.state in (S.SKIPPED, S.FAILED)
     ]
     if ended:
-        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, now)])
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, ports.clock())])
 
 
 def _stamps(

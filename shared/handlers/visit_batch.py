@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.campaigns import Deadlines
+from shared.domain.campaigns import OFFERING, Deadlines
 from shared.domain.devices import settle
-from shared.domain.ids import CampaignId
 from shared.domain.rollouts import Rollout, RolloutState, move
-from shared.domain.waves import DeviceBatch
 from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
 from shared.handlers.contention import until_written
-from shared.handlers.wakeups import request_evaluation, request_visit
+from shared.handlers.wakeups import request_evaluation, request_offers_again, request_visit, utc_now
 from shared.ports.bus import MessageSender, Queue
 from shared.ports.rollouts import DeviceStore, RolloutChange, RolloutStore
 from shared.ports.stored import Stored
@@ -25,6 +23,9 @@ from shared.wire.messages import BatchVisit
 log = logging.getLogger(__name__)
 
 _PLACES_PER_DEADLINE = 8
+
+LOST_AFTER_S = 300.0
+"""A row without an offer that has not changed for this long, in a batch that had its slot: its message is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class VisitPorts:
     rollouts: RolloutStore
     devices: DeviceStore
     sender: MessageSender
+    clock: Callable[[], datetime] = utc_now
 
 
 def visit_batch(visit: BatchVisit, ports: VisitPorts, *, now: datetime) -> int:
@@ -52,23 +54,23 @@ def visit_batch(visit: BatchVisit, ports: VisitPorts, *, now: datetime) -> int:
     what = f"batch {visit.batch.number} of wave {visit.batch.wave} of {visit.campaign}"
     rows, timed_out = until_written(lambda: _time_out(visit, ports.rollouts, now), what=what)
     if timed_out:
-        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(visit.campaign, now)])
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(visit.campaign, ports.clock())])
     ended = [row for row in rows if row.is_final]
     if ended:
         until_written(lambda: _settle(ended, facts, ports.devices, now), what=what)
-    if (due := next_visit(visit.campaign, visit.batch, rows, facts.deadlines, now=now)) is not None:
+    _offer_again(visit, rows, ports, now)
+    if (due := next_visit(visit, rows, facts.deadlines, now=now)) is not None:
         ports.sender.send(Queue.BATCH_DEADLINES, [request_visit(visit.campaign, visit.batch, due=due)])
     return timed_out
 
 
-def next_visit(
-    campaign: CampaignId, batch: DeviceBatch, rows: Sequence[Rollout], deadlines: Deadlines, *, now: datetime
-) -> datetime | None:
+def next_visit(visit: BatchVisit, rows: Sequence[Rollout], deadlines: Deadlines, *, now: datetime) -> datetime | None:
     """When the batch is worth a visit again; None once all its rows have ended.
 
     A row may enter a state with a short deadline at any time, so no more than the shortest passes between two visits.
     Times are drawn together on a grid of the batch's own: repeated messages then make one chain of visits, not two,
-    and batches that were offered together do not come back together.
+    and batches that were offered together do not come back together. The next visit is later than the present one
+    even where this instance's clock is behind: under the same id it would be dropped, and nobody would come again.
     """
     open_rows = [row for row in rows if not row.is_final]
     if not open_rows:
@@ -76,9 +78,23 @@ def next_visit(
     latest = now + timedelta(seconds=deadlines.shortest_s)
     due = min([latest, *(row.due_at for row in open_rows if row.due_at is not None)])
     grid_s = max(1, int(deadlines.shortest_s / _PLACES_PER_DEADLINE))
-    phase_s = zlib.crc32(f"{campaign}:{batch.wave}:{batch.shard}:{batch.number}".encode()) % grid_s
-    epoch = math.ceil(max(due, now).timestamp())
+    batch = visit.batch
+    phase_s = zlib.crc32(f"{visit.campaign}:{batch.wave}:{batch.shard}:{batch.number}".encode()) % grid_s
+    epoch = max(math.ceil(max(due, now).timestamp()), (visit.due_epoch_s or 0) + 1)
     return datetime.fromtimestamp(epoch + (phase_s - epoch) % grid_s, UTC)
+
+
+def _offer_again(visit: BatchVisit, rows: Sequence[Rollout], ports: VisitPorts, now: datetime) -> None:
+    """Ask for the offers of rows whose dispatch was lost with its message; a batch is visited only after its slot."""
+    if not any(_is_forgotten(row, now) for row in rows) or ports.facts.read_state(visit.campaign) not in OFFERING:
+        return
+    log.warning("batch %d of wave %d of %s is dispatched again", visit.batch.number, visit.batch.wave, visit.campaign)
+    ports.sender.send(Queue.DEVICE_BATCHES, [request_offers_again(visit.campaign, visit.batch, now=now)])
+
+
+def _is_forgotten(rollout: Rollout, now: datetime) -> bool:
+    is_unsent = rollout.state in (RolloutState.PLANNED, RolloutState.OFFERED) and rollout.sent_at is None
+    return is_unsent and now - rollout.changed_at >= timedelta(seconds=LOST_AFTER_S)
 
 
 def _time_out(visit: BatchVisit, rollouts: RolloutStore, now: datetime) -> tuple[list[Rollout], int]:

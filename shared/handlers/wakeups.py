@@ -12,6 +12,14 @@ from shared.domain.waves import DeviceBatch
 from shared.ports.bus import OutgoingMessage
 from shared.wire.messages import BatchPurpose, BatchVisit, BatchWork, CampaignStep, write_message
 
+OFFER_AGAIN_S = 600
+"""Offers presumed lost are asked for at most this often for one batch; duplicate detection looks back as far."""
+
+
+def utc_now() -> datetime:
+    """The time, for ports that are given no other clock."""
+    return datetime.now(UTC)
+
 
 def request_step(campaign: CampaignId, step: int, *, enqueue_at: datetime | None = None) -> OutgoingMessage:
     """A message for ``campaign-steps``: take this step, now or at ``enqueue_at``."""
@@ -50,7 +58,7 @@ def request_visit(campaign: CampaignId, batch: DeviceBatch, *, due: datetime) ->
     """A message for ``batch-deadlines``: look at this batch once ``due`` has come, never before it."""
     epoch = math.ceil(due.timestamp())
     return OutgoingMessage(
-        body=write_message(BatchVisit(campaign=campaign, batch=batch)),
+        body=write_message(BatchVisit(campaign=campaign, batch=batch, due_epoch_s=epoch)),
         message_id=f"{campaign}:visit:{_place(batch)}:{epoch}",
         enqueue_at=datetime.fromtimestamp(epoch, UTC),
     )
@@ -61,6 +69,16 @@ def request_work_again(work: BatchWork, *, enqueue_at: datetime) -> OutgoingMess
     again = replace(work, retry=work.retry + 1)
     message_id = f"{work.campaign}:{_place(work.batch)}:{work.step}:{again.retry}"
     return OutgoingMessage(body=write_message(again), message_id=message_id, enqueue_at=enqueue_at)
+
+
+def request_offers_again(campaign: CampaignId, batch: DeviceBatch, *, now: datetime) -> OutgoingMessage:
+    """A message for ``device-batches``: offer to those who have no offer yet, though the batch had its time slot.
+
+    The place of the step is taken by a time: no step counter rises that high, so neither this message nor its retries
+    are taken for repeats of the ones that were lost.
+    """
+    epoch = math.floor(now.timestamp())
+    return request_work(campaign, batch, BatchPurpose.OFFER, epoch - epoch % OFFER_AGAIN_S, enqueue_at=now)
 
 
 def request_settlement(campaign: CampaignId, alone: DeviceBatch, *, due: datetime) -> OutgoingMessage:

@@ -65,10 +65,16 @@ class BatchWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchVisit:
-    """Look at one device batch: time out what is due, settle what has ended, come back when the next is due."""
+    """Look at one device batch: time out what is due, settle what has ended, come back when the next is due.
+
+    Attributes:
+        due_epoch_s: The second of Unix time it was due, which is in the message's id; None in old messages. The next
+            visit is later than it, whatever the clock says, because a message of the same id would be dropped.
+    """
 
     campaign: CampaignId
     batch: DeviceBatch
+    due_epoch_s: int | None = None
 
 
 type Message = IndexRequest | CampaignStep | BatchWork | BatchVisit

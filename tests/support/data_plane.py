@@ -105,6 +105,7 @@ class DataPlane:
             budget=self.mortal(self.budget),
             sender=self.mortal(self.bus),
             keys=self.keys,
+            clock=lambda: self.now,
         )
 
     def relay(self, events: Sequence[RawTwinEvent]) -> int:
@@ -129,15 +130,18 @@ class DataPlane:
             patience_s=patience_s,
         )
 
-    def visit(self, batch: DeviceBatch | None = None) -> int:
-        """Visit a batch, by default the first."""
+    def visit(self, batch: DeviceBatch | None = None, *, due: datetime | None = None) -> int:
+        """Visit a batch, by default the first, as the message due at a time asks for it."""
         ports = VisitPorts(
             facts=self.facts(),
             rollouts=self.mortal(self.rollouts),
             devices=self.mortal(self.devices),
             sender=self.mortal(self.bus),
+            clock=lambda: self.now,
         )
-        return visit_batch(BatchVisit(campaign=CAMPAIGN, batch=batch or self.batches[0]), ports, now=self.now)
+        due_epoch_s = None if due is None else int(due.timestamp())
+        visit = BatchVisit(campaign=CAMPAIGN, batch=batch or self.batches[0], due_epoch_s=due_epoch_s)
+        return visit_batch(visit, ports, now=self.now)
 
     def facts(self) -> CampaignFactsCache:
         """The campaign's facts, nothing remembered."""

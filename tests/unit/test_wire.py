@@ -17,7 +17,15 @@ from shared.domain.rollouts import REPORTABLE, OrderMark, Report, RolloutState
 from shared.domain.waves import DeviceBatch
 from shared.wire import twins
 from shared.wire.keys import device_of, row_key
-from shared.wire.messages import BatchPurpose, BatchWork, read_batch_work, read_campaign_step, write_message
+from shared.wire.messages import (
+    BatchPurpose,
+    BatchVisit,
+    BatchWork,
+    read_batch_visit,
+    read_batch_work,
+    read_campaign_step,
+    write_message,
+)
 
 DEVICE_IDS = st.text(string.ascii_letters + string.digits + "-.%_*?!(),:=@$'#+", min_size=1, max_size=128)
 BATCH = DeviceBatch(wave=1, shard=0, number=2, first=DeviceId("a#?"), last=DeviceId("z'"), count=99)
@@ -28,6 +36,14 @@ def test_a_message_reads_as_it_was_written() -> None:
     work = BatchWork(campaign=CampaignId("c-1"), batch=BATCH, purpose=BatchPurpose.OFFER, step=3)
 
     assert read_batch_work(write_message(work)) == work
+
+
+def test_a_visit_written_before_visits_said_when_they_were_due_still_reads() -> None:
+    visit = BatchVisit(campaign=CampaignId("c-1"), batch=BATCH)
+    document = json.loads(write_message(visit))
+    del document["due_epoch_s"]
+
+    assert read_batch_visit(json.dumps(document).encode()) == visit
 
 
 @pytest.mark.parametrize(
