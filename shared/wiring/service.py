@@ -46,6 +46,7 @@ from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent, read_lifecycle
 from shared.wiring.adapters import Adapters
 from shared.wiring.once import once
+from shared.wiring.run_all import run_all
 
 log = logging.getLogger(__name__)
 
@@ -170,20 +171,26 @@ class Service:
     def resume(self) -> None:
         """Take up overdue steps and index requests."""
         now = self._clock()
-        resume_campaigns(self._adapters.campaigns, self._adapters.sender, now=now)
-        resume_publishing(self._adapters.packages, self._adapters.sender, now=now)
+        run_all(
+            lambda: resume_campaigns(self._adapters.campaigns, self._adapters.sender, now=now),
+            lambda: resume_publishing(self._adapters.packages, self._adapters.sender, now=now),
+        )
 
     def reconcile(self) -> None:
         """Take up artifacts nobody looked at and rows whose reports never came."""
-        now = self._clock()
+        run_all(self._sweep_incoming, self._reconcile_rows)
+
+    def _sweep_incoming(self) -> None:
         sweep = IncomingSweep(
             intake=self._intake, crash_reports=self._adapters.crash_reports, parking=self._adapters.parking
         )
-        sweep.sweep_incoming(now=now)
+        sweep.sweep_incoming(now=self._clock())
+
+    def _reconcile_rows(self) -> None:
         ports = ReconcilePorts(
             campaigns=self._adapters.campaigns, twins=self._adapters.twin_reader, fold=self._fold_ports
         )
-        reconcile(ports, now=now, quiet_s=self._settings.reconcile_quiet.total_seconds())
+        reconcile(ports, now=self._clock(), quiet_s=self._settings.reconcile_quiet.total_seconds())
 
     def find_outages(self) -> dict[str, str]:
         """What does not answer now: name to reason, empty when all is well."""
