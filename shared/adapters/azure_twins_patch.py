@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from threading import Lock
 
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import Twin, TwinProperties
@@ -17,6 +17,10 @@ from shared.ports.hub import TwinOutcome, TwinResult, TwinWrite
 PARALLEL_WRITES = 10
 """The SDK keeps one connection per thread; ten of them fill S1's 50 updates a second at 200 ms a call."""
 
+MAX_OUTAGES = 3
+"""Failed calls after which the rest of a batch is not tried: with a hub that hangs each call takes 30 s, and all 99 of
+a batch at ten a time half of ``functionTimeout``."""
+
 
 class AzureTwinPatches:
     """A ``TwinWriter``; one instance serves all threads of a process."""
@@ -26,13 +30,13 @@ class AzureTwinPatches:
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="twin-writes")
 
     def write(self, writes: Sequence[TwinWrite]) -> list[TwinResult]:
-        stop = Event()
-        return list(self._pool.map(lambda write: self._write(write, stop), writes))
+        brake = _Brake()
+        return list(self._pool.map(lambda write: self._write(write, brake), writes))
 
-    def _write(self, write: TwinWrite, stop: Event) -> TwinResult:
-        """Write one twin, unless the hub has asked for fewer calls since the batch began."""
-        if stop.is_set():
-            return TwinResult(device=write.device, outcome=TwinOutcome.THROTTLED, detail="not tried")
+    def _write(self, write: TwinWrite, brake: _Brake) -> TwinResult:
+        """Write one twin, unless the hub has asked for fewer calls, or failed too often, since the batch began."""
+        if brake.reason is not None:
+            return TwinResult(device=write.device, outcome=brake.reason, detail="not tried")
         twin = Twin(properties=TwinProperties(desired=dict(write.desired)))
         try:
             self._registry.update_twin(write.device, twin)
@@ -40,9 +44,30 @@ class AzureTwinPatches:
             try:
                 outcome, detail = twin_outcome(error)
             except QuotaExceeded:
-                stop.set()
+                brake.note(TwinOutcome.THROTTLED)
                 raise
-            if outcome is TwinOutcome.THROTTLED:
-                stop.set()
+            brake.note(outcome)
             return TwinResult(device=write.device, outcome=outcome, detail=detail)
         return TwinResult(device=write.device, outcome=TwinOutcome.WRITTEN)
+
+
+class _Brake:
+    """Ends the writing of one batch early.
+
+    Attributes:
+        reason: The outcome of all writes that are not begun yet; None while writing goes on.
+    """
+
+    def __init__(self) -> None:
+        self.reason: TwinOutcome | None = None
+        self._outages = 0
+        self._lock = Lock()
+
+    def note(self, outcome: TwinOutcome) -> None:
+        """Take notice of how a write ended."""
+        with self._lock:
+            self._outages += outcome is TwinOutcome.UNAVAILABLE
+            if outcome is TwinOutcome.THROTTLED:
+                self.reason = outcome
+            elif self._outages >= MAX_OUTAGES:
+                self.reason = self.reason or TwinOutcome.UNAVAILABLE

@@ -11,7 +11,7 @@ import pytest
 from emulator.hub import HubConfig
 from shared.adapters.azure_twin_reader import AzureTwinReader
 from shared.adapters.azure_twins_bulk import AzureTwinBulk
-from shared.adapters.azure_twins_patch import AzureTwinPatches
+from shared.adapters.azure_twins_patch import MAX_OUTAGES, PARALLEL_WRITES, AzureTwinPatches
 from shared.domain.ids import DeviceId
 from shared.ports.errors import QuotaExceeded, Unavailable
 from shared.ports.hub import TwinOutcome, TwinWrite, TwinWriter
@@ -121,6 +121,16 @@ def test_a_hub_that_is_gone_is_a_result(tmp_path_factory: pytest.TempPathFactory
     assert result.outcome is T.UNAVAILABLE
     with pytest.raises(Unavailable):
         AzureTwinReader(service).read_reported(DeviceId("gw-1"))
+
+
+def test_a_hub_that_is_gone_is_not_tried_for_every_device_of_a_batch(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with local_hub(tmp_path_factory.mktemp("gone")) as hub:
+        service = hub.service()
+    results = AzureTwinPatches(service).write([write(DeviceId(f"gw-{number}"), update={}) for number in range(99)])
+    assert {result.outcome for result in results} == {T.UNAVAILABLE}
+    tried = [result for result in results if result.detail != "not tried"]
+    # Those under way when the last of the failures came are the writers' own.
+    assert len(tried) <= MAX_OUTAGES + PARALLEL_WRITES
 
 
 def test_a_twin_is_read_with_its_metadata_and_a_stranger_is_none(hub: LocalHub) -> None:
