@@ -45,16 +45,8 @@ def test_resuming_publications_does_not_wait_for_campaigns(monkeypatch: pytest.M
 
 def test_rows_are_reconciled_though_no_artifact_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     sweeps = Sweeps()
-
-    class Sweep:
-        def __init__(self, **_ports: object) -> None:
-            pass
-
-        def sweep_incoming(self, **_kwargs: object) -> None:
-            sweeps.failing("sweep_incoming")
-
-    monkeypatch.setattr(service_module, "IncomingSweep", Sweep)
-    monkeypatch.setattr(service_module, "reconcile", lambda *_args, **_kwargs: sweeps.failing("reconcile"))
-    with pytest.raises(Unavailable, match="sweep_incoming"):
+    for name in ("_sweep_incoming", "_reconcile_rows"):
+        monkeypatch.setattr(Service, name, lambda _self, name=name: sweeps.failing(name))
+    with pytest.raises(Unavailable, match="_sweep_incoming"):
         Service(read_settings(complete_environment())).reconcile()
-    assert sweeps.calls == ["sweep_incoming", "reconcile"]
+    assert sweeps.calls == ["_sweep_incoming", "_reconcile_rows"]
