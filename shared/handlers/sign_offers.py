@@ -12,6 +12,7 @@ from shared.domain.campaigns import Campaign
 from shared.domain.ids import DeviceId
 from shared.domain.offers import Intent, Offer
 from shared.domain.rollouts import Rollout
+from shared.ports.errors import Unavailable
 from shared.ports.hub import TwinWrite
 from shared.trust.intents import batch_leaves, batch_root, sign_intent
 from shared.trust.merkle import merkle_proof
@@ -34,11 +35,11 @@ def sign_offers(campaign: Campaign, rollouts: Sequence[Rollout], keys: OfferKeys
     by whoever writes twins.
 
     Raises:
-        Exception: Whatever the signer raises when its key cannot be used.
+        Unavailable: The key cannot be used now; people mend that, and the offers can then be signed.
     """
     claims = [(rollout.device, rollout.sequence) for rollout in rollouts]
     leaves = batch_leaves(claims)
-    envelope = sign_intent(_intent(campaign, claims, now), keys.intents)
+    envelope = _signed(_intent(campaign, claims, now), keys.intents)
     return [
         TwinWrite(
             device=rollout.device,
@@ -60,6 +61,14 @@ def sign_offers(campaign: Campaign, rollouts: Sequence[Rollout], keys: OfferKeys
         )
         for place, rollout in enumerate(rollouts)
     ]
+
+
+def _signed(intent: Intent, signer: Signer) -> str:
+    try:
+        return sign_intent(intent, signer)
+    # Each vendor's signer has exceptions of its own. Were one of them a ``DomainError``, the offers would be parked.
+    except Exception as error:
+        raise Unavailable(f"the key that signs offers cannot be used: {error!r}") from error
 
 
 def _intent(campaign: Campaign, claims: Sequence[tuple[DeviceId, int]], now: datetime) -> Intent:

@@ -94,7 +94,11 @@ def test_lost_offers_are_asked_for_again_under_an_id_that_no_earlier_message_had
 def test_an_evaluation_is_asked_for_with_a_time_read_after_the_counters_were_written() -> None:
     plane = DataPlane(NAMES)
     plane.hub.delete(DeviceId("gw-0"))
-    plane.hub.meanwhile = lambda: plane.pass_time(30)
+
+    def wait() -> None:
+        plane.pass_time(30)
+
+    plane.hub.meanwhile = wait
     plane.dispatch()
     [asked] = plane.bus.sent_to(Queue.CAMPAIGN_STEPS)
     assert asked.enqueue_at is not None
