@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from shared.domain.errors import DomainError
 from shared.handlers.found_index import found_index
 from shared.handlers.index_writing import IndexWriter
 from shared.handlers.publish_index import IndexPublisher
-from shared.handlers.refresh_index import BINS_PER_RUN, refresh_index
+from shared.handlers.refresh_index import SHARES, refresh_index
+from shared.ports.errors import NotThere
+from shared.ports.stored import Stored
 from shared.trust.index import Expiries, IndexUntrusted
 from shared.trust.index_birth import IndexPlan
 from shared.trust.signers import load_index_signers
@@ -76,8 +79,48 @@ def test_year_of_daily_refreshes_never_lets_anything_expire() -> None:
 
 def test_bins_made_together_are_renewed_in_shares(tmp_path: Path) -> None:
     repository = Repository(bins=128)
-    now = repository.now + 70 * DAY
-    assert [refresh_index(repository.writer(), now=now).bins for _ in range(3)] == [BINS_PER_RUN, BINS_PER_RUN, 0]
+    days = [repository.now + (70 + day) * DAY for day in range(SHARES + 1)]
+    renewed = [refresh_index(repository.writer(), now=now).bins for now in days]
+    assert renewed == [128 // SHARES] * SHARES + [0]
+
+
+class WatchedIndex(MemoryIndex):
+    """Counts which bins are read, and how many of them while others wait for the lease."""
+
+    def __init__(self, files: MemoryIndex) -> None:
+        super().__init__()
+        self.files = files.files
+        self.bins_read, self.bins_read_in_lease = 0, 0
+        self.is_held = False
+
+    def read(self, name: str) -> Stored[bytes]:
+        self.bins_read += "bin-" in name
+        self.bins_read_in_lease += "bin-" in name and self.is_held
+        return super().read(name)
+
+    @contextmanager
+    def hold(self) -> Iterator[str]:
+        with super().hold() as lease:
+            self.is_held = True
+            yield lease
+            self.is_held = False
+
+
+def test_publishers_do_not_wait_for_the_reading_of_bins() -> None:
+    """The lease lasts 60 s, and a thousand reads may take longer."""
+    repository = Repository(bins=128)
+    watched = WatchedIndex(repository.store)
+    refresh_index(repository.writer(watched), now=repository.now + DAY)
+    assert (watched.bins_read, watched.bins_read_in_lease) == (128 // SHARES, 0)
+
+
+def test_timestamp_is_renewed_though_a_bin_cannot_be_read() -> None:
+    repository = Repository(bins=8)
+    for name in [name for name in repository.store.files if "bin-" in name]:
+        del repository.store.files[name]
+    with pytest.raises(NotThere):
+        refresh_index(repository.writer(), now=repository.now + DAY)
+    assert _expiry(repository, "timestamp.json") > repository.now + 4 * DAY
 
 
 def test_refresh_may_die_at_any_write(tmp_path: Path) -> None:
@@ -89,7 +132,7 @@ def test_refresh_may_die_at_any_write(tmp_path: Path) -> None:
         store = writes.through(repository.store)
         refresh_index(repository.writer(store), now=repository.now + timedelta(hours=20))
 
-    assert len([device.refresh() for _ in every_death(refresh)]) == 8
+    assert len([device.refresh() for _ in every_death(refresh)]) == 10
 
 
 def test_timestamp_must_outlive_three_refreshes() -> None:
