@@ -65,7 +65,6 @@ def local_stack(
 def _app_settings(state_dir: Path, keys: Path) -> dict[str, str]:
     return {
         "KEYS_URI": f"file:{keys.resolve()}",
-        "INDEX_BINS": str(INDEX_BINS),
         "TICKET_KEYS": _ticket_keys(state_dir / "ticket-keys.json"),
         "TWIN_CHANGES_HUB": "twin-changes",
         "PYTHON_THREADPOOL_THREAD_COUNT": "16",

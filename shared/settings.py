@@ -78,7 +78,6 @@ class Settings:
         twin_updates_per_s: What the hub's tier and units allow.
         shards: Partitions for the rollout and device rows: one per 1,000 twin updates a second.
         keys_uri: Where the online keys are, ``file:<folder>``.
-        index_bins: Number of hashed bins, fixed when the index was created.
         link_lifetime: How long a download URL holds.
         reconcile_quiet: A row that did not change for this long is worth a twin read.
         download_base_url: Replaces the storage account in download URLs; empty leaves it.
@@ -93,7 +92,6 @@ class Settings:
     shards: int
     twin_writer: TwinWriterKind
     keys_uri: str
-    index_bins: int
     ticket_keys: TicketKeys
     link_lifetime: timedelta
     reconcile_quiet: timedelta
@@ -119,7 +117,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         shards=max(1, math.ceil(rate / _UPDATES_PER_SHARD)),
         twin_writer=reader.twin_writer(),
         keys_uri=reader.text("KEYS_URI"),
-        index_bins=reader.whole("INDEX_BINS", 1024),
         ticket_keys=reader.ticket_keys(),
         link_lifetime=timedelta(seconds=reader.whole("LINK_LIFETIME_S", 600)),
         reconcile_quiet=timedelta(seconds=reader.whole("RECONCILE_QUIET_S", 1800)),

@@ -17,7 +17,6 @@ def test_a_complete_environment_is_read_with_sound_defaults() -> None:
     assert settings.iot_hub.host == "hub.example"
     assert settings.twin_updates_per_s == 50
     assert settings.shards == 1
-    assert settings.index_bins == 1024
     assert settings.twin_writer is TwinWriterKind.PATCH
     assert settings.reconcile_quiet == timedelta(minutes=30)
 
@@ -30,12 +29,12 @@ def test_a_fleet_that_cannot_wait_says_when_a_row_counts_as_quiet() -> None:
 
 def test_everything_that_is_missing_is_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
-        read_settings({"HUB_TIER": "S9", "INDEX_BINS": "many"})
+        read_settings({"HUB_TIER": "S9", "LINK_LIFETIME_S": "many"})
 
     for name in ("Storage__blobServiceUri", "ServiceBus", "IotHub__hostName", "REPORTS_TOPIC_ENDPOINT", "KEYS_URI"):
         assert name in caught.value.message
     assert "HUB_TIER must be one of F1, S1, S2, S3, not 'S9'" in caught.value.message
-    assert "INDEX_BINS must be a whole number above 0, not 'many'" in caught.value.message
+    assert "LINK_LIFETIME_S must be a whole number above 0, not 'many'" in caught.value.message
 
 
 @pytest.mark.parametrize(
