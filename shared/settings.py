@@ -76,7 +76,7 @@ class Settings:
 
     Attributes:
         twin_updates_per_s: What the hub's tier and units allow.
-        shards: Partitions for the rollout and device rows: one per 1,000 twin updates a second.
+        shards: Partitions for the rollout rows of new campaigns: one per 1,000 twin updates a second.
         keys_uri: Where the online keys are, ``file:<folder>``.
         link_lifetime: How long a download URL holds.
         reconcile_quiet: A row that did not change for this long is worth a twin read.

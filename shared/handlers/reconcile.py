@@ -7,12 +7,13 @@ weeks do not use up every run's budget.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.errors import MalformedMessage
-from shared.domain.ids import RING_SIZE, CampaignId, DeviceId
+from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
 from shared.domain.rollouts import Report
 from shared.handlers.fold_reports import FoldPorts, fold_reports
 from shared.ports.campaigns import CampaignStore
@@ -54,17 +55,54 @@ def reconcile(ports: ReconcilePorts, *, now: datetime, max_reads: int = MAX_READ
     start = int(now.timestamp()) // 3600 * _GOLDEN_STEP % RING_SIZE
     before = now - timedelta(seconds=quiet_s)
     left, changed = max_reads, 0
-    for campaign, shard in _shards(ports.campaigns):
-        if left <= 0:
-            break
-        rows = ports.fold.rollouts.read_stale(campaign, shard, before=before, start=start, limit=min(_BATCH, left))
-        left -= len(rows)
-        reports = [report for row in rows if (report := _read_twin(row.value.device, ports.twins)) is not None]
-        current = tuple(report for report in reports if report.campaign == campaign)
-        if current:
-            changed += fold_reports(ReportBatch(campaign=campaign, shard=shard, reports=current), ports.fold)
+    arcs = deque(_Arc(campaign=campaign, shard=shard, start=start) for campaign, shard in _shards(ports.campaigns))
+    # In turn, so that a campaign whose devices are all offline leaves the others their share.
+    while arcs and left > 0:
+        arc = arcs.popleft()
+        devices = _read_quiet(arc, ports, before, min(_BATCH, left))
+        left -= len(devices)
+        changed += _fold_twins(arc, devices, ports)
+        if devices:
+            arcs.append(arc.beyond(devices))
     log.info("reconciled with %d twin reads, %d rows changed", max_reads - left, changed)
     return changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arc:
+    """What is left to look at of one shard of a campaign: ``length`` positions of the ring from ``start`` on."""
+
+    campaign: CampaignId
+    shard: int
+    start: int
+    length: int = RING_SIZE
+
+    def offset(self, device: DeviceId) -> int:
+        """How far into the arc the device stands."""
+        return (ring_position(device) - self.start) % RING_SIZE
+
+    def beyond(self, devices: Sequence[DeviceId]) -> _Arc:
+        """What is left behind these devices."""
+        step = max(map(self.offset, devices)) + 1
+        return replace(self, start=(self.start + step) % RING_SIZE, length=self.length - step)
+
+
+def _read_quiet(arc: _Arc, ports: ReconcilePorts, before: datetime, limit: int) -> list[DeviceId]:
+    """The next quiet devices of the arc; none once the ring has been gone round."""
+    if arc.length <= 0:
+        return []
+    read = ports.fold.rollouts.read_stale
+    rows = read(arc.campaign, arc.shard, before=before, start=arc.start, limit=limit)
+    return [row.value.device for row in rows if arc.offset(row.value.device) < arc.length]
+
+
+def _fold_twins(arc: _Arc, devices: Sequence[DeviceId], ports: ReconcilePorts) -> int:
+    """Fold what the devices' twins report about the campaign; how many rows changed."""
+    reports = [report for device in devices if (report := _read_twin(device, ports.twins)) is not None]
+    current = tuple(report for report in reports if report.campaign == arc.campaign)
+    if not current:
+        return 0
+    return fold_reports(ReportBatch(campaign=arc.campaign, shard=arc.shard, reports=current), ports.fold)
 
 
 def _shards(campaigns: CampaignStore) -> Iterator[tuple[CampaignId, int]]:

@@ -128,6 +128,20 @@ def test_the_read_budget_holds_and_runs_begin_at_different_devices() -> None:
     assert len(first) > 1
 
 
+def test_a_run_goes_on_behind_the_first_batch_and_reads_each_twin_once() -> None:
+    names = [f"gw-{number}" for number in range(250)]
+    plane = DataPlane(names)
+    for batch in plane.batches:
+        plane.dispatch(batch)
+    for name in names[::2]:
+        plane.says(name, "succeeded", 1)
+    plane.pass_time(3600)
+    assert run_reconcile(plane, max_reads=500) == 125
+    assert set(plane.hub.reads.values()) == {1}
+    assert len(plane.hub.reads) == 250
+    plane.check_counters()
+
+
 def test_the_report_of_another_campaign_in_the_twin_is_not_taken_for_this_one() -> None:
     plane = offered()
     plane.says("gw-0", "failed", 1, campaign="the-one-before")
