@@ -125,7 +125,7 @@ def _fill_devices(store: AzureDevices) -> None:
         DeviceRecord(device=DeviceId("gw-2"), changed_at=NOON),
         DeviceRecord(device=DeviceId("gw-3"), held_by=CampaignId("spring-fix-2"), deleted_at=NOON, changed_at=NOON),
     ]
-    store.write(0, [Stored(value=record, etag="") for record in records])
+    store.write([Stored(value=record, etag="") for record in records])
 
 
 def _fill_campaigns(store: AzureCampaigns, audit: AzureAuditLog) -> None:
