@@ -2,15 +2,20 @@
 
 The twin is cleared before the row is cancelled: as long as the row is open it holds the device, so no other campaign's
 offer can stand there and be cleared by mistake, whenever a repeat of this comes.
+
+A row marked as offered whose offer nobody has stamped may be in the hands of a dispatch that read the campaign before
+it was cancelled, and whose twin write comes after the clearing. Such a row stays open, and its twin is cleared again
+and again, until the offer is stamped or the last function that may have it in hand has been ended by its time limit.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.domain.ids import DeviceId
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, retry_at, wants_retry
@@ -29,6 +34,10 @@ log = logging.getLogger(__name__)
 S = RolloutState
 
 QUOTA_RETRY_S = 3600.0
+
+IN_HAND_RETRIES = 9
+"""After as many retries of growing distance, ten minutes at the least have passed: ``functionTimeout`` of host.json."""
+
 _LATER = frozenset({TwinOutcome.THROTTLED, TwinOutcome.UNAVAILABLE})
 
 
@@ -39,31 +48,28 @@ def withdraw_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> N
         PortError: A service needed for it is down, or the rows change too fast; withdrawing again is safe.
     """
 
-    def attempt() -> list[TwinResult]:
+    def attempt() -> tuple[list[TwinResult], bool]:
         open_rows = [row for row in ports.rollouts.read_batch(work.campaign, work.batch) if not row.value.is_final]
         offered = [row.value for row in open_rows if row.value.state is not S.PLANNED]
         results = ports.twins.write([TwinWrite(device=row.device, desired={PROPERTY: None}) for row in offered])
-        ports.rollouts.write(work.campaign, work.batch.shard, _cancellations(open_rows, results, now))
-        return results
+        in_hand = {row.device for row in offered if row.sent_at is None} if work.retry < IN_HAND_RETRIES else set()
+        kept = in_hand | {result.device for result in results if result.outcome in _LATER}
+        ports.rollouts.write(work.campaign, work.batch.shard, _cancellations(open_rows, kept, now))
+        return results, bool(in_hand)
 
     try:
-        results = until_written(attempt, what=name_of(work))
+        results, is_in_hand = until_written(attempt, what=name_of(work))
     except QuotaExceeded:
         log.warning("%s: the hub's daily quota is used up, offers are taken back later", work.campaign)
         _send_again(work, ports, now + timedelta(seconds=QUOTA_RETRY_S))
         return
     adjust_rate(ports.budget, results, now=now)
-    if wants_retry(results):
+    if is_in_hand or wants_retry(results):
         _send_again(work, ports, retry_at(work.retry, now=now))
 
 
-def _cancellations(
-    rows: Sequence[Stored[Rollout]], results: Sequence[TwinResult], now: datetime
-) -> list[RolloutChange]:
-    uncleared = {result.device for result in results if result.outcome in _LATER}
-    return [
-        RolloutChange(before=row, after=_cancelled(row.value, now)) for row in rows if row.value.device not in uncleared
-    ]
+def _cancellations(rows: Sequence[Stored[Rollout]], kept: Set[DeviceId], now: datetime) -> list[RolloutChange]:
+    return [RolloutChange(before=row, after=_cancelled(row.value, now)) for row in rows if row.value.device not in kept]
 
 
 def _cancelled(rollout: Rollout, now: datetime) -> Rollout:
