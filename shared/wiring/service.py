@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from shared.domain.errors import MalformedMessage
+from shared.domain.errors import DomainError, MalformedMessage
 from shared.domain.ids import CampaignId
 from shared.domain.steps_by_operators import OperatorAction
 from shared.handlers.act_on_campaign import act_on_campaign
@@ -163,8 +164,14 @@ class Service:
         fold_backlog(read_report_batch(data), self._fold_ports)
 
     def note_lifecycle(self, event_type: str, data: Mapping[str, Any]) -> None:
-        """Note that a device was created or deleted."""
-        note_lifecycle(read_lifecycle(event_type, data), self._lifecycle_ports, now=self._clock())
+        """Note that a device was created or deleted; an event that nobody can read is parked."""
+        try:
+            event = read_lifecycle(event_type, data)
+        except MalformedMessage as error:
+            body = json.dumps({"type": event_type, "data": data}).encode()
+            self.parking.park(source="device-lifecycle", body=body, code=error.code, reason=error.message)
+            return
+        note_lifecycle(event, self._lifecycle_ports, now=self._clock())
 
     # Sweeps
 
@@ -196,7 +203,7 @@ class Service:
         """What does not answer now: name to reason, empty when all is well."""
         checks: dict[str, Callable[[], object]] = {
             "index": lambda: self._adapters.index.read(TIMESTAMP_FILE),
-            "tables": self._adapters.budget.get,
+            "tables": lambda: self._adapters.packages.list_page(size=1),
             "keys": lambda: (self._index_writer, self._dispatch_ports),
         }
         return {name: complaint for name, check in checks.items() if (complaint := _complaint(check))}
@@ -286,7 +293,8 @@ class Service:
 def _complaint(check: Callable[[], object]) -> str:
     try:
         check()
-    except (PortError, MalformedMessage) as error:
+    except (PortError, DomainError) as error:
+        log.warning("unhealthy: %s", error)
         return type(error).__name__
     return ""
 
