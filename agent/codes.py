@@ -33,8 +33,8 @@ class Code(StrEnum):
 R, F = RolloutState.REJECTED, RolloutState.FAILED
 
 MEANINGS: Mapping[Code, tuple[RolloutState, str]] = {
-    Code.INDEX_REFUSED: (R, "the index is not signed as it should be, has expired, or is older than one seen before"),
-    Code.INDEX_UNAVAILABLE: (F, "the index could not be fetched within the allowed attempts"),
+    Code.INDEX_REFUSED: (R, "the index is not signed as it should be, or is older than one seen before"),
+    Code.INDEX_UNAVAILABLE: (F, "the index could not be fetched, or stayed expired, for as long as `download` allows"),
     Code.INTENT_REFUSED: (R, "the intent bears no signature of a key the index names, or cannot be read"),
     Code.INTENT_MISMATCH: (R, "the intent speaks of another campaign or package than the offer or the index"),
     Code.PROOF_REFUSED: (R, "the intent was not signed for this device and this sequence"),

@@ -85,7 +85,7 @@ def test_requests_that_mean_the_same_have_the_same_digest() -> None:
         ({"gate": {"success_percent": 101}}, "gate.success_percent: Input should be less"),
         ({"gate": {"soak_s": -1}}, "gate.soak_s: Input should be greater"),
         ({"gate": {"soak_s": float("nan")}}, "gate.soak_s: "),
-        ({"deadlines": {"offered_s": 0}}, "deadlines.offered_s: Input should be greater than 0"),
+        ({"deadlines": {"offered_s": 0}}, "deadlines.offered_s: Input should be greater than or equal to 1"),
         ({"allow_downgrade": "yes"}, "allow_downgrade: Input should be a valid boolean"),
     ],
 )
