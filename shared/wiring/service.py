@@ -36,10 +36,10 @@ from shared.handlers.sign_offers import OfferKeys
 from shared.handlers.sweep_incoming import IncomingSweep
 from shared.handlers.visit_batch import VisitPorts, visit_batch
 from shared.ports.bus import MessageSender, Parking
-from shared.ports.errors import PortError
+from shared.ports.errors import PortError, Unavailable
 from shared.settings import Settings, read_settings
 from shared.trust.index import TIMESTAMP_FILE, Expiries
-from shared.trust.signers import KeyRole, load_index_signers, load_role_signer
+from shared.trust.signers import KeyRole, KeyUnusable, load_index_signers, load_role_signer
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
 from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexRequest
@@ -249,7 +249,11 @@ class Service:
     @once
     def _dispatch_ports(self) -> DispatchPorts:
         adapters = self._adapters
-        signer = load_role_signer(self._settings.keys_uri, KeyRole.INTENTS)
+        try:
+            signer = load_role_signer(self._settings.keys_uri, KeyRole.INTENTS)
+        except KeyUnusable as error:
+            # Mended by whoever keeps the keys, not by another message: the work must wait, not be parked.
+            raise Unavailable(error.message) from error
         return DispatchPorts(
             campaigns=adapters.campaigns,
             rollouts=adapters.rollouts,
