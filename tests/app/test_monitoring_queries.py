@@ -95,7 +95,7 @@ def _fill_rollouts(store: AzureRollouts) -> None:
     soon, passed = NOON.replace(hour=13), NOON.replace(minute=10)
     rows = [
         make_rollout("gw-1", S.SUCCEEDED, sent_at=NOON),
-        make_rollout("gw-2", S.FAILED, code="health_check", detail="exit status 1"),
+        make_rollout("gw-2", S.FAILED, code="health_check_failed", detail="exit status 1"),
         make_rollout("gw-3", S.FAILED, code="disk_full"),
         make_rollout("gw-4", S.REJECTED),
         make_rollout("gw-5", S.TIMED_OUT),
@@ -207,6 +207,6 @@ def test_the_snippets_run_as_written(connection: str) -> None:
         for snippet in _PYTHON.findall(PAGE.read_text()):
             exec(snippet, {"connection": connection})  # noqa: S102  (the page's own text is what is under test)
     lines = output.getvalue().splitlines()
-    assert "gw-2 health_check exit status 1" in lines
+    assert "gw-2 health_check_failed exit status 1" in lines
     assert "quarantine firmware.bin.1f2e3d4c no_version the artifact carries no version" in lines
     assert any(line.startswith("parked device-batches/") and "not JSON" in line for line in lines)
