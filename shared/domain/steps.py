@@ -114,7 +114,10 @@ def apply_verdict(campaign: Campaign, verdict: Verdict, *, now: datetime) -> Cha
 
 def complete(campaign: Campaign) -> Campaign:
     """The campaign after its last wave."""
-    return replace(campaign, state=CampaignState.COMPLETED, reason=f"all {len(campaign.waves)} waves passed")
+    reason = f"all {len(campaign.waves)} waves passed"
+    if skipped := campaign.planning.skipped:
+        reason += f"; {skipped} of {campaign.targets} devices were skipped, because other campaigns hold them"
+    return replace(campaign, state=CampaignState.COMPLETED, reason=reason)
 
 
 def abort(campaign: Campaign, reason: str) -> Campaign:

@@ -15,7 +15,7 @@ from shared.domain.gates import Acknowledged, Decision, Gate, Verdict
 from shared.domain.ids import CampaignId, package_name
 from shared.domain.packages import Package, PackageKind
 from shared.domain.rollouts import PackageTarget
-from shared.domain.steps import StepKind, apply_verdict, next_step, note_dispatched, start_wave
+from shared.domain.steps import StepKind, apply_verdict, complete, next_step, note_dispatched, start_wave
 from shared.domain.steps_by_operators import OperatorAction, act
 from shared.domain.versions import Version
 from shared.domain.waves import DONE_WAVES, Rest, Wave, WaveSpec, WaveState
@@ -171,3 +171,10 @@ def test_a_cancelled_campaign_steps_until_its_offers_are_taken_back() -> None:
     assert cancelled.state in FINISHED
     assert cancelled.withdrawal == Withdrawal()
     assert next_step(cancelled) is StepKind.WITHDRAW
+
+
+def test_a_campaign_that_reached_nobody_says_so() -> None:
+    planned = campaign(W.PASSED)
+    held = replace(planned, targets=2, planning=replace(planned.planning, skipped=2))
+    assert "2 of 2 devices were skipped" in complete(held).reason
+    assert "skipped" not in complete(planned).reason
