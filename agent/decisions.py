@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from securesystemslib.signer import Key
-
 from agent.codes import Code
 from agent.memory import Memory, Pending, Phase
 from shared.domain.errors import InvalidId
@@ -16,6 +14,7 @@ from shared.domain.ids import DeviceId
 from shared.domain.offers import Intent, Offer
 from shared.domain.packages import Package, is_compatible
 from shared.domain.versions import Version
+from shared.trust.authorities import Authorities
 from shared.trust.intents import IntentRefused, check_claim, check_time, verify_intent
 from shared.trust.merkle import ProofRefused
 
@@ -35,11 +34,11 @@ class IndexView:
     """What the verified index says about one package.
 
     Attributes:
-        intent_keys: The keys that may sign intents.
+        authorities: Whose intents and artifacts are believed.
         package: The package's record; None where the index holds none under that path.
     """
 
-    intent_keys: tuple[Key, ...]
+    authorities: Authorities
     package: Package | None
 
 
@@ -148,7 +147,7 @@ def judge_offer(offer: Offer, index: IndexView, facts: DeviceFacts, *, now: date
 
 def _authenticate(offer: Offer, index: IndexView) -> Intent:
     try:
-        intent = verify_intent(offer.envelope, index.intent_keys)
+        intent = verify_intent(offer.envelope, index.authorities.intent_keys)
         check_claim(intent, device=offer.device, sequence=offer.sequence, proof=offer.proof)
     except IntentRefused as error:
         raise _Refusal(Code.INTENT_REFUSED, error.message) from error

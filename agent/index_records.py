@@ -1,15 +1,12 @@
-"""The package records and intent keys in the index's ``custom`` fields."""
+"""The package records in the index's ``custom`` fields."""
 
 from __future__ import annotations
 
-from securesystemslib.signer import Key
 from tuf.api.metadata import TargetFile
 
 from shared.domain.errors import InvalidId, TrustError
 from shared.domain.packages import Package
-from shared.wire.targets import INTENT_KEYS_PATH, read_target
-
-__all__ = ["INTENT_KEYS_PATH", "IndexRecordRefused", "read_intent_keys", "read_package"]
+from shared.wire.targets import read_target
 
 
 class IndexRecordRefused(TrustError):
@@ -32,16 +29,3 @@ def read_package(target: TargetFile) -> Package:
     if path != target.path:
         raise IndexRecordRefused(f"the record of {target.path} speaks of {path}")
     return package
-
-
-def read_intent_keys(target: TargetFile) -> tuple[Key, ...]:
-    """The keys that may sign intents.
-
-    Raises:
-        IndexRecordRefused: The record cannot be read.
-    """
-    try:
-        named = dict(target.custom or {})["keys"]
-        return tuple(Key.from_dict(key_id, dict(fields)) for key_id, fields in named.items())
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise IndexRecordRefused(f"the intent keys in the index cannot be read: {error!r}") from error

@@ -10,18 +10,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from azure.storage.blob import BlobServiceClient
-from securesystemslib.signer import CryptoSigner, Signer
+from securesystemslib.signer import CryptoSigner
 
 from shared.adapters.azure_index import AzureIndex
+from shared.adapters.file_keys import FileKeyRing, load_key_file
 from shared.domain.errors import DomainError
 from shared.handlers.found_index import found_index
 from shared.ports.errors import PortError
+from shared.trust.authorities import Authorities, PublisherRule
 from shared.trust.index import FIRST_ROOT_FILE
-from shared.trust.index_birth import IndexOwners, IndexPlan
-from shared.trust.signers import FILE_SCHEME, KeyRole, load_index_signers, load_role_signer, load_signer
+from shared.trust.index_birth import IndexOwners, OnlineSigners
+from shared.trust.policy import TrustPolicy
+from shared.trust.signers import KeyRole
 
 ROOT_FILE = "root.json"
-TARGETS_KEY = "targets"
+TARGETS_KEY = KeyRole.TARGETS.value
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -53,12 +56,12 @@ def init_repository(*, directory: Path, storage: str, bins: int, root_keys: int 
     if not 1 <= threshold <= root_keys:
         raise DomainError(f"the threshold must be between 1 and the number of root keys, {root_keys}")
     _make_key_files(directory, _key_names(root_keys))
-    owners = _load_owners(directory, root_keys, threshold)
+    owners = _load_owners(directory, root_keys)
     with BlobServiceClient.from_connection_string(storage) as service:
         if not service.get_container_client("metadata").exists():
             service.create_container("metadata")
         store = AzureIndex(service)
-        found_index(store, owners, _plan(bins), now=datetime.now(UTC))
+        found_index(store, owners, FileKeyRing(directory), _policy(bins, threshold), now=datetime.now(UTC))
         root = store.read(FIRST_ROOT_FILE).value
     path = directory / ROOT_FILE
     path.write_bytes(root)
@@ -81,15 +84,15 @@ def _run_init(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(bins: int) -> IndexPlan:
+def _policy(bins: int, threshold: int) -> TrustPolicy:
     try:
-        return IndexPlan(bins=bins)
+        return TrustPolicy(bins=bins, root_threshold=threshold)
     except ValueError as error:
         raise DomainError(str(error)) from error
 
 
 def _key_names(root_keys: int) -> list[str]:
-    return [*_root_names(root_keys), TARGETS_KEY, *KeyRole]
+    return [*_root_names(root_keys), *KeyRole]
 
 
 def _root_names(root_keys: int) -> list[str]:
@@ -115,16 +118,17 @@ def _write_secret(path: Path, content: bytes) -> None:
     beside.rename(path)
 
 
-def _load_owners(directory: Path, root_keys: int, threshold: int) -> IndexOwners:
-    keys_uri = f"{FILE_SCHEME}{directory}"
+def _load_owners(directory: Path, root_keys: int) -> IndexOwners:
+    online = FileKeyRing(directory)
     return IndexOwners(
-        root=tuple(_load(keys_uri, name) for name in _root_names(root_keys)),
-        root_threshold=threshold,
-        targets=_load(keys_uri, TARGETS_KEY),
-        online=load_index_signers(keys_uri),
-        intent_keys=(load_role_signer(keys_uri, KeyRole.INTENTS).public_key,),
+        root=tuple(load_key_file(directory / f"{name}.pem") for name in _root_names(root_keys)),
+        targets=load_key_file(directory / f"{TARGETS_KEY}.pem"),
+        online=OnlineSigners(
+            bins=online.newest(KeyRole.BINS),
+            snapshot=online.newest(KeyRole.SNAPSHOT),
+            timestamp=online.newest(KeyRole.TIMESTAMP),
+        ),
+        authorities=Authorities(
+            intent_keys=tuple(online.public_keys(KeyRole.INTENTS)), publisher_rule=PublisherRule.OPTIONAL
+        ),
     )
-
-
-def _load(keys_uri: str, name: str) -> Signer:
-    return load_signer(f"{keys_uri}/{name}.pem")

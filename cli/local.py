@@ -65,6 +65,7 @@ def local_stack(
 def _app_settings(state_dir: Path, keys: Path) -> dict[str, str]:
     return {
         "KEYS_URI": f"file:{keys.resolve()}",
+        "ROOT_FILE": str((keys / "root.json").resolve()),
         "TICKET_KEYS": _ticket_keys(state_dir / "ticket-keys.json"),
         "TWIN_CHANGES_HUB": "twin-changes",
         "PYTHON_THREADPOOL_THREAD_COUNT": "16",

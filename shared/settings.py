@@ -77,7 +77,9 @@ class Settings:
     Attributes:
         twin_updates_per_s: What the hub's tier and units allow.
         shards: Partitions for the rollout rows of new campaigns: one per 1,000 twin updates a second.
-        keys_uri: Where the online keys are, ``file:<folder>``.
+        keys_uri: Where the online keys are: ``https://<vault>.vault.azure.net``, or ``file:<folder>``.
+        root_file: The root of trust the service was born with, the same as its devices.
+        trust_policy_file: ``trust.toml``; empty for the one beside ``function_app.py``.
         link_lifetime: How long a download URL holds.
         reconcile_quiet: A row that did not change for this long is worth a twin read.
         download_base_url: Replaces the storage account in download URLs; empty leaves it.
@@ -92,6 +94,8 @@ class Settings:
     shards: int
     twin_writer: TwinWriterKind
     keys_uri: str
+    root_file: str
+    trust_policy_file: str
     ticket_keys: TicketKeys
     link_lifetime: timedelta
     reconcile_quiet: timedelta
@@ -116,7 +120,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         twin_updates_per_s=rate,
         shards=max(1, math.ceil(rate / _UPDATES_PER_SHARD)),
         twin_writer=reader.twin_writer(),
-        keys_uri=reader.text("KEYS_URI"),
+        keys_uri=reader.keys_uri(),
+        root_file=reader.text("ROOT_FILE"),
+        trust_policy_file=environment.get("TRUST_POLICY", ""),
         ticket_keys=reader.ticket_keys(),
         link_lifetime=timedelta(seconds=reader.whole("LINK_LIFETIME_S", 600)),
         reconcile_quiet=timedelta(seconds=reader.whole("RECONCILE_QUIET_S", 1800)),
@@ -183,6 +189,12 @@ class _Reader:
             self._complaints.append(f"TWIN_WRITER must be patch or bulk, not {text!r}")
             return TwinWriterKind.PATCH
         return TwinWriterKind(text)
+
+    def keys_uri(self) -> str:
+        uri = self.text("KEYS_URI")
+        if uri and not uri.startswith(("https://", "file:")):
+            self._complaints.append(f"KEYS_URI must begin with https:// (a Key Vault) or file: (a folder), not {uri!r}")
+        return uri
 
     def ticket_keys(self) -> TicketKeys:
         text = self.text("TICKET_KEYS")

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import requests
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, ExpiredMetadataError, RepositoryError
-from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.api.metadata import Metadata, Targets
 from tuf.ngclient import FetcherInterface, Updater
 
 from agent.decisions import IndexView
-from agent.index_records import INTENT_KEYS_PATH, IndexRecordRefused, read_intent_keys, read_package
+from agent.index_records import IndexRecordRefused, read_package
 from agent.ports import IndexRefused, IndexUnavailable
+from shared.trust.authorities import Authorities, AuthoritiesUnreadable, read_authorities
 
 _PIECE_BYTES = 1 << 16
 
@@ -70,7 +71,7 @@ class TufIndex:
             raise IndexUnavailable(f"the index has expired, or this clock is wrong: {error}") from error
         except RepositoryError as error:
             raise IndexRefused(f"the index must not be believed: {type(error).__name__}: {error}") from error
-        except IndexRecordRefused as error:
+        except (IndexRecordRefused, AuthoritiesUnreadable) as error:
             raise IndexRefused(error.message) from error
 
     def _look_up(self, path: str) -> IndexView:
@@ -80,15 +81,11 @@ class TufIndex:
         updater.refresh()
         target = updater.get_targetinfo(path)
         return IndexView(
-            intent_keys=read_intent_keys(self._intent_keys_target()),
+            authorities=self._authorities(),
             package=read_package(target) if target is not None else None,
         )
 
-    def _intent_keys_target(self) -> TargetFile:
-        # Looked for in the targets role alone, just verified and kept: get_targetinfo would also believe a bin, whose
-        # key is online and must not be able to name intent keys.
-        top = Metadata[Targets].from_file(str(self.folder / "targets.json")).signed
-        target = top.targets.get(INTENT_KEYS_PATH)
-        if target is None:
-            raise IndexRecordRefused(f"the index has no {INTENT_KEYS_PATH} in its targets role")
-        return target
+    def _authorities(self) -> Authorities:
+        # Read from the targets role alone, just verified and kept: get_targetinfo would also believe a bin, whose key
+        # is online and must not be able to name anybody.
+        return read_authorities(Metadata[Targets].from_file(str(self.folder / "targets.json")).signed)

@@ -10,9 +10,6 @@ from enum import StrEnum
 from shared.domain.ids import PackageName, PackagePath, package_name
 from shared.domain.versions import Version, VersionScheme
 
-INTENT_KEYS_PATH = PackagePath("keys/intents")
-"""The target of the top-level targets role that names the keys which sign intents; no package has such a path."""
-
 
 class PackageKind(StrEnum):
     """What a package is, which decides how it is inspected and which handler installs it."""
@@ -36,12 +33,25 @@ type Compatibility = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherSignature:
+    """What a publisher signed a package with; over what, says ``shared.trust.publishers``.
+
+    Attributes:
+        signature: Lower-case hex.
+    """
+
+    keyid: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """The record of a package, as the index signs it.
 
     Attributes:
         length_bytes: Size of the content.
         sha256: Lower-case hex digest of the content.
+        publisher: Whose package it is; None where nobody signed it.
     """
 
     name: PackageName
@@ -51,6 +61,7 @@ class Package:
     sha256: str
     created: datetime
     compatibility: Compatibility
+    publisher: PublisherSignature | None = None
 
     @property
     def path(self) -> PackagePath:

@@ -11,21 +11,24 @@ from datetime import datetime
 
 from shared.handlers.index_writing import IndexWriter
 from shared.ports.errors import AlreadyExists, NotThere
+from shared.ports.keys import KeyRing
 from shared.ports.packages import IndexStore
-from shared.trust.index import TIMESTAMP_FILE, Index, IndexUntrusted
-from shared.trust.index_birth import FIRST_SNAPSHOT_FILE, IndexOwners, IndexPlan, first_files, first_timestamp
+from shared.trust.index import FIRST_ROOT_FILE, TIMESTAMP_FILE, Index, IndexUntrusted
+from shared.trust.index_birth import FIRST_SNAPSHOT_FILE, IndexOwners, first_files, first_timestamp
+from shared.trust.policy import TrustPolicy
 
 
-def found_index(store: IndexStore, owners: IndexOwners, plan: IndexPlan, *, now: datetime) -> Index:
+def found_index(store: IndexStore, owners: IndexOwners, keys: KeyRing, policy: TrustPolicy, *, now: datetime) -> Index:
     """The index in the store, made if there was none.
 
     Raises:
         IndexUntrusted: There is one, or part of one, under other keys.
         PortError: It may be half made; founding it again finishes it.
     """
-    writer = IndexWriter(store=store, signers=owners.online, expiries=plan.expiries)
     if not _is_founded(store):
-        _write_first_files(store, owners, plan, now)
+        _write_first_files(store, owners, policy, now)
+    root = store.read(FIRST_ROOT_FILE).value
+    writer = IndexWriter(store=store, keys=keys, expiries=policy.expiries, root=root)
     index = writer.open().value
     _check_keys(index, owners)
     for name in index.bins:
@@ -41,13 +44,13 @@ def _is_founded(store: IndexStore) -> bool:
     return True
 
 
-def _write_first_files(store: IndexStore, owners: IndexOwners, plan: IndexPlan, now: datetime) -> None:
-    for name, content in first_files(owners, plan, now=now).items():
+def _write_first_files(store: IndexStore, owners: IndexOwners, policy: TrustPolicy, now: datetime) -> None:
+    for name, content in first_files(owners, policy, now=now).items():
         with suppress(AlreadyExists):
             store.create(name, content)
     snapshot = store.read(FIRST_SNAPSHOT_FILE).value
     with suppress(AlreadyExists):
-        store.create(TIMESTAMP_FILE, first_timestamp(owners, plan, snapshot, now=now))
+        store.create(TIMESTAMP_FILE, first_timestamp(owners, policy, snapshot, now=now))
 
 
 def _check_keys(index: Index, owners: IndexOwners) -> None:

@@ -14,14 +14,14 @@ from datetime import datetime
 from securesystemslib.signer import Signer
 from tuf.api.metadata import Metadata, MetaFile, Root, TargetFile, Targets
 
+from shared.domain.errors import DomainError
 from shared.domain.packages import Package
 from shared.ports.errors import AlreadyExists, NotThere
+from shared.ports.keys import KeyRing
 from shared.ports.packages import IndexStore
 from shared.ports.stored import Stored
 from shared.trust.index import (
-    FIRST_ROOT_FILE,
     TIMESTAMP_FILE,
-    Expiries,
     Index,
     SigningStep,
     describe_snapshot,
@@ -35,11 +35,23 @@ from shared.trust.index import (
     read_targets,
     read_timestamp,
 )
-from shared.trust.signers import IndexSigners
+from shared.trust.policy import Expiries
+from shared.trust.signers import KeyRole
 from shared.wire.targets import write_target_custom
 
 # Each orphan is one dead publisher since the last success; beyond this something else is wrong.
 MAX_ORPHANS = 1_000
+
+
+# What `tuf.ngclient` takes unless it is told otherwise (tuf 7.0.1, UpdaterConfig); other clients follow it.
+MAX_BYTES = {"root": 512_000, "timestamp": 16_384, "snapshot": 2_000_000}
+MAX_TARGETS_BYTES = 5_000_000
+
+
+class IndexTooLarge(DomainError):
+    """Publishing this would lock devices out."""
+
+    code = "index_too_large"
 
 
 class TooManyOrphans(RuntimeError):
@@ -47,12 +59,43 @@ class TooManyOrphans(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """What a bin shall hold next.
+
+    Attributes:
+        version: Of the bin as it is now.
+        targets: By path.
+    """
+
+    name: str
+    version: int
+    targets: Mapping[str, TargetFile]
+
+
+def add_packages(name: str, bin_: Metadata[Targets], packages: Iterable[Package]) -> Bin:
+    """The bin with packages added."""
+    added: dict[str, TargetFile] = {package.path: _target(package) for package in packages}
+    return Bin(name=name, version=bin_.signed.version, targets={**bin_.signed.targets, **added})
+
+
+def _target(package: Package) -> TargetFile:
+    custom = {"custom": write_target_custom(package)}
+    return TargetFile(package.length_bytes, {"sha256": package.sha256}, package.path, custom)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexWriter:
-    """What a publisher works with."""
+    """What a publisher works with.
+
+    Attributes:
+        root: The root the service was born with, which every later one must follow from. It does not come from the
+            store: whoever can write there could otherwise put a whole index of his own in the place of ours.
+    """
 
     store: IndexStore
-    signers: IndexSigners
+    keys: KeyRing
     expiries: Expiries
+    root: bytes
 
     def open(self) -> Stored[Index]:
         """The present state, every signature checked; the etag is the timestamp's.
@@ -73,18 +116,21 @@ class IndexWriter:
         """A bin as the state names it."""
         return read_bin(index, name, self._read(name, index.version_of(name)))
 
-    def write_bin(
-        self, index: Index, name: str, bin_: Metadata[Targets], packages: Iterable[Package], *, now: datetime
-    ) -> int:
-        """Write a bin's next version with the packages added; the version it got."""
-        added = [_target(package) for package in packages]
-        step = _step(bin_.signed.version + 1, now + self.expiries.bins, self.signers.bins)
-        version, _ = self._create(name, step, lambda step: next_bin(index, name, bin_, added, step))
+    def write_bin(self, index: Index, bin_: Bin, *, now: datetime) -> int:
+        """Write a bin's next version; the version it got.
+
+        Raises:
+            IndexTooLarge: No client would take it.
+        """
+        signer = self.keys.signer(KeyRole.BINS, index.bin_keys)
+        step = _step(bin_.version + 1, now + self.expiries.bins, signer)
+        version, _ = self._create(bin_.name, step, lambda step: next_bin(index, bin_.name, bin_.targets, step))
         return version
 
     def write_snapshot(self, index: Index, bins: Mapping[str, int], *, now: datetime) -> MetaFile:
         """Write the next snapshot with the new versions of bins; how a timestamp names it."""
-        step = _step(index.snapshot.signed.version + 1, now + self.expiries.snapshot, self.signers.snapshot)
+        signer = self.keys.signer(KeyRole.SNAPSHOT, index.keys_of("snapshot"))
+        step = _step(index.snapshot.signed.version + 1, now + self.expiries.snapshot, signer)
         version, content = self._create("snapshot", step, lambda step: next_snapshot(index, bins, step))
         return describe_snapshot(version, content)
 
@@ -95,12 +141,13 @@ class IndexWriter:
             ConcurrentChange: Another publisher was faster; what was written stays unseen.
         """
         version = index.value.timestamp.signed.version + 1
-        step = _step(version, now + self.expiries.timestamp, self.signers.timestamp)
-        content = next_timestamp(index.value, snapshot, step)
+        signer = self.keys.signer(KeyRole.TIMESTAMP, index.value.keys_of("timestamp"))
+        step = _step(version, now + self.expiries.timestamp, signer)
+        content = next_timestamp(index.value, snapshot, step, issued=now)
         self.store.replace_timestamp(Stored(value=content, etag=index.etag), lease)
 
     def _read_newest_root(self) -> Metadata[Root]:
-        root = read_root(self.store.read(FIRST_ROOT_FILE).value)
+        root = read_root(self.root)
         while True:
             try:
                 content = self._read("root", root.signed.version + 1)
@@ -114,6 +161,7 @@ class IndexWriter:
     def _create(self, role: str, step: SigningStep, sign: Callable[[SigningStep], bytes]) -> tuple[int, bytes]:
         for version in range(step.version, step.version + MAX_ORPHANS):
             content = sign(replace(step, version=version))
+            _check_size(role, content)
             try:
                 self.store.create(file_name(role, version), content)
             except AlreadyExists:
@@ -124,9 +172,18 @@ class IndexWriter:
 
 def _step(version: int, expires: datetime, signer: Signer) -> SigningStep:
     # TUF times have whole seconds (specification 1.0.33, section 4.2.1).
-    return SigningStep(version=version, expires=expires.replace(microsecond=0), signer=signer)
+    return SigningStep(version=version, expires=expires.replace(microsecond=0), signers=(signer,))
 
 
-def _target(package: Package) -> TargetFile:
-    custom = {"custom": write_target_custom(package)}
-    return TargetFile(package.length_bytes, {"sha256": package.sha256}, package.path, custom)
+def _check_size(role: str, content: bytes) -> None:
+    """Return if clients take a file of that size.
+
+    Raises:
+        IndexTooLarge: They do not.
+    """
+    limit = MAX_BYTES.get(role, MAX_TARGETS_BYTES)
+    if len(content) > limit:
+        raise IndexTooLarge(
+            f"the next {role} of the index has {len(content)} bytes, and TUF clients take {limit}; the index needs "
+            "more bins, which is a new index"
+        )

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from shared.domain.ids import PackagePath
 from shared.domain.packages import Package, PackageState, RegisteredPackage
-from shared.handlers.index_writing import IndexWriter
+from shared.handlers.index_writing import IndexWriter, add_packages
 from shared.ports.bus import EventPublisher, OutgoingEvent
 from shared.ports.errors import ConcurrentChange, NotThere, PortError
 from shared.ports.packages import PackageStore
@@ -75,7 +75,8 @@ class IndexPublisher:
             verdict = triage(bin_, wanted)
             contradicted.update(package.path for package in verdict.contradicted)
             if verdict.missing:
-                new_versions[name] = self.writer.write_bin(opened.value, name, bin_, verdict.missing, now=now)
+                fuller = add_packages(name, bin_, verdict.missing)
+                new_versions[name] = self.writer.write_bin(opened.value, fuller, now=now)
         if new_versions:
             snapshot = self.writer.write_snapshot(opened.value, new_versions, now=now)
             self.writer.make_visible(opened, snapshot, lease=lease, now=now)

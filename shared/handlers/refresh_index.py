@@ -10,7 +10,7 @@ from itertools import batched
 
 from tuf.api.metadata import Metadata, Targets
 
-from shared.handlers.index_writing import IndexWriter
+from shared.handlers.index_writing import IndexWriter, add_packages
 from shared.trust.index import Index
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def _renew_bins(writer: IndexWriter, names: Sequence[str], now: datetime) -> int
         opened = writer.open()
         bins = {name: writer.read_bin(opened.value, name) for name in names}
         renewed = {
-            name: writer.write_bin(opened.value, name, bin_, (), now=now)
+            name: writer.write_bin(opened.value, add_packages(name, bin_, ()), now=now)
             for name, bin_ in bins.items()
             if _is_bin_due(writer, bin_, now)
         }

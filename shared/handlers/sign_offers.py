@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,9 +22,13 @@ from shared.wire.twins import PROPERTY, write_offer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferKeys:
-    """What offers are signed with."""
+    """What offers are signed with.
 
-    intents: Signer
+    Attributes:
+        intents: Gives the signer for a key that the index names now; raises what ``KeyRing.signer`` raises.
+    """
+
+    intents: Callable[[], Signer]
     tickets: TicketKeys
 
 
@@ -63,9 +67,9 @@ def sign_offers(campaign: Campaign, rollouts: Sequence[Rollout], keys: OfferKeys
     ]
 
 
-def _signed(intent: Intent, signer: Signer) -> str:
+def _signed(intent: Intent, find_signer: Callable[[], Signer]) -> str:
     try:
-        return sign_intent(intent, signer)
+        return sign_intent(intent, find_signer())
     # Each vendor's signer has exceptions of its own. Were one of them a ``DomainError``, the offers would be parked.
     except Exception as error:
         raise Unavailable(f"the key that signs offers cannot be used: {error!r}") from error

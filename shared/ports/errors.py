@@ -37,3 +37,17 @@ class AlreadyExists(PortError):
 
 class NotThere(PortError):
     """A row, blob or device that must be there is not."""
+
+
+class KeyUnusable(PortError):
+    """A signing key is missing, refused, of the wrong kind, or not one that the index names.
+
+    People mend that, not another message: the work waits, nothing is parked and nothing is half published.
+
+    Attributes:
+        message: Which key, which role, and what to do.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message

@@ -6,53 +6,30 @@ a new version of each touched bin, a new snapshot and a new timestamp; only the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 from securesystemslib.signer import Key, Signer
-from tuf.api.exceptions import RepositoryError
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from shared.domain.errors import TrustError
 from shared.domain.ids import PackagePath
 from shared.domain.packages import Package
-from shared.trust.signers import KeyUnusable
+from shared.trust.authorities import Authorities, read_authorities
+from shared.trust.signers import SignatureUnfit
 
 TIMESTAMP_FILE = "timestamp.json"
 FIRST_ROOT_FILE = "1.root.json"
+ISSUED = "issued"
 
 
 class IndexUntrusted(TrustError):
     """The stored index does not hang together; publishing on top of it would lock devices out."""
 
     code = "index_untrusted"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expiries:
-    """How long each role's signature holds.
-
-    A device refuses expired metadata, so the timestamp must outlive a few failed refreshes; the shorter it is, the
-    shorter an attacker can keep a device from hearing of newer packages.
-
-    Attributes:
-        refresh_every: How often ``refresh_index`` runs.
-
-    Raises:
-        ValueError: The timestamp does not hold for three refreshes.
-    """
-
-    root: timedelta = timedelta(days=730)
-    targets: timedelta = timedelta(days=365)
-    bins: timedelta = timedelta(days=90)
-    snapshot: timedelta = timedelta(days=30)
-    timestamp: timedelta = timedelta(days=4)
-    refresh_every: timedelta = timedelta(days=1)
-
-    def __post_init__(self) -> None:
-        if self.timestamp < 3 * self.refresh_every:
-            raise ValueError("the timestamp must hold for at least three refreshes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +46,26 @@ class Index:
         """The names of all bins."""
         delegations = self.targets.signed.delegations
         return list(delegations.roles or {}) if delegations else []
+
+    @property
+    def authorities(self) -> Authorities:
+        """Whose intents and artifacts devices believe.
+
+        Raises:
+            AuthoritiesUnreadable: The targets role does not say, or not so that it can be read.
+        """
+        return read_authorities(self.targets.signed)
+
+    @property
+    def bin_keys(self) -> list[Key]:
+        """The keys that sign bins."""
+        delegations = self.targets.signed.delegations
+        return list(delegations.keys.values()) if delegations else []
+
+    def keys_of(self, role: str) -> list[Key]:
+        """The keys that the root names for a top-level role."""
+        root = self.root.signed
+        return [root.keys[keyid] for keyid in root.roles[role].keyids]
 
     def bin_of(self, path: PackagePath) -> str:
         """The bin that names a package path."""
@@ -100,11 +97,15 @@ class Triage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningStep:
-    """Which version of a role to sign, by whom, and until when it holds."""
+    """Which version of a role to sign, by whom, and until when it holds.
+
+    Attributes:
+        signers: The first must be one that the index names; others sign for a root that is about to come.
+    """
 
     version: int
     expires: datetime
-    signer: Signer
+    signers: tuple[Signer, ...]
 
 
 def file_name(role: str, version: int) -> str:
@@ -175,54 +176,58 @@ def triage(bin_: Metadata[Targets], packages: Iterable[Package]) -> Triage:
     return Triage(missing=tuple(missing.values()), present=tuple(present), contradicted=tuple(contradicted))
 
 
-def next_bin(index: Index, name: str, bin_: Metadata[Targets], added: Iterable[TargetFile], step: SigningStep) -> bytes:
-    """A new version of a bin with targets added.
+def next_bin(index: Index, name: str, targets: Mapping[str, TargetFile], step: SigningStep) -> bytes:
+    """A new version of a bin with these targets and no others.
 
     Raises:
-        KeyUnusable: The targets role does not name the signer's key for this bin.
+        SignatureUnfit: The targets role does not name the signer's key for this bin.
     """
-    targets: dict[str, TargetFile] = dict(bin_.signed.targets)
-    targets.update({target.path: target for target in added})
-    signed = Targets(version=step.version, expires=step.expires, targets=targets)
-    return _sign(Metadata(signed), step.signer, name, index.targets)
+    signed = Targets(version=step.version, expires=step.expires, targets=dict(targets))
+    return sign_as(Metadata(signed), step.signers, name, index.targets)
 
 
 def next_snapshot(index: Index, bins: Mapping[str, int], step: SigningStep) -> bytes:
     """A new snapshot that names new versions of some bins.
 
     Raises:
-        KeyUnusable: The root does not name the signer's key for the snapshot.
+        SignatureUnfit: The root does not name the signer's key for the snapshot.
     """
     meta = {**index.snapshot.signed.meta, **{f"{name}.json": MetaFile(version) for name, version in bins.items()}}
     signed = Snapshot(version=step.version, expires=step.expires, meta=meta)
-    return _sign(Metadata(signed), step.signer, "snapshot", index.root)
+    return sign_as(Metadata(signed), step.signers, "snapshot", index.root)
 
 
-def next_timestamp(index: Index, snapshot: MetaFile, step: SigningStep) -> bytes:
-    """A new timestamp over a snapshot.
+def next_timestamp(index: Index, snapshot: MetaFile, step: SigningStep, *, issued: datetime) -> bytes:
+    """A new timestamp over a snapshot, which says when it was issued.
 
     Raises:
-        KeyUnusable: The root does not name the signer's key for the timestamp.
+        SignatureUnfit: The root does not name the signer's key for the timestamp.
     """
-    signed = Timestamp(version=step.version, expires=step.expires, snapshot_meta=snapshot)
-    return _sign(Metadata(signed), step.signer, "timestamp", index.root)
+    signed = make_timestamp(step.version, step.expires, snapshot, issued=issued)
+    return sign_as(Metadata(signed), step.signers, "timestamp", index.root)
+
+
+def make_timestamp(version: int, expires: datetime, snapshot: MetaFile, *, issued: datetime) -> Timestamp:
+    """A timestamp with the field ``issued``, by which a device whose clock is wrong knows that it is at least so late.
+
+    TUF clients keep fields they do not know under the signature (specification 1.0.33, section 4.1).
+    """
+    told = {ISSUED: issued.replace(microsecond=0).isoformat()}
+    return Timestamp(version=version, expires=expires, snapshot_meta=snapshot, unrecognized_fields=told)
+
+
+def read_issued(timestamp: Timestamp) -> datetime | None:
+    """When a verified timestamp was issued, aware UTC; None where it does not say, or not so that it can be read."""
+    try:
+        issued = datetime.fromisoformat(timestamp.unrecognized_fields[ISSUED])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return issued if issued.tzinfo is not None else None
 
 
 def describe_snapshot(version: int, content: bytes) -> MetaFile:
     """How a timestamp names a snapshot: version, length and SHA-256."""
     return MetaFile.from_data(version, content, ["sha256"])
-
-
-def read_intent_keys(custom: Mapping[str, Mapping[str, dict[str, object]]] | None) -> list[Key]:
-    """The keys that the target ``keys/intents`` names.
-
-    Raises:
-        IndexUntrusted: It names none that can be read.
-    """
-    try:
-        return [Key.from_dict(keyid, dict(key)) for keyid, key in (custom or {})["keys"].items()]
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise IndexUntrusted("the target keys/intents names no keys") from error
 
 
 def _parse[T: (Root, Timestamp, Snapshot, Targets)](content: bytes, kind: type[T]) -> Metadata[T]:
@@ -245,12 +250,32 @@ def _verify[T: (Root, Timestamp, Snapshot, Targets)](
     return metadata
 
 
-def _sign[T: (Root, Timestamp, Snapshot, Targets)](
-    metadata: Metadata[T], signer: Signer, role: str, delegator: Metadata[Root] | Metadata[Targets]
+def sign_as[T: (Root, Timestamp, Snapshot, Targets)](
+    metadata: Metadata[T], signers: Sequence[Signer], role: str, delegator: Metadata[Root] | Metadata[Targets]
 ) -> bytes:
-    metadata.sign(signer)
+    """The metadata signed by all of the signers, as bytes.
+
+    Raises:
+        SignatureUnfit: The delegator does not believe it for this role.
+        Exception: Whatever a signer raises when its key cannot be used.
+    """
+    for signer in signers:
+        add_signature(metadata, signer)
     try:
         delegator.signed.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
     except (RepositoryError, ValueError) as error:
-        raise KeyUnusable(f"the index does not name the key at hand for its role {role}") from error
+        raise SignatureUnfit(f"the index does not name the key at hand for its role {role}") from error
     return metadata.to_bytes()
+
+
+def add_signature(metadata: Metadata[Any], signer: Signer) -> None:
+    """Sign the metadata beside whoever signed it before.
+
+    Raises:
+        Exception: Whatever the signer raises when its key cannot be used.
+    """
+    try:
+        metadata.sign(signer, append=True)
+    except UnsignedMetadataError as error:
+        # python-tuf wraps what the signer raised; whether to wait or to call people is told by the cause.
+        raise error.__cause__ or error from error

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from securesystemslib.signer import Key, Signer
@@ -16,16 +15,24 @@ from tuf.api.metadata import (
     Role,
     Root,
     Snapshot,
-    TargetFile,
     Targets,
     Timestamp,
 )
 
-from shared.domain.packages import INTENT_KEYS_PATH
-from shared.trust.index import Expiries, describe_snapshot, file_name
-from shared.trust.signers import IndexSigners
+from shared.trust.authorities import Authorities, write_authorities
+from shared.trust.index import describe_snapshot, file_name, make_timestamp
+from shared.trust.policy import TrustPolicy
 
 FIRST_SNAPSHOT_FILE = file_name("snapshot", 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlineSigners:
+    """Who signs the online roles of a new index."""
+
+    bins: Signer
+    snapshot: Signer
+    timestamp: Signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,52 +41,31 @@ class IndexOwners:
 
     Attributes:
         root: All root signers; they need not be reachable again before the root changes.
-        root_threshold: How many of them a root needs.
-        intent_keys: The keys whose intents devices believe.
+        authorities: Whose intents and artifacts devices believe.
     """
 
     root: tuple[Signer, ...]
-    root_threshold: int
     targets: Signer
-    online: IndexSigners
-    intent_keys: tuple[Key, ...]
+    online: OnlineSigners
+    authorities: Authorities
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexPlan:
-    """The shape of a new index.
-
-    Attributes:
-        bins: A power of two, fixed for the life of the index.
-
-    Raises:
-        ValueError: The number of bins is no power of two up to 16,384.
-    """
-
-    bins: int
-    expiries: Expiries = field(default_factory=Expiries)
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.bins <= 16_384 or self.bins & (self.bins - 1):
-            raise ValueError(f"the number of bins must be a power of two up to 16384, not {self.bins}")
-
-
-def first_files(owners: IndexOwners, plan: IndexPlan, *, now: datetime) -> dict[str, bytes]:
+def first_files(owners: IndexOwners, policy: TrustPolicy, *, now: datetime) -> dict[str, bytes]:
     """The files of an empty index by name, all but the timestamp, in the order in which they must be written."""
     now = now.replace(microsecond=0)
-    bins = bin_prefixes(plan.bins)
+    bins = bin_prefixes(policy.bins)
     return {
-        file_name("root", 1): _root(owners, plan, now),
-        file_name("targets", 1): _targets(owners, plan, bins, now),
-        **{file_name(name, 1): _empty_bin(owners, plan, now) for name in bins},
-        FIRST_SNAPSHOT_FILE: _snapshot(owners, plan, bins, now),
+        file_name("root", 1): _root(owners, policy, now),
+        file_name("targets", 1): _targets(owners, policy, bins, now),
+        **{file_name(name, 1): _empty_bin(owners, policy, now) for name in bins},
+        FIRST_SNAPSHOT_FILE: _snapshot(owners, policy, bins, now),
     }
 
 
-def first_timestamp(owners: IndexOwners, plan: IndexPlan, snapshot: bytes, *, now: datetime) -> bytes:
+def first_timestamp(owners: IndexOwners, policy: TrustPolicy, snapshot: bytes, *, now: datetime) -> bytes:
     """The timestamp that makes the index visible, over the first snapshot as it is stored."""
-    expires = now.replace(microsecond=0) + plan.expiries.timestamp
-    timestamp = Timestamp(version=1, expires=expires, snapshot_meta=describe_snapshot(1, snapshot))
+    expires = now.replace(microsecond=0) + policy.expiries.timestamp
+    timestamp = make_timestamp(1, expires, describe_snapshot(1, snapshot), issued=now)
     return _signed(Metadata(timestamp), owners.online.timestamp)
 
 
@@ -96,17 +82,17 @@ def bin_prefixes(count: int) -> dict[str, list[str]]:
     }
 
 
-def _root(owners: IndexOwners, plan: IndexPlan, now: datetime) -> bytes:
+def _root(owners: IndexOwners, policy: TrustPolicy, now: datetime) -> bytes:
     holders: dict[str, tuple[Signer, ...]] = {
         "root": owners.root,
         "targets": (owners.targets,),
         "snapshot": (owners.online.snapshot,),
         "timestamp": (owners.online.timestamp,),
     }
-    thresholds = {"root": owners.root_threshold}
+    thresholds = {"root": policy.root_threshold}
     root = Root(
         version=1,
-        expires=now + plan.expiries.root,
+        expires=now + policy.expiries.root,
         keys={key.keyid: key for signers in holders.values() for key in _public_keys(signers)},
         roles={
             role: Role([key.keyid for key in _public_keys(signers)], thresholds.get(role, 1))
@@ -125,7 +111,7 @@ def _public_keys(signers: tuple[Signer, ...]) -> Iterator[Key]:
     return (signer.public_key for signer in signers)
 
 
-def _targets(owners: IndexOwners, plan: IndexPlan, bins: Mapping[str, list[str]], now: datetime) -> bytes:
+def _targets(owners: IndexOwners, policy: TrustPolicy, bins: Mapping[str, list[str]], now: datetime) -> bytes:
     key = owners.online.bins.public_key
     roles = {
         name: DelegatedRole(name, [key.keyid], 1, terminating=True, path_hash_prefixes=prefixes)
@@ -133,27 +119,20 @@ def _targets(owners: IndexOwners, plan: IndexPlan, bins: Mapping[str, list[str]]
     }
     targets = Targets(
         version=1,
-        expires=now + plan.expiries.targets,
-        targets={INTENT_KEYS_PATH: _intent_keys(owners.intent_keys)},
+        expires=now + policy.expiries.targets,
+        targets=write_authorities(owners.authorities),
         delegations=Delegations({key.keyid: key}, roles),
     )
     return _signed(Metadata(targets), owners.targets)
 
 
-def _intent_keys(keys: tuple[Key, ...]) -> TargetFile:
-    """A target of no bytes: only what is said about it matters."""
-    nothing = {"sha256": hashlib.sha256(b"").hexdigest()}
-    custom = {"keys": {key.keyid: key.to_dict() for key in keys}}
-    return TargetFile(0, nothing, INTENT_KEYS_PATH, {"custom": custom})
+def _empty_bin(owners: IndexOwners, policy: TrustPolicy, now: datetime) -> bytes:
+    return _signed(Metadata(Targets(version=1, expires=now + policy.expiries.bins)), owners.online.bins)
 
 
-def _empty_bin(owners: IndexOwners, plan: IndexPlan, now: datetime) -> bytes:
-    return _signed(Metadata(Targets(version=1, expires=now + plan.expiries.bins)), owners.online.bins)
-
-
-def _snapshot(owners: IndexOwners, plan: IndexPlan, bins: Mapping[str, list[str]], now: datetime) -> bytes:
+def _snapshot(owners: IndexOwners, policy: TrustPolicy, bins: Mapping[str, list[str]], now: datetime) -> bytes:
     meta = {f"{name}.json": MetaFile(1) for name in ("targets", *bins)}
-    snapshot = Snapshot(version=1, expires=now + plan.expiries.snapshot, meta=meta)
+    snapshot = Snapshot(version=1, expires=now + policy.expiries.snapshot, meta=meta)
     return _signed(Metadata(snapshot), owners.online.snapshot)
 
 

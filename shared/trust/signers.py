@@ -1,99 +1,56 @@
-"""Signers, chosen by the URI of their key.
-
-``file:<path>`` names a PEM file with an unencrypted PKCS #8 key, for one machine only. Every other scheme
-(``azurekms:``, ``hsm:`` …) goes to securesystemslib, which wants the public key, because it cannot see the private one.
-"""
+"""What the online keys are for, and which kinds of keys may sign what."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from securesystemslib.signer import SSlibKey
 
 from shared.domain.errors import TrustError
 
-FILE_SCHEME = "file:"
-SCHEME = "ecdsa-sha2-nistp256"
+ECDSA = "ecdsa-sha2-nistp256"
+ED25519 = "ed25519"
 
 
 class KeyRole(StrEnum):
-    """The keys the service signs with while it runs; root and targets stay with their owners."""
+    """The keys the service signs with while it runs; the root, and by default targets, stay with their owners."""
 
+    TARGETS = "targets"
     BINS = "bins"
     SNAPSHOT = "snapshot"
     TIMESTAMP = "timestamp"
     INTENTS = "intents"
+    SPECS = "specs"
 
 
-class KeyUnusable(TrustError):
-    """A signing key is missing, of the wrong kind, or not the one the index names."""
+class WrongKeyType(TrustError):
+    """A key of a kind that nothing here signs with."""
 
-    code = "key_unusable"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexSigners:
-    """The online signers of the index."""
-
-    bins: Signer
-    snapshot: Signer
-    timestamp: Signer
+    code = "wrong_key_type"
 
 
-def load_signer(uri: str, public_key: Key | None = None) -> Signer:
-    """The signer behind a key URI.
+class SignatureUnfit(TrustError):
+    """What was signed does not verify under the keys that the role has."""
 
-    Args:
-        public_key: The key others verify with; ``file:`` keys carry it themselves.
+    code = "signature_unfit"
+
+
+def describe_public_key(key: PublicKeyTypes) -> SSlibKey:
+    """The key as metadata names it.
 
     Raises:
-        KeyUnusable: There is no such key, it is not ECDSA P-256, or it does not belong to ``public_key``.
+        WrongKeyType: It is neither ECDSA P-256 nor Ed25519.
     """
-    if uri.startswith(FILE_SCHEME):
-        return _load_file(Path(uri.removeprefix(FILE_SCHEME)), public_key)
-    if public_key is None:
-        raise KeyUnusable(f"the signer for {uri!r} needs the public key")
-    try:
-        return Signer.from_priv_key_uri(uri, public_key)
-    except ValueError as error:
-        raise KeyUnusable(f"no signer takes the key URI {uri!r}: {error}") from error
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return SSlibKey.from_crypto(key, scheme=ECDSA)
+    if isinstance(key, Ed25519PublicKey):
+        return SSlibKey.from_crypto(key, scheme=ED25519)
+    raise WrongKeyType(f"{_kind(key)} keys are not used here; make an ECDSA P-256 or an Ed25519 key")
 
 
-def load_role_signer(keys_uri: str, role: KeyRole) -> Signer:
-    """The signer of a role below ``file:<folder>``.
-
-    Raises:
-        KeyUnusable: As ``load_signer`` says.
-    """
-    return load_signer(f"{keys_uri.rstrip('/')}/{role}.pem")
-
-
-def load_index_signers(keys_uri: str) -> IndexSigners:
-    """The index's signers below ``file:<folder>``.
-
-    Raises:
-        KeyUnusable: As ``load_signer`` says.
-    """
-    return IndexSigners(
-        bins=load_role_signer(keys_uri, KeyRole.BINS),
-        snapshot=load_role_signer(keys_uri, KeyRole.SNAPSHOT),
-        timestamp=load_role_signer(keys_uri, KeyRole.TIMESTAMP),
-    )
-
-
-def _load_file(path: Path, public_key: Key | None) -> Signer:
-    try:
-        private_key = load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyUnusable(f"{path} cannot be read as an unencrypted PEM key: {error}") from error
-    if not isinstance(private_key, EllipticCurvePrivateKey) or not isinstance(private_key.curve, SECP256R1):
-        raise KeyUnusable(f"{path} holds no ECDSA P-256 key")
-    own_key = SSlibKey.from_crypto(private_key.public_key(), scheme=SCHEME)
-    if public_key is not None and public_key.keyid != own_key.keyid:
-        raise KeyUnusable(f"{path} does not belong to the public key {public_key.keyid[:12]}")
-    return CryptoSigner(private_key, own_key)
+def _kind(key: PublicKeyTypes) -> str:
+    curve = getattr(key, "curve", None)
+    return f"{type(key).__name__.removeprefix('_').removesuffix('PublicKey')}{f' {curve.name}' if curve else ''}"

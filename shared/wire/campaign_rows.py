@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Planning, Withdrawal
 from shared.domain.gates import Acknowledged
-from shared.domain.ids import campaign_id, package_name
-from shared.domain.packages import Package, PackageKind
-from shared.domain.versions import Version
+from shared.domain.ids import campaign_id
 from shared.domain.waves import Wave, WaveSpec, WaveState
+from shared.wire.package_records import read_package, write_package
 
 CAMPAIGN_ROW = "campaign"
 AWAITS_STEP = "awaits_step"
@@ -55,7 +53,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "changed_at": campaign.changed_at,
         "request_sha256": campaign.request_sha256,
         "spec": _SPEC.dump_json(campaign.spec).decode(),
-        "package_record": _write_package(campaign.package),
+        "package_record": json.dumps(write_package(campaign.package)),
         "planning": _PLANNING.dump_json(campaign.planning).decode(),
         "withdrawal": _WITHDRAWAL.dump_json(campaign.withdrawal).decode(),
     }
@@ -88,7 +86,7 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
     return Campaign(
         id=campaign_id(row["PartitionKey"]),
         spec=_SPEC.validate_json(row["spec"], extra="forbid"),
-        package=_read_package(row["package_record"]),
+        package=read_package(json.loads(row["package_record"])),
         shards=row["shards"],
         state=CampaignState(row["state"]),
         reason=row["reason"],
@@ -119,32 +117,4 @@ def _read_wave(row: Mapping[str, Any]) -> Wave:
         ended_at=row.get("ended_at"),
         acknowledged=Acknowledged(failures=row["acknowledged_failures"], silent=row["acknowledged_silent"]),
         reason=row["reason"],
-    )
-
-
-def _write_package(package: Package) -> str:
-    return json.dumps(
-        {
-            "name": package.name,
-            "version": package.version.text,
-            "kind": package.kind.value,
-            "length": package.length_bytes,
-            "sha256": package.sha256,
-            "created": package.created.isoformat(),
-            "compatibility": {key: list(values) for key, values in package.compatibility.items()},
-        }
-    )
-
-
-def _read_package(text: str) -> Package:
-    fields: dict[str, Any] = json.loads(text)
-    kind = PackageKind(fields["kind"])
-    return Package(
-        name=package_name(fields["name"]),
-        version=Version(fields["version"], kind.scheme),
-        kind=kind,
-        length_bytes=fields["length"],
-        sha256=fields["sha256"],
-        created=datetime.fromisoformat(fields["created"]),
-        compatibility={key: tuple(values) for key, values in fields["compatibility"].items()},
     )

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.ids import package_name
-from shared.domain.packages import Compatibility, Package, PackageKind, PackageState, RegisteredPackage
+from shared.domain.packages import Package, PackageKind, PackageState, RegisteredPackage
 from shared.domain.versions import Version
 from shared.wire.keys import escape
+from shared.wire.package_records import read_compatibility, read_publisher, write_compatibility, write_publisher
 
 PARTITION = "packages"
 """One partition, so that a package and its marker change in one transaction."""
@@ -46,12 +47,14 @@ def write_package_row(row: RegisteredPackage) -> dict[str, Any]:
         "length_bytes": str(package.length_bytes),
         "sha256": package.sha256,
         "created": package.created.isoformat(),
-        "compatibility": write_compatibility(package.compatibility),
+        "compatibility": json.dumps(write_compatibility(package.compatibility)),
         "state": row.state.value,
         "source": row.source,
         "depends": row.depends,
         "accepted_at": row.accepted_at.isoformat(),
     }
+    if package.publisher is not None:
+        entity["publisher"] = json.dumps(write_publisher(package.publisher))
     if row.published_at is not None:
         entity["published_at"] = row.published_at.isoformat()
     return entity
@@ -80,6 +83,7 @@ def read_package_row(entity: Mapping[str, Any]) -> RegisteredPackage:
             sha256=entity["sha256"],
             created=datetime.fromisoformat(entity["created"]),
             compatibility=read_compatibility(json.loads(entity["compatibility"])),
+            publisher=read_publisher(json.loads(entity.get("publisher", "{}"))),
         ),
         state=PackageState(entity["state"]),
         source=entity["source"],
@@ -87,13 +91,3 @@ def read_package_row(entity: Mapping[str, Any]) -> RegisteredPackage:
         accepted_at=datetime.fromisoformat(entity["accepted_at"]),
         published_at=datetime.fromisoformat(published) if published else None,
     )
-
-
-def write_compatibility(compatibility: Compatibility) -> str:
-    """As JSON text, keys sorted."""
-    return json.dumps({key: list(values) for key, values in compatibility.items()}, sort_keys=True)
-
-
-def read_compatibility(document: Mapping[str, Any]) -> Compatibility:
-    """As it was written."""
-    return {key: tuple(values) for key, values in document.items()}

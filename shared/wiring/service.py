@@ -7,8 +7,11 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from securesystemslib.signer import Signer
 
 from shared.domain.errors import DomainError, MalformedMessage
 from shared.domain.ids import CampaignId
@@ -23,6 +26,7 @@ from shared.handlers.fold_reports import FoldPorts, fold_backlog, fold_reports
 from shared.handlers.index_requests import resume_publishing
 from shared.handlers.index_writing import IndexWriter
 from shared.handlers.ingest_package import PackageIntake
+from shared.handlers.known_authorities import KnownAuthorities
 from shared.handlers.note_lifecycle import LifecyclePorts, note_lifecycle
 from shared.handlers.offer_batch import DispatchPorts
 from shared.handlers.publish_index import IndexPublisher
@@ -36,10 +40,11 @@ from shared.handlers.sign_offers import OfferKeys
 from shared.handlers.sweep_incoming import IncomingSweep
 from shared.handlers.visit_batch import VisitPorts, visit_batch
 from shared.ports.bus import MessageSender, Parking
-from shared.ports.errors import PortError, Unavailable
+from shared.ports.errors import PortError
 from shared.settings import Settings, read_settings
-from shared.trust.index import TIMESTAMP_FILE, Expiries
-from shared.trust.signers import KeyRole, KeyUnusable, load_index_signers, load_role_signer
+from shared.trust.index import TIMESTAMP_FILE
+from shared.trust.policy_file import read_trust_policy
+from shared.trust.signers import KeyRole
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
 from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexRequest
@@ -50,6 +55,8 @@ from shared.wiring.once import once
 from shared.wiring.run_all import run_all
 
 log = logging.getLogger(__name__)
+
+TRUST_POLICY = Path(__file__).parents[2] / "trust.toml"
 
 
 def _utc_now() -> datetime:
@@ -204,7 +211,7 @@ class Service:
         checks: dict[str, Callable[[], object]] = {
             "index": lambda: self._adapters.index.read(TIMESTAMP_FILE),
             "tables": lambda: self._adapters.packages.list_page(size=1),
-            "keys": lambda: (self._index_writer, self._dispatch_ports),
+            "keys": self._intent_signer,
         }
         return {name: complaint for name, check in checks.items() if (complaint := _complaint(check))}
 
@@ -217,8 +224,17 @@ class Service:
 
     @once
     def _index_writer(self) -> IndexWriter:
-        signers = load_index_signers(self._settings.keys_uri)
-        return IndexWriter(store=self._adapters.index, signers=signers, expiries=Expiries())
+        settings = self._settings
+        policy = read_trust_policy(Path(settings.trust_policy_file or TRUST_POLICY).read_bytes())
+        root = Path(settings.root_file).read_bytes()
+        return IndexWriter(store=self._adapters.index, keys=self._adapters.keys, expiries=policy.expiries, root=root)
+
+    @once
+    def _authorities(self) -> KnownAuthorities:
+        return KnownAuthorities(self._index_writer)
+
+    def _intent_signer(self) -> Signer:
+        return self._adapters.keys.signer(KeyRole.INTENTS, self._authorities.get().intent_keys)
 
     @once
     def _ticket_desk(self) -> TicketDesk:
@@ -249,18 +265,13 @@ class Service:
     @once
     def _dispatch_ports(self) -> DispatchPorts:
         adapters = self._adapters
-        try:
-            signer = load_role_signer(self._settings.keys_uri, KeyRole.INTENTS)
-        except KeyUnusable as error:
-            # Mended by whoever keeps the keys, not by another message: the work must wait, not be parked.
-            raise Unavailable(error.message) from error
         return DispatchPorts(
             campaigns=adapters.campaigns,
             rollouts=adapters.rollouts,
             twins=adapters.twins,
             budget=adapters.budget,
             sender=adapters.sender,
-            keys=OfferKeys(intents=signer, tickets=self._settings.ticket_keys),
+            keys=OfferKeys(intents=self._intent_signer, tickets=self._settings.ticket_keys),
         )
 
     @once

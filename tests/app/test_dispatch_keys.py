@@ -9,8 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from securesystemslib.signer import CryptoSigner, Signature
 
 from shared.domain.rollouts import RolloutState
-from shared.ports.errors import Unavailable
-from shared.trust.signers import KeyUnusable
+from shared.ports.errors import KeyUnusable, Unavailable
 from tests.support.data_plane import DataPlane
 
 
@@ -29,7 +28,7 @@ class BarredSigner(CryptoSigner):
 def test_offers_wait_for_their_key(error: Exception) -> None:
     plane = DataPlane(["gw-0", "gw-1"])
     good_keys = plane.keys
-    plane.keys = replace(good_keys, intents=BarredSigner(error))
+    plane.keys = replace(good_keys, intents=lambda: BarredSigner(error))
     with pytest.raises(Unavailable, match="the key that signs offers"):
         plane.dispatch()
     assert not plane.hub.writes

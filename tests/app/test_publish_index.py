@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shared.domain.packages import Package, PackageState
-from shared.handlers.index_writing import IndexWriter
 from shared.handlers.publish_index import PUBLISHED_EVENT
-from shared.ports.errors import ConcurrentChange, Unavailable
-from shared.trust.index import IndexUntrusted, read_intent_keys
-from shared.trust.signers import IndexSigners, KeyUnusable
+from shared.ports.errors import ConcurrentChange, KeyUnusable, Unavailable
+from shared.trust.authorities import INTENT_KEYS_PATH
+from shared.trust.index import IndexUntrusted
+from shared.trust.index_birth import OnlineSigners
 from shared.wire.messages import IndexRequest
-from shared.wire.targets import INTENT_KEYS_PATH, read_target
+from shared.wire.targets import read_target
 from tests.support.deaths import Writes, every_death
 from tests.support.memory_bus import MemoryEvents as BusEvents
+from tests.support.memory_keys import MemoryKeyRing
 from tests.support.repository import Repository, new_owners, new_package, request_for
 
 
@@ -27,7 +29,7 @@ def _assert_published(repository: Repository, name: str, version: str) -> None:
 
 
 def test_founded_index_is_one_that_devices_believe(tmp_path: Path) -> None:
-    repository = Repository(owners=new_owners(root_keys=3, threshold=2))
+    repository = Repository(owners=new_owners(root_keys=3), root_threshold=2)
     assert repository.device(tmp_path).refresh().get_targetinfo("nothing/1.0/here.img") is None
 
 
@@ -36,7 +38,8 @@ def test_device_learns_the_intent_keys_from_the_owners_signature(tmp_path: Path)
     target = repository.device(tmp_path).refresh().get_targetinfo(INTENT_KEYS_PATH)
     assert target is not None
     assert target.length == 0
-    assert read_intent_keys(target.custom) == list(repository.owners.intent_keys)
+    assert target.custom is not None
+    assert list(target.custom["keys"]) == [key.keyid for key in repository.owners.authorities.intent_keys]
 
 
 def test_published_package_is_found_as_it_was_accepted(tmp_path: Path) -> None:
@@ -191,10 +194,10 @@ def test_key_the_index_does_not_name_publishes_nothing_that_devices_see(tmp_path
     repository = Repository()
     requests = repository.accept(new_package())
     online, strangers = repository.owners.online, new_owners().online
-    signers = IndexSigners(
+    signers = OnlineSigners(
         **{each: getattr(strangers if each == role else online, each) for each in ("bins", "snapshot", "timestamp")}
     )
-    wrong = IndexWriter(store=repository.store, signers=signers, expiries=repository.expiries)
+    wrong = replace(repository.writer(), keys=MemoryKeyRing.of(signers))
     publisher = repository.publisher()
     before = repository.store.read("timestamp.json")
     with pytest.raises(KeyUnusable):

@@ -16,6 +16,7 @@ from tuf.api.metadata import Metadata
 
 from cli.keys import init_repository
 from shared.adapters.azure_index import AzureIndex
+from shared.adapters.file_keys import FileKeyRing
 from shared.domain.errors import DomainError
 from shared.handlers.found_index import found_index
 from shared.handlers.index_writing import IndexWriter
@@ -23,10 +24,10 @@ from shared.handlers.publish_index import IndexPublisher
 from shared.handlers.refresh_index import SHARES, refresh_index
 from shared.ports.errors import NotThere
 from shared.ports.stored import Stored
-from shared.trust.index import Expiries, IndexUntrusted
-from shared.trust.index_birth import IndexPlan
-from shared.trust.signers import load_index_signers
+from shared.trust.index import IndexUntrusted
+from shared.trust.policy import Expiries, TrustPolicy
 from tests.support.deaths import Writes, every_death
+from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_packages import MemoryIndex
 from tests.support.repository import IndexReader, Repository, new_owners, new_package
 
@@ -141,32 +142,33 @@ def test_timestamp_must_outlive_three_refreshes() -> None:
 
 
 def test_founder_may_die_at_any_write(tmp_path: Path) -> None:
-    owners, plan = new_owners(), IndexPlan(bins=2)
+    owners, policy = new_owners(), TrustPolicy(bins=2, root_threshold=1)
     now = datetime.now(UTC)
     store = MemoryIndex()
 
     def found(writes: Writes) -> None:
         nonlocal store
         store = MemoryIndex()
-        found_index(writes.through(store), owners, plan, now=now)
+        found_index(writes.through(store), owners, MemoryKeyRing.of(owners.online), policy, now=now)
 
     for number, _ in enumerate(every_death(found)):
-        found_index(store, owners, plan, now=now)
+        found_index(store, owners, MemoryKeyRing.of(owners.online), policy, now=now)
         IndexReader(store, store.read("1.root.json").value, tmp_path / str(number)).refresh()
 
 
 def test_part_of_an_index_under_other_keys_is_not_built_upon() -> None:
-    store, plan, now = MemoryIndex(), IndexPlan(bins=2), datetime.now(UTC)
-    found_index(store, new_owners(), plan, now=now)
+    store, policy, now = MemoryIndex(), TrustPolicy(bins=2, root_threshold=1), datetime.now(UTC)
+    first, second = new_owners(), new_owners()
+    found_index(store, first, MemoryKeyRing.of(first.online), policy, now=now)
     del store.files["timestamp.json"]
     with pytest.raises(IndexUntrusted):
-        found_index(store, new_owners(), plan, now=now)
+        found_index(store, second, MemoryKeyRing.of(second.online), policy, now=now)
 
 
 @pytest.mark.parametrize("bins", [0, 3, 32_768])
 def test_number_of_bins_is_a_power_of_two(bins: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
-        IndexPlan(bins=bins)
+        TrustPolicy(bins=bins)
 
 
 def test_keys_made_at_first_start_found_an_index_that_publishes(storage: str, tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_keys_made_at_first_start_found_an_index_that_publishes(storage: str, tm
     with BlobServiceClient.from_connection_string(storage) as service:
         repository, store = Repository(), AzureIndex(service)
         requests = repository.accept(new_package())
-        writer = IndexWriter(store=store, signers=load_index_signers(f"file:{keys}"), expiries=Expiries())
+        writer = IndexWriter(store=store, keys=FileKeyRing(keys), expiries=Expiries(), root=root.read_bytes())
         IndexPublisher(packages=repository.packages, writer=writer, events=repository.events).publish(
             requests, now=datetime.now(UTC)
         )

@@ -25,6 +25,7 @@ from tuf.api.metadata import (
 )
 
 from shared.domain.packages import Package
+from shared.trust.authorities import Authorities, PublisherRule, write_authorities
 from shared.wire.targets import write_target_custom
 
 BINS = tuple("0123456789abcdef")
@@ -87,7 +88,7 @@ class SignedIndex:
             if hashlib.sha256(target.path.encode()).hexdigest().startswith(name)
         }
         if self.intent_keys_in_bin:
-            mine["keys/intents"] = self._intent_keys()
+            mine |= self._authorities()
         return Targets(expires=self.expires, version=self.version, targets=mine)
 
     def _targets(self) -> Targets:
@@ -96,7 +97,7 @@ class SignedIndex:
             f"bin-{name}": DelegatedRole(f"bin-{name}", [key.keyid], 1, True, path_hash_prefixes=[name])
             for name in BINS
         }
-        keys = {} if self.intent_keys_in_bin else {"keys/intents": self._intent_keys()}
+        keys = {} if self.intent_keys_in_bin else self._authorities()
         return Targets(
             expires=self.expires,
             version=self.version,
@@ -104,10 +105,9 @@ class SignedIndex:
             delegations=Delegations({key.keyid: key}, roles),
         )
 
-    def _intent_keys(self) -> TargetFile:
-        key = self.intent_signer.public_key
-        custom = {"keys": {key.keyid: key.to_dict()}}
-        return TargetFile(0, {"sha256": hashlib.sha256(b"").hexdigest()}, "keys/intents", {"custom": custom})
+    def _authorities(self) -> dict[str, TargetFile]:
+        keys = (self.intent_signer.public_key,)
+        return write_authorities(Authorities(intent_keys=keys, publisher_rule=PublisherRule.OPTIONAL))
 
 
 @dataclass

@@ -66,9 +66,9 @@ class DataPlane:
         self.campaigns = MemoryCampaigns()
         self.rollouts: Any = rollouts or MemoryRollouts()
         self.devices: Any = devices or MemoryDevices()
-        self.keys = OfferKeys(
-            intents=CryptoSigner.generate_ecdsa(), tickets=TicketKeys(current="k1", secrets={"k1": b"0" * 32})
-        )
+        signer = CryptoSigner.generate_ecdsa()
+        tickets = TicketKeys(current="k1", secrets={"k1": b"0" * 32})
+        self.keys = OfferKeys(intents=lambda: signer, tickets=tickets)
         specs = [WaveSpec(name=f"wave of {size}", size=DeviceCount(devices=size)) for size in waves]
         rest = WaveSpec(name="rest", size=Rest())
         self.campaign = make_campaign(self.names, shards=shards, waves=[*specs, rest])

@@ -21,27 +21,30 @@ from shared.handlers.publish_index import IndexPublisher
 from shared.ports.bus import EventPublisher
 from shared.ports.errors import NotThere
 from shared.ports.packages import IndexStore, PackageStore
-from shared.trust.index import FIRST_ROOT_FILE, Expiries
-from shared.trust.index_birth import IndexOwners, IndexPlan
-from shared.trust.signers import IndexSigners
+from shared.trust.authorities import Authorities, PublisherRule
+from shared.trust.index import FIRST_ROOT_FILE
+from shared.trust.index_birth import IndexOwners, OnlineSigners
+from shared.trust.policy import Expiries, TrustPolicy
 from shared.wire.messages import IndexRequest
+from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_packages import MemoryEvents, MemoryIndex, MemoryPackages
 
 BASE_URL = "https://updates.example/repository/metadata/"
 
 
-def new_owners(root_keys: int = 1, threshold: int = 1) -> IndexOwners:
+def new_owners(root_keys: int = 1) -> IndexOwners:
     """Fresh keys for everything."""
     return IndexOwners(
         root=tuple(CryptoSigner.generate_ecdsa() for _ in range(root_keys)),
-        root_threshold=threshold,
         targets=CryptoSigner.generate_ecdsa(),
-        online=IndexSigners(
+        online=OnlineSigners(
             bins=CryptoSigner.generate_ecdsa(),
             snapshot=CryptoSigner.generate_ecdsa(),
             timestamp=CryptoSigner.generate_ecdsa(),
         ),
-        intent_keys=(CryptoSigner.generate_ecdsa().public_key,),
+        authorities=Authorities(
+            intent_keys=(CryptoSigner.generate_ecdsa().public_key,), publisher_rule=PublisherRule.OPTIONAL
+        ),
     )
 
 
@@ -78,9 +81,15 @@ class Repository:
     events: MemoryEvents = field(default_factory=MemoryEvents)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     expiries: Expiries = field(default_factory=Expiries)
+    root_threshold: int = 1
 
     def __post_init__(self) -> None:
-        found_index(self.store, self.owners, IndexPlan(bins=self.bins, expiries=self.expiries), now=self.now)
+        policy = TrustPolicy(bins=self.bins, root_threshold=self.root_threshold, expiries=self.expiries)
+        found_index(self.store, self.owners, self.keys, policy, now=self.now)
+
+    @property
+    def keys(self) -> MemoryKeyRing:
+        return MemoryKeyRing.of(self.owners.online)
 
     def accept(self, *packages: Package) -> list[IndexRequest]:
         """Rows as ingestion leaves them, and the requests it sends."""
@@ -89,7 +98,12 @@ class Repository:
         return [request_for(package) for package in packages]
 
     def writer(self, store: IndexStore | None = None) -> IndexWriter:
-        return IndexWriter(store=store or self.store, signers=self.owners.online, expiries=self.expiries)
+        return IndexWriter(
+            store=store or self.store,
+            keys=self.keys,
+            expiries=self.expiries,
+            root=self.store.read(FIRST_ROOT_FILE).value,
+        )
 
     def publisher(
         self,

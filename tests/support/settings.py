@@ -15,5 +15,6 @@ def complete_environment() -> dict[str, str]:
         "REPORTS_TOPIC_ENDPOINT": "http://127.0.0.1/topics/reports/api/events",
         "EVENTS_TOPIC_ENDPOINT": "http://127.0.0.1/topics/events/api/events",
         "KEYS_URI": "file:keys",
+        "ROOT_FILE": "root.json",
         "TICKET_KEYS": json.dumps({"current": "one", "keys": {"one": secrets.token_hex(32)}}),
     }

@@ -30,6 +30,7 @@ from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.offers import Offer
 from shared.domain.packages import PackageKind
 from shared.domain.rollouts import RolloutState
+from shared.trust.authorities import Authorities, PublisherRule
 from shared.trust.intents import PAYLOAD_TYPE, batch_leaves, batch_root, sign_intent
 from shared.trust.merkle import merkle_proof
 from shared.wire.twins import read_offer, write_offer
@@ -38,7 +39,8 @@ from tests.support.agent_service import new_signer
 
 SERVICE = new_signer()
 PACKAGE = make_package("engine", "1.1.0", b"image")
-INDEX = IndexView(intent_keys=(SERVICE.public_key,), package=PACKAGE)
+AUTHORITIES = Authorities(intent_keys=(SERVICE.public_key,), publisher_rule=PublisherRule.OPTIONAL)
+INDEX = IndexView(authorities=AUTHORITIES, package=PACKAGE)
 FACTS = DeviceFacts(
     device=DEVICE,
     properties={"hardware": "rev-b"},
