@@ -28,7 +28,7 @@ NAMES = [f"gw-{number}" for number in range(5)]
 
 
 def public_key(plane: DataPlane) -> Key:
-    key: Key = plane.keys.intents.public_key
+    key: Key = plane.keys.intents().public_key
     return key
 
 
