@@ -25,6 +25,7 @@ from shared.adapters.azure_artifacts import AzureArtifacts
 from shared.handlers.ingest_package import IntakeOutcome, PackageIntake
 from tests.support.azurite import private_azurite
 from tests.support.memory_packages import MemoryPackages, MemorySender
+from tests.support.repository import unsigned_allowed
 
 MIB = 1024 * 1024
 FIRMWARE = "bench-fw/1.0.0/image.bin"
@@ -97,7 +98,9 @@ def _download(service: BlobServiceClient, blob: str) -> None:
 
 
 def _ingest(service: BlobServiceClient, blob: str) -> None:
-    intake = PackageIntake(store=AzureArtifacts(service), packages=MemoryPackages(), sender=MemorySender())
+    intake = PackageIntake(
+        store=AzureArtifacts(service), packages=MemoryPackages(), sender=MemorySender(), authorities=unsigned_allowed
+    )
     result = intake.ingest_package(blob, now=datetime.now(UTC))
     if result.outcome is not IntakeOutcome.ACCEPTED:
         raise RuntimeError(f"{blob} was not taken in: {result}")

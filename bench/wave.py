@@ -16,11 +16,15 @@ from pathlib import Path
 
 from agent.fleet import DeviceSetup, Environment, Fetching, FleetThread, SimulatedFleet
 from cli.local import LocalStack, local_stack
+from cli.publisher import describe_artifact
 from demo.artifacts import FIRMWARE, FIRMWARE_VERSION, Artifact, build_firmware
 from demo.devices import register
 from demo.operator import Operator
 from demo.truth import find_lies, find_miscounts
+from shared.adapters.file_keys import load_key_file
+from shared.domain.artifacts.naming import Description
 from shared.domain.ids import DeviceId
+from shared.trust.signature_files import write_signature_file
 
 OLD_VERSION = "1.0.0"
 PATIENCE_S = 1_800.0
@@ -59,7 +63,9 @@ def _measure(stack: LocalStack, fleet: FleetThread, count: int, folder: Path) ->
     operator = Operator(stack)
     image = build_firmware(folder, FIRMWARE_VERSION)
     began = time.monotonic()
-    operator.drop(Artifact(path=image, blob_name=f"{FIRMWARE}/{FIRMWARE_VERSION}/{image.name}"))
+    named = Description(origin="bench", name=FIRMWARE, version=FIRMWARE_VERSION)
+    signature = write_signature_file(describe_artifact(image, named), load_key_file(stack.publisher_key))
+    operator.drop(Artifact(path=image, blob_name=image.name, signature=signature))
     _wait(lambda: bool(operator.query("packages", "state eq 'published'")))
     published = time.monotonic()
     campaign_id = operator.start_campaign(

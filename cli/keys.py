@@ -17,7 +17,7 @@ from shared.adapters.file_keys import FileKeyRing, load_key_file
 from shared.domain.errors import DomainError
 from shared.handlers.found_index import found_index
 from shared.ports.errors import PortError
-from shared.trust.authorities import Authorities, PublisherRule
+from shared.trust.authorities import Authorities, Publisher
 from shared.trust.index import FIRST_ROOT_FILE
 from shared.trust.index_birth import IndexOwners, OnlineSigners
 from shared.trust.policy import TrustPolicy
@@ -25,6 +25,7 @@ from shared.trust.signers import KeyRole
 
 ROOT_FILE = "root.json"
 TARGETS_KEY = KeyRole.TARGETS.value
+PUBLISHER_KEY = "publisher"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -92,7 +93,7 @@ def _policy(bins: int, threshold: int) -> TrustPolicy:
 
 
 def _key_names(root_keys: int) -> list[str]:
-    return [*_root_names(root_keys), *KeyRole]
+    return [*_root_names(root_keys), *KeyRole, PUBLISHER_KEY]
 
 
 def _root_names(root_keys: int) -> list[str]:
@@ -129,6 +130,10 @@ def _load_owners(directory: Path, root_keys: int) -> IndexOwners:
             timestamp=online.newest(KeyRole.TIMESTAMP),
         ),
         authorities=Authorities(
-            intent_keys=tuple(online.public_keys(KeyRole.INTENTS)), publisher_rule=PublisherRule.OPTIONAL
+            intent_keys=tuple(online.public_keys(KeyRole.INTENTS)), publishers=(_local_publisher(directory),)
         ),
     )
+
+
+def _local_publisher(directory: Path) -> Publisher:
+    return Publisher(name="local", keys=(load_key_file(directory / f"{PUBLISHER_KEY}.pem").public_key,))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli import own_device
-from cli.keys import init_repository
+from cli.keys import PUBLISHER_KEY, init_repository
 from emulator.local import LocalCloud
 
 PROJECT = Path(__file__).parents[1]
@@ -39,6 +39,11 @@ class LocalStack:
     def api(self) -> str:
         """Base URL of the service."""
         return f"{self.cloud.functions_url}/api"
+
+    @property
+    def publisher_key(self) -> Path:
+        """The key file that artifacts are signed with here."""
+        return self.root_json.with_name(f"{PUBLISHER_KEY}.pem")
 
 
 @contextmanager
@@ -110,6 +115,7 @@ def _up(arguments: argparse.Namespace) -> int:
 def _how_to_reach(stack: LocalStack, agent_config: Path) -> str:
     wanted = ("Storage", "ServiceBus", "IotHub", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CONTROL_URL")
     values = {name: stack.settings[name] for name in wanted} | {"API": stack.api, "KEY": stack.cloud.host_key}
+    values["PUBLISHER_KEY"] = os.path.relpath(stack.publisher_key)
     exports = "\n".join(f"export {name}='{value}'" for name, value in values.items())
     return (
         f"The local cloud and the service are up; Ctrl-C ends them.\n\n"

@@ -15,6 +15,7 @@ from demo.devices import REAL_AGENTS, device_ids, register, running_fleet
 from demo.operator import Operator
 from demo.screen import Screen
 from demo.story import Story
+from shared.adapters.file_keys import load_key_file
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
         screen.say(f"{len(devices)} devices are registered; {REAL_AGENTS} of them are processes of the real agent.")
         with running_fleet(stack, devices, state / "devices") as fleet:
             story = Story(operator=operator, fleet=fleet, screen=screen, devices=devices)
-            story.drop_artifacts(build_artifacts(state / "artifacts"))
+            story.drop_artifacts(build_artifacts(state / "artifacts", load_key_file(stack.publisher_key)))
             story.roll_out_firmware()
             story.roll_out_broken_application()
             screen.save_picture()

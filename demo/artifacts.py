@@ -1,13 +1,18 @@
-"""What the operator of the demo drops: a firmware image, a Debian package, a broken upload and a nameless one."""
+"""What the operator of the demo drops: a firmware image, a Debian package, a broken upload and an unsigned one."""
 
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from securesystemslib.signer import Signer
+
+from cli.publisher import describe_artifact
+from shared.domain.artifacts.naming import Description
+from shared.trust.signature_files import write_signature_file
 
 FIRMWARE = "thermostat-fw"
 FIRMWARE_VERSION = "1.1.0"
@@ -25,26 +30,30 @@ class Artifact:
     Attributes:
         blob_name: Where it goes; the folders may carry name and version.
         metadata: Blob metadata that goes with it.
+        signature: Its publisher's signature; None where nobody signed it.
     """
 
     path: Path
     blob_name: str
     metadata: dict[str, str] = field(default_factory=dict)
+    signature: bytes | None = None
 
 
-def build_artifacts(folder: Path) -> list[Artifact]:
-    """The four artifacts, built on the spot."""
+def build_artifacts(folder: Path, publisher: Signer) -> list[Artifact]:
+    """The four artifacts, built on the spot and signed as their publisher does."""
     folder.mkdir(parents=True, exist_ok=True)
     firmware = build_firmware(folder, FIRMWARE_VERSION)
-    compatibility = json.dumps({"hardware": ["thermostat-mk2"]})
+    application = build_debian_package(folder, APPLICATION_VERSION, note=SELFTEST_FAILS)
+    named = Description(
+        origin="demo", name=FIRMWARE, version=FIRMWARE_VERSION, compatibility={"hardware": ("thermostat-mk2",)}
+    )
+    signature = write_signature_file(describe_artifact(firmware, named), publisher)
+    plain = describe_artifact(application, Description(origin="demo"))
+    path = f"{FIRMWARE}/{FIRMWARE_VERSION}/{firmware.name}"
     return [
-        Artifact(
-            path=firmware,
-            blob_name=f"{FIRMWARE}/{FIRMWARE_VERSION}/{firmware.name}",
-            metadata={"compatibility": compatibility},
-        ),
-        Artifact(path=build_debian_package(folder, APPLICATION_VERSION, note=SELFTEST_FAILS), blob_name="app.deb"),
-        Artifact(path=_truncated(firmware), blob_name=f"{FIRMWARE}/1.2.0/{FIRMWARE}-1.2.0-upload-broke-off.bin"),
+        Artifact(path=firmware, blob_name=path, signature=signature),
+        Artifact(path=application, blob_name="app.deb", signature=write_signature_file(plain, publisher)),
+        Artifact(path=_truncated(firmware), blob_name="upload-broke-off.bin", signature=signature),
         Artifact(path=firmware, blob_name="final-final-2.bin"),
     ]
 

@@ -12,6 +12,7 @@ from azure.storage.blob import BlobServiceClient
 
 from cli.local import LocalStack
 from demo.artifacts import Artifact
+from shared.wire.sidecars import SIGNATURE
 
 TIMEOUT_S = 30
 
@@ -27,7 +28,10 @@ class Operator:
         self._tables = TableServiceClient.from_connection_string(stack.settings["Storage"])
 
     def drop(self, artifact: Artifact) -> None:
-        """Upload an artifact into ``incoming``."""
+        """Upload an artifact into ``incoming``, its signature first."""
+        if artifact.signature is not None:
+            signature = self._blobs.get_blob_client("incoming", artifact.blob_name + SIGNATURE)
+            signature.upload_blob(artifact.signature, overwrite=True)
         blob = self._blobs.get_blob_client("incoming", artifact.blob_name)
         with artifact.path.open("rb") as content:
             blob.upload_blob(content, overwrite=True, metadata=artifact.metadata)

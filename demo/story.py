@@ -37,7 +37,8 @@ class Story:
         self.screen.announce("Four artifacts are dropped into the container incoming")
         for artifact in artifacts:
             self.operator.drop(artifact)
-            self.screen.say(f"  {artifact.blob_name}  ({artifact.path.stat().st_size:,} bytes)")
+            signed = "signed" if artifact.signature else "not signed"
+            self.screen.say(f"  {artifact.blob_name}  ({artifact.path.stat().st_size:,} bytes, {signed})")
         self._wait(lambda: not self.operator.waiting_artifacts(), INGEST_TIMEOUT_S, "incoming to be empty")
         self._wait(lambda: len(self._published()) == 2, INGEST_TIMEOUT_S, "two published packages")
         packages, refusals = self._published(), self.operator.refusals()

@@ -84,7 +84,7 @@ class PackageState(StrEnum):
     ACCEPTED = "accepted"
     PUBLISHED = "published"
     REFUSED = "refused"
-    """The index already names other bytes under its path; see ``shared.handlers.publish_index``."""
+    """The index names other bytes under its path, or nobody believes its publisher; see ``publish_index``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ Order of writes, and why a death between any two loses nothing (invariant I1):
 2. The row in ``packages``, created, which claims name and version for this digest. It comes after the copy, so that a
    row always has its bytes, even when the artifact is replaced before the next try.
 3. The index request. Dead before it: the event comes again; failing that, ``resume_publishing`` finds the row.
-4. The deletion from ``incoming``, only of the very bytes that were read; then that of the description beside it.
+4. The deletion from ``incoming``, only of the very bytes that were read; then of what lies beside it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ from shared.domain.artifacts.naming import Description, choose_naming
 from shared.domain.artifacts.refusals import Refusal, refused
 from shared.domain.errors import ArtifactRefused
 from shared.domain.packages import Package, PackageState, RegisteredPackage
+from shared.handlers.check_signature import FindAuthorities, adopt_signature, describe_signed, read_signed
 from shared.handlers.index_requests import send_index_request
 from shared.handlers.quarantine_artifact import quarantine_artifact
+from shared.handlers.sidecars import Sidecars, find_sidecars, read_sidecar
 from shared.ports.bus import MessageSender
 from shared.ports.errors import AlreadyExists, NotThere
 from shared.ports.packages import ArtifactStore, IncomingArtifact, PackageStore
-from shared.wire.descriptions import MAX_BYTES, SUFFIX, read_description, read_metadata
+from shared.wire.descriptions import read_description, read_metadata
+from shared.wire.sidecars import is_sidecar
 
 
 class IntakeOutcome(StrEnum):
     """How an artifact's event ended."""
 
     GONE = "gone"
-    DESCRIPTION = "description"
+    SIDECAR = "sidecar"
     ACCEPTED = "accepted"
     ALREADY_PUBLISHED = "already_published"
     QUARANTINED = "quarantined"
@@ -64,6 +67,7 @@ class PackageIntake:
     store: ArtifactStore
     packages: PackageStore
     sender: MessageSender
+    authorities: FindAuthorities
 
     def ingest_package(self, name: str, *, now: datetime) -> Intake:
         """Take in, or quarantine, what lies at ``incoming/<name>``; doing it twice ends the same.
@@ -74,9 +78,9 @@ class PackageIntake:
         artifact = self.store.find_incoming(name)
         if artifact is None:
             return Intake(outcome=IntakeOutcome.GONE)
-        if name.endswith(SUFFIX):
+        if is_sidecar(name):
             # It is read with its artifact; the sweep quarantines one that stays alone.
-            return Intake(outcome=IntakeOutcome.DESCRIPTION)
+            return Intake(outcome=IntakeOutcome.SIDECAR)
         try:
             return self._take_in(artifact, now)
         except NotThere:
@@ -94,22 +98,24 @@ class PackageIntake:
         Raises:
             PortError: The stores cannot be read.
         """
-        _, package = self._look_into(artifact, self.store.find_incoming(artifact.name + SUFFIX))
+        _, package = self._look_into(artifact, find_sidecars(self.store, artifact.name))
         try:
             row = self.packages.get(package.name, package.version.text).value
         except NotThere:
             return False
         return row.package.sha256 == package.sha256 and row.state is not PackageState.REFUSED
 
-    def _look_into(self, artifact: IncomingArtifact, described: IncomingArtifact | None) -> tuple[Inspection, Package]:
-        descriptions = [read_metadata(artifact.metadata), *([self._read(described)] if described else [])]
+    def _look_into(self, artifact: IncomingArtifact, sidecars: Sidecars) -> tuple[Inspection, Package]:
+        """What the artifact is; nobody reads it before its signature is believed."""
+        signed = read_signed(artifact, sidecars, self.store, self.authorities)
+        descriptions = [*describe_signed(signed), read_metadata(artifact.metadata), *self._read(sidecars)]
         with closing(self.store.stream(artifact)) as chunks:
             inspection = inspect(chunks)
-        return inspection, _make_package(inspection, descriptions, artifact)
+        return inspection, adopt_signature(_make_package(inspection, descriptions, artifact), signed)
 
     def _take_in(self, artifact: IncomingArtifact, now: datetime) -> Intake:
-        described = self.store.find_incoming(artifact.name + SUFFIX)
-        inspection, package = self._look_into(artifact, described)
+        sidecars = find_sidecars(self.store, artifact.name)
+        inspection, package = self._look_into(artifact, sidecars)
         self._check_claim(package)
         self.store.copy_to_packages(artifact, package.blob_name)
         row = self._claim(
@@ -120,18 +126,18 @@ class PackageIntake:
         if row.state is PackageState.ACCEPTED:
             send_index_request(row.package, self.sender)
         self.store.delete_incoming(artifact)
-        if described is not None:
-            self.store.delete_incoming(described)
+        for _, sidecar in sidecars:
+            self.store.delete_incoming(sidecar)
         is_new = row.state is PackageState.ACCEPTED
         return Intake(
             outcome=IntakeOutcome.ACCEPTED if is_new else IntakeOutcome.ALREADY_PUBLISHED, package=row.package
         )
 
-    def _read(self, described: IncomingArtifact) -> Description:
-        if described.size_bytes > MAX_BYTES:
-            raise refused(Refusal.BAD_DESCRIPTION, f"{described.name} is larger than {MAX_BYTES} bytes")
-        with closing(self.store.stream(described)) as chunks:
-            return read_description(b"".join(chunks), described.name.rpartition("/")[2])
+    def _read(self, sidecars: Sidecars) -> list[Description]:
+        if (described := sidecars.description) is None:
+            return []
+        content = read_sidecar(self.store, described, Refusal.BAD_DESCRIPTION)
+        return [read_description(content, described.name.rpartition("/")[2])]
 
     def _check_claim(self, package: Package) -> None:
         """Spare the copy where name and version are taken already."""

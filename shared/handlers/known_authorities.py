@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from threading import Lock
 
+from shared.domain.errors import TrustError
 from shared.handlers.index_writing import IndexWriter
+from shared.ports.errors import Unavailable
 from shared.trust.authorities import Authorities
 
 FRESH_S = 60.0
@@ -27,11 +29,17 @@ class KnownAuthorities:
         """The authorities.
 
         Raises:
-            IndexUntrusted: The stored index does not hang together.
-            PortError: The index cannot be read.
+            PortError: The index cannot be read, or must not be believed; whoever asked must ask again later.
         """
         with self._lock:
             if self._known is None or self._clock() >= self._fresh_until:
-                self._known = self._writer.open().value.authorities
+                self._known = self._read()
                 self._fresh_until = self._clock() + FRESH_S
             return self._known
+
+    def _read(self) -> Authorities:
+        try:
+            return self._writer.open().value.authorities
+        except TrustError as error:
+            # An artifact or an offer is not to blame for it, and must neither be refused nor parked.
+            raise Unavailable(error.message) from error

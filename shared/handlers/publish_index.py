@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from shared.ports.errors import ConcurrentChange, NotThere, PortError
 from shared.ports.packages import PackageStore
 from shared.ports.stored import Stored
 from shared.trust.index import Index, triage
+from shared.trust.publishers import PublisherRefused, check_publisher
 from shared.wire.messages import IndexRequest
 
 log = logging.getLogger(__name__)
@@ -48,10 +49,10 @@ class IndexPublisher:
         if not rows:
             return
         with self.writer.store.hold() as lease:
-            contradicted = self._add([row.value.package for row in rows], lease, now)
+            refused = self._add([row.value.package for row in rows], lease, now)
         for row in rows:
-            self._settle(row, is_contradicted=row.value.package.path in contradicted, now=now)
-        self._announce([row.value.package for row in rows if row.value.package.path not in contradicted])
+            self._settle(row, is_refused=row.value.package.path in refused, now=now)
+        self._announce([row.value.package for row in rows if row.value.package.path not in refused])
 
     def _accepted_rows(self, requests: Iterable[IndexRequest]) -> list[Stored[RegisteredPackage]]:
         rows = []
@@ -66,27 +67,24 @@ class IndexPublisher:
         return rows
 
     def _add(self, packages: Sequence[Package], lease: str, now: datetime) -> set[PackagePath]:
-        """Add what is missing; the paths under which the index holds other bytes."""
+        """Add what is missing; the paths of packages that must not be added."""
         opened = self.writer.open()
-        contradicted: set[PackagePath] = set()
+        believed, refused = _sort_by_publisher(packages, opened.value)
         new_versions: dict[str, int] = {}
-        for name, wanted in _by_bin(opened.value, packages).items():
+        for name, wanted in _by_bin(opened.value, believed).items():
             bin_ = self.writer.read_bin(opened.value, name)
             verdict = triage(bin_, wanted)
-            contradicted.update(package.path for package in verdict.contradicted)
+            refused.update(_contradicting(verdict.contradicted))
             if verdict.missing:
                 fuller = add_packages(name, bin_, verdict.missing)
                 new_versions[name] = self.writer.write_bin(opened.value, fuller, now=now)
         if new_versions:
             snapshot = self.writer.write_snapshot(opened.value, new_versions, now=now)
             self.writer.make_visible(opened, snapshot, lease=lease, now=now)
-        return contradicted
+        return refused
 
-    def _settle(self, row: Stored[RegisteredPackage], *, is_contradicted: bool, now: datetime) -> None:
-        package = row.value.package
-        if is_contradicted:
-            # Only a lost or restored table leads here: the claim in it is what keeps other bytes out of the index.
-            log.error("%s is in the index with other bytes; its row is refused", package.path)
+    def _settle(self, row: Stored[RegisteredPackage], *, is_refused: bool, now: datetime) -> None:
+        if is_refused:
             self._save(replace(row, value=replace(row.value, state=PackageState.REFUSED)))
             return
         self._save(replace(row, value=replace(row.value, state=PackageState.PUBLISHED, published_at=now)))
@@ -106,6 +104,30 @@ class IndexPublisher:
         except ConcurrentChange:
             # A publisher that took over has settled it: an accepted row changes in no other way.
             log.info("%s was settled by another publisher", row.value.package.path)
+
+
+def _sort_by_publisher(packages: Iterable[Package], index: Index) -> tuple[list[Package], set[PackagePath]]:
+    """The packages whose publisher is believed now, and the paths of the others.
+
+    Ingestion asked the same before it wrote their rows: what fails here was written by somebody else, or its publisher
+    has been revoked since.
+    """
+    authorities, believed, refused = index.authorities, [], set[PackagePath]()
+    for package in packages:
+        try:
+            check_publisher(package, authorities)
+            believed.append(package)
+        except PublisherRefused as error:
+            log.error("%s does not enter the index; its row is refused: %s", package.path, error.message)
+            refused.add(package.path)
+    return believed, refused
+
+
+def _contradicting(packages: Iterable[Package]) -> Iterator[PackagePath]:
+    for package in packages:
+        # Only a lost or restored table leads here: the claim in it is what keeps other bytes out of the index.
+        log.error("%s is in the index with other bytes; its row is refused", package.path)
+        yield package.path
 
 
 def _by_bin(index: Index, packages: Iterable[Package]) -> dict[str, list[Package]]:

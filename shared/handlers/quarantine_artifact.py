@@ -1,7 +1,7 @@
 """Move an artifact into quarantine, with the reason beside it.
 
-Order of writes: the copy, its description's copy, the note, then the deletions. The name is made of the artifact's
-path and etag, so whoever does it again writes the same blobs, and another artifact under the same path others.
+Order of writes: the copy, the copies of what lies beside it, the note, then the deletions. The name is made of the
+artifact's path and etag: whoever does it again writes the same blobs, another artifact under the same path others.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import json
 from datetime import datetime
 
 from shared.domain.artifacts.refusals import Refusal
+from shared.handlers.sidecars import find_sidecars
 from shared.ports.errors import NotThere
 from shared.ports.packages import ArtifactStore, IncomingArtifact, QuarantineLabel
-from shared.wire.descriptions import SUFFIX
 
 NOTE_SUFFIX = ".reason.json"
 # Blob names have at most 1,024 characters, all metadata of a blob 8 KiB (Blob service documentation).
@@ -31,17 +31,17 @@ def quarantine_artifact(
     """
     name = quarantine_name(artifact)
     label = QuarantineLabel(name=name, code=refusal.value, reason=_ascii(reason)[:_MAX_REASON_LENGTH])
-    description = store.find_incoming(artifact.name + SUFFIX)
+    sidecars = find_sidecars(store, artifact.name)
     try:
         store.copy_to_quarantine(artifact, label)
     except NotThere:
         return name
-    if description is not None:
-        _copy_description(description, label, store)
+    for suffix, sidecar in sidecars:
+        _copy_sidecar(sidecar, suffix, label, store)
     store.write_quarantine_note(name + NOTE_SUFFIX, _note(artifact, refusal, reason, now))
     store.delete_incoming(artifact)
-    if description is not None:
-        store.delete_incoming(description)
+    for _, sidecar in sidecars:
+        store.delete_incoming(sidecar)
     return name
 
 
@@ -50,10 +50,10 @@ def quarantine_name(artifact: IncomingArtifact) -> str:
     return f"{artifact.name[:_MAX_PATH_LENGTH]}.{hashlib.sha256(artifact.etag.encode()).hexdigest()[:8]}"
 
 
-def _copy_description(description: IncomingArtifact, label: QuarantineLabel, store: ArtifactStore) -> None:
+def _copy_sidecar(sidecar: IncomingArtifact, suffix: str, label: QuarantineLabel, store: ArtifactStore) -> None:
     try:
         store.copy_to_quarantine(
-            description, QuarantineLabel(name=label.name + SUFFIX, code=label.code, reason=label.reason)
+            sidecar, QuarantineLabel(name=label.name + suffix, code=label.code, reason=label.reason)
         )
     except NotThere:
         return  # Its owner took it back or wrote it anew meanwhile; a new one has an event of its own.

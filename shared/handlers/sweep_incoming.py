@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 from shared.domain.artifacts.refusals import Refusal
 from shared.handlers.ingest_package import Intake, IntakeOutcome, PackageIntake
 from shared.handlers.quarantine_artifact import quarantine_artifact
+from shared.handlers.sidecars import find_sidecars
 from shared.ports.bus import Parking
 from shared.ports.errors import PortError
 from shared.ports.packages import ArtifactStore, CrashReport, CrashReports, IncomingArtifact
-from shared.wire.descriptions import SUFFIX
+from shared.wire.sidecars import artifact_of, is_sidecar
 
 log = logging.getLogger(__name__)
 
 LEFT_BEHIND = timedelta(minutes=10)
-DESCRIPTION_GRACE = timedelta(hours=1)
+SIDECAR_GRACE = timedelta(hours=1)
 INCOMING = "incoming"
 
 
@@ -77,8 +78,8 @@ class IncomingSweep:
 
     def _sweep(self, artifact: IncomingArtifact, now: datetime) -> IntakeOutcome:
         age = now - artifact.dropped_at
-        if artifact.name.endswith(SUFFIX):
-            return self._sweep_description(artifact, age, now)
+        if is_sidecar(artifact.name):
+            return self._sweep_sidecar(artifact, age, now)
         if age <= LEFT_BEHIND:
             return IntakeOutcome.GONE
         return self._take_in(artifact, now).outcome
@@ -99,10 +100,10 @@ class IncomingSweep:
             return Intake(outcome=IntakeOutcome.QUARANTINED, code=Refusal.FUNCTION_CRASHED)
 
     def _delete(self, artifact: IncomingArtifact) -> None:
-        described = self._store.find_incoming(artifact.name + SUFFIX)
+        sidecars = find_sidecars(self._store, artifact.name)
         self._store.delete_incoming(artifact)
-        if described is not None:
-            self._store.delete_incoming(described)
+        for _, sidecar in sidecars:
+            self._store.delete_incoming(sidecar)
 
     def _is_accepted(self, artifact: IncomingArtifact) -> bool:
         try:
@@ -113,13 +114,13 @@ class IncomingSweep:
             # The bug that brought us here; bytes that cannot be looked into were never accepted.
             return False
 
-    def _sweep_description(self, description: IncomingArtifact, age: timedelta, now: datetime) -> IntakeOutcome:
-        if age <= DESCRIPTION_GRACE or self._store.find_incoming(description.name.removesuffix(SUFFIX)):
-            return IntakeOutcome.DESCRIPTION
-        if self._store.find_incoming(description.name) != description:
+    def _sweep_sidecar(self, sidecar: IncomingArtifact, age: timedelta, now: datetime) -> IntakeOutcome:
+        if age <= SIDECAR_GRACE or self._store.find_incoming(artifact_of(sidecar.name)):
+            return IntakeOutcome.SIDECAR
+        if self._store.find_incoming(sidecar.name) != sidecar:
             return IntakeOutcome.GONE  # This very sweep, or an event, took it in with its artifact.
-        reason = "the artifact it describes did not come within an hour, or had been dealt with before it came"
-        self._quarantine(description, Refusal.DESCRIPTION_ALONE, reason, now)
+        reason = "the artifact it speaks about did not come within an hour, or had been dealt with before it came"
+        self._quarantine(sidecar, Refusal.SIDECAR_ALONE, reason, now)
         return IntakeOutcome.QUARANTINED
 
     def _retry_crashed(self, report: CrashReport, now: datetime) -> Intake:

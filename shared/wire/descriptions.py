@@ -11,8 +11,6 @@ from shared.domain.artifacts.naming import Description
 from shared.domain.artifacts.refusals import Refusal, refused
 from shared.domain.packages import Compatibility
 
-SUFFIX = ".package.json"
-MAX_BYTES = 64 * 1024
 _FIELDS = frozenset({"name", "version", "compatibility"})
 _PROPERTY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _MAX_VALUE_LENGTH = 128

@@ -220,7 +220,12 @@ class Service:
     @once
     def _intake(self) -> PackageIntake:
         adapters = self._adapters
-        return PackageIntake(store=adapters.artifacts, packages=adapters.packages, sender=adapters.sender)
+        return PackageIntake(
+            store=adapters.artifacts,
+            packages=adapters.packages,
+            sender=adapters.sender,
+            authorities=self._authorities.get,
+        )
 
     @once
     def _index_writer(self) -> IndexWriter:

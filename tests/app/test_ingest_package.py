@@ -17,6 +17,7 @@ from shared.wire.messages import read_index_request
 from tests.support.artifacts import debian_package, mcuboot_image, uimage
 from tests.support.deaths import Writes, every_death
 from tests.support.memory_packages import NOON, MemoryArtifacts, MemoryPackages, MemorySender, settled
+from tests.support.repository import unsigned_allowed
 
 PATH = "gateway-fw/1.2.3/image.bin"
 DESCRIPTION = json.dumps({"name": "described-fw", "compatibility": {"hardware": ["mk2"]}}).encode()
@@ -31,7 +32,12 @@ class World:
 
     def ingest(self, name: str = PATH, *, writes: Writes | None = None) -> Intake:
         through = (writes or self.writes).through
-        intake = PackageIntake(store=through(self.store), packages=through(self.packages), sender=through(self.sender))
+        intake = PackageIntake(
+            store=through(self.store),
+            packages=through(self.packages),
+            sender=through(self.sender),
+            authorities=unsigned_allowed,
+        )
         return intake.ingest_package(name, now=NOON)
 
     def requested(self) -> set[tuple[str, str]]:
@@ -165,7 +171,7 @@ def test_description_of_a_refused_artifact_goes_with_it_too() -> None:
 def test_description_alone_waits() -> None:
     world = World()
     world.store.drop("image.bin.package.json", DESCRIPTION)
-    assert world.ingest("image.bin.package.json").outcome is IntakeOutcome.DESCRIPTION
+    assert world.ingest("image.bin.package.json").outcome is IntakeOutcome.SIDECAR
     assert list(world.store.incoming) == ["image.bin.package.json"]
 
 

@@ -23,6 +23,7 @@ from tests.support.memory_packages import (
     MemoryParking,
     MemorySender,
 )
+from tests.support.repository import unsigned_allowed
 
 PATH = "gateway-fw/1.2.3/image.bin"
 OLD = NOON - timedelta(minutes=11)
@@ -55,7 +56,9 @@ class World:
         self.sender: MessageSender = MemorySender()
 
     def sweep(self) -> Swept:
-        intake = PackageIntake(store=self.store, packages=self.packages, sender=self.sender)
+        intake = PackageIntake(
+            store=self.store, packages=self.packages, sender=self.sender, authorities=unsigned_allowed
+        )
         sweep = IncomingSweep(intake=intake, crash_reports=self.crash_reports, parking=self.parking)
         return sweep.sweep_incoming(now=NOON)
 
@@ -169,7 +172,7 @@ def test_description_left_alone_is_quarantined_after_an_hour() -> None:
     world.store.drop("b.bin.package.json", b"{}", at=NOON - timedelta(minutes=61))
     assert world.sweep() == Swept(quarantined=1)
     assert list(world.store.incoming) == ["a.bin.package.json"]
-    assert world.codes() == [Refusal.DESCRIPTION_ALONE]
+    assert world.codes() == [Refusal.SIDECAR_ALONE]
 
 
 def test_old_description_is_read_with_its_old_artifact() -> None:

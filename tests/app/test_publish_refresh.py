@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tuf.api.metadata import Metadata
 
 from cli.keys import init_repository
 from shared.adapters.azure_index import AzureIndex
-from shared.adapters.file_keys import FileKeyRing
+from shared.adapters.file_keys import FileKeyRing, load_key_file
 from shared.domain.errors import DomainError
 from shared.handlers.found_index import found_index
 from shared.handlers.index_writing import IndexWriter
@@ -26,6 +27,7 @@ from shared.ports.errors import NotThere
 from shared.ports.stored import Stored
 from shared.trust.index import IndexUntrusted
 from shared.trust.policy import Expiries, TrustPolicy
+from shared.trust.publishers import sign_package
 from tests.support.deaths import Writes, every_death
 from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_packages import MemoryIndex
@@ -178,12 +180,14 @@ def test_keys_made_at_first_start_found_an_index_that_publishes(storage: str, tm
         assert path.stat().st_mode & 0o777 == 0o600
     with BlobServiceClient.from_connection_string(storage) as service:
         repository, store = Repository(), AzureIndex(service)
-        requests = repository.accept(new_package())
+        publisher = load_key_file(keys / "publisher.pem")
+        package = replace(new_package(), publisher=sign_package(new_package(), publisher))
+        requests = repository.accept(package)
         writer = IndexWriter(store=store, keys=FileKeyRing(keys), expiries=Expiries(), root=root.read_bytes())
         IndexPublisher(packages=repository.packages, writer=writer, events=repository.events).publish(
             requests, now=datetime.now(UTC)
         )
-        assert IndexReader(store, root.read_bytes(), tmp_path / "device").finds(new_package())
+        assert IndexReader(store, root.read_bytes(), tmp_path / "device").finds(package)
 
 
 def test_making_keys_twice_changes_nothing(storage: str, tmp_path: Path) -> None:

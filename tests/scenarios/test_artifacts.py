@@ -52,7 +52,7 @@ def test_an_artifact_dropped_while_nothing_runs_is_found_later(scene: Scene) -> 
     """I1: no artifact is lost."""
     scene.stack.cloud.stop_functions()
     name = scene.artifacts.drop(image(scene.name, "2.0.0"))
-    assert scene.artifacts.waiting() == [name]
+    assert scene.artifacts.waiting() == [name, f"{name}.sig"]
 
     scene.stack.cloud.restart_functions()
 
@@ -64,8 +64,8 @@ def test_an_artifact_given_up_over_a_wrong_setting_is_taken_in_once_that_is_mend
     """I1: the app is set up wrongly, so each try fails until the host gives the artifact up; the sweep tries again."""
     with functions_told(scene.stack, {"TICKET_KEYS": "not even JSON"}):
         name = scene.artifacts.drop(image(scene.name, "2.0.0"))
-        wait_until(lambda: count_given_up(scene) == 1, what="the host to give the artifact up")
-        assert scene.artifacts.waiting() == [name]
+        wait_until(lambda: count_given_up(scene) == 2, what="the host to give the artifact and its signature up")
+        assert scene.artifacts.waiting() == [name, f"{name}.sig"]
 
     run_timer(scene.stack, "every_hour_reconcile")
 

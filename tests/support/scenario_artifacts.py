@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from azure.storage.blob import BlobServiceClient
+from securesystemslib.signer import Signer
 
 from agent.selftest import TELLTALE
+from shared.domain.ids import package_name
+from shared.domain.packages import Package, PackageKind
+from shared.domain.versions import Version
+from shared.trust.signature_files import write_signature_file
 from tests.support.artifacts import uimage
 from tests.support.scenario_tables import Row, Tables
 from tests.support.waiting import wait_until
@@ -35,17 +42,29 @@ class Artifacts:
     name: str
     blobs: BlobServiceClient
     tables: Tables
+    publisher: Signer
 
     def drop(
         self, content: bytes, version: str = NEW_VERSION, *, file: str = "image", hardware: Sequence[str] = ()
     ) -> str:
-        """Upload an artifact with name and version in its metadata; the blob's name."""
+        """Upload an artifact and, before it, what its publisher signed; the blob's name."""
         name = f"{self.name}/{version}/{file}"
-        metadata = {"name": self.name, "version": version}
-        if hardware:
-            metadata["compatibility"] = json.dumps({"hardware": list(hardware)})
-        self.blobs.get_blob_client("incoming", name).upload_blob(content, overwrite=True, metadata=metadata)
+        package = Package(
+            name=package_name(self.name),
+            version=Version(version),
+            kind=PackageKind.FIRMWARE,
+            length_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            created=datetime.now(UTC),
+            compatibility={"hardware": tuple(hardware)} if hardware else {},
+        )
+        self.upload(f"{name}.sig", write_signature_file(package, self.publisher))
+        self.upload(name, content)
         return name
+
+    def upload(self, name: str, content: bytes, metadata: dict[str, str] | None = None) -> None:
+        """Upload a blob into ``incoming`` as it is."""
+        self.blobs.get_blob_client("incoming", name).upload_blob(content, overwrite=True, metadata=metadata)
 
     def publish(self, version: str = NEW_VERSION, *, hardware: Sequence[str] = (), fails_selftest: bool = False) -> Row:
         """Drop a firmware image; its row, once it is published."""

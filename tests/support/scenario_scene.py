@@ -16,6 +16,7 @@ from agent.fleet import Behaviour, DeviceSetup, Environment, FleetThread, Pace, 
 from agent.fleet.behaviour import OK
 from cli.local import LocalStack
 from demo.devices import register
+from shared.adapters.file_keys import load_key_file
 from tests.support.scenario_artifacts import NEW_VERSION, Artifacts
 from tests.support.scenario_tables import Tables
 from tests.support.waiting import wait_until
@@ -47,7 +48,9 @@ class Scene:
         storage = stack.settings["Storage"]
         self.tables = Tables(storage)
         self.blobs = BlobServiceClient.from_connection_string(storage)
-        self.artifacts = Artifacts(name=name, blobs=self.blobs, tables=self.tables)
+        self.artifacts = Artifacts(
+            name=name, blobs=self.blobs, tables=self.tables, publisher=load_key_file(stack.publisher_key)
+        )
         self.registry = IoTHubRegistryManager.from_connection_string(stack.settings["IotHub"])
         self.http = requests.Session()
         self.http.headers["x-functions-key"] = stack.cloud.host_key

@@ -24,7 +24,14 @@ class Refusal(StrEnum):
     VERSION_INVALID = "version_invalid"
     CONTRADICTS_CONTENT = "contradicts_content"
     VERSION_TAKEN = "version_taken"
-    DESCRIPTION_ALONE = "description_alone"
+    SIGNATURE_MISSING = "signature_missing"
+    SIGNATURE_UNREADABLE = "signature_unreadable"
+    SIGNATURE_WRONG = "signature_wrong"
+    SIGNATURE_MISMATCH = "signature_mismatch"
+    PUBLISHER_UNKNOWN = "publisher_unknown"
+    PUBLISHER_NOT_ALLOWED = "publisher_not_allowed"
+    PACKAGE_WITHDRAWN = "package_withdrawn"
+    SIDECAR_ALONE = "sidecar_alone"
     FUNCTION_CRASHED = "function_crashed"
 
     @property
@@ -55,7 +62,16 @@ _ADVICE = {
     Refusal.CONTRADICTS_CONTENT: "Drop the artifact without name, version and architecture, or with those that its "
     "control file has.",
     Refusal.VERSION_TAKEN: "Give the new content a new version; what has been accepted is never changed.",
-    Refusal.DESCRIPTION_ALONE: "Drop the artifact it describes together with it, description first.",
+    Refusal.SIGNATURE_MISSING: "Sign it with `groundswell publisher sign` and drop <artifact>.sig before the artifact.",
+    Refusal.SIGNATURE_UNREADABLE: "Make the .sig anew with `groundswell publisher sign`; it is a DSSE envelope.",
+    Refusal.SIGNATURE_WRONG: "Sign the artifact anew; the signature is not by the key it names, or was changed since.",
+    Refusal.SIGNATURE_MISMATCH: "Sign this very file, under the name, version and compatibility it shall have.",
+    Refusal.PUBLISHER_UNKNOWN: "Sign with a key that the index names, or have the owners of the targets role name "
+    "yours.",
+    Refusal.PUBLISHER_NOT_ALLOWED: "Have whoever publishes packages of that name sign it, or the owners of the targets "
+    "role widen your patterns.",
+    Refusal.PACKAGE_WITHDRAWN: "Give the content a new version, if it is good; what was withdrawn does not come back.",
+    Refusal.SIDECAR_ALONE: "Drop the artifact it speaks about together with it, the artifact last.",
     Refusal.FUNCTION_CRASHED: "Report this with the artifact; the service failed to read it, which is a bug.",
 }
 

@@ -1,0 +1,74 @@
+"""Believing an artifact's signature: first the statement, before anybody reads the artifact, then what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from shared.domain.artifacts.naming import Description
+from shared.domain.artifacts.refusals import Refusal, refused
+from shared.domain.errors import TrustError
+from shared.domain.packages import Package
+from shared.handlers.sidecars import Sidecars, read_sidecar
+from shared.ports.packages import ArtifactStore, IncomingArtifact
+from shared.trust.authorities import Authorities, PublisherRule
+from shared.trust.publishers import check_publisher
+from shared.trust.signature_files import read_signature_file
+
+type FindAuthorities = Callable[[], Authorities]
+
+
+def read_signed(
+    artifact: IncomingArtifact, sidecars: Sidecars, store: ArtifactStore, authorities: FindAuthorities
+) -> Package | None:
+    """The package that a known publisher says the artifact is; None where nobody says it and nobody needs to.
+
+    Raises:
+        ArtifactRefused: There is no signature and there must be one, or it cannot be believed.
+        NotThere: The signature file is gone, or another one lies there now.
+        PortError: The index, which names the publishers, cannot be read or believed now.
+    """
+    known = authorities()
+    if sidecars.signature is None:
+        if known.publisher_rule is PublisherRule.OPTIONAL:
+            return None
+        raise refused(Refusal.SIGNATURE_MISSING, f"there was no {artifact.name}.sig beside it when it was looked at")
+    content = read_sidecar(store, sidecars.signature, Refusal.SIGNATURE_UNREADABLE)
+    try:
+        signed = read_signature_file(content, created=artifact.dropped_at.replace(microsecond=0))
+        check_publisher(signed, known)
+    except TrustError as error:
+        raise refused(Refusal(error.code), f"{sidecars.signature.name}: {error.message}") from error
+    return signed
+
+
+def describe_signed(signed: Package | None) -> list[Description]:
+    """What the signed statement says, as a description that goes before all others."""
+    if signed is None:
+        return []
+    return [
+        Description(
+            origin="the signature",
+            name=signed.name,
+            version=signed.version.text,
+            compatibility=dict(signed.compatibility),
+        )
+    ]
+
+
+def adopt_signature(package: Package, signed: Package | None) -> Package:
+    """The package with its publisher's signature.
+
+    Raises:
+        ArtifactRefused: The signature is about something else.
+    """
+    if signed is None:
+        return package
+    adopted = replace(package, publisher=signed.publisher)
+    if adopted != signed:
+        fields = ("name", "version", "kind", "compatibility", "length_bytes", "sha256")
+        wrong = [field for field in fields if getattr(adopted, field) != getattr(signed, field)]
+        raise refused(
+            Refusal.SIGNATURE_MISMATCH, f"the signature is about another artifact: its {', '.join(wrong)} differ"
+        )
+    return adopted
