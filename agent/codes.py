@@ -18,6 +18,7 @@ class Code(StrEnum):
     PROOF_REFUSED = "proof_refused"
     INTENT_EXPIRED = "intent_expired"
     NOT_IN_INDEX = "not_in_index"
+    PUBLISHER_REFUSED = "publisher_refused"
     KIND_UNSUPPORTED = "kind_unsupported"
     INCOMPATIBLE = "incompatible"
     DOWNGRADE_REFUSED = "downgrade_refused"
@@ -39,7 +40,8 @@ MEANINGS: Mapping[Code, tuple[RolloutState, str]] = {
     Code.INTENT_MISMATCH: (R, "the intent speaks of another campaign or package than the offer or the index"),
     Code.PROOF_REFUSED: (R, "the intent was not signed for this device and this sequence"),
     Code.INTENT_EXPIRED: (R, "the intent is no longer in force; the campaign must offer again"),
-    Code.NOT_IN_INDEX: (R, "the signed index holds no such package"),
+    Code.NOT_IN_INDEX: (R, "the signed index holds no such package, or no longer does"),
+    Code.PUBLISHER_REFUSED: (R, "the package bears no signature of a publisher who may sign packages of its name"),
     Code.KIND_UNSUPPORTED: (R, "this device has no handler for packages of that kind, or lacks the tool it needs"),
     Code.INCOMPATIBLE: (R, "the device lacks a property the package asks for"),
     Code.DOWNGRADE_REFUSED: (R, "the device runs a higher version and the intent does not allow a downgrade"),

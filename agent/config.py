@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from shared.domain.errors import InvalidId
 from shared.domain.ids import DeviceId, device_id
 from shared.domain.rollouts import RolloutState
+from shared.domain.windows import WindowInvalid, find_zone
 
 
 class ConfigInvalid(Exception):
@@ -90,6 +91,7 @@ class AgentConfig(_Part):
     state_dir: Path
     slots_dir: Path | None = None
     properties: dict[str, str] = {}
+    time_zone: str = "UTC"
     installed: dict[str, str] = {}
     report_states: frozenset[RolloutState] = frozenset(
         {RolloutState.DOWNLOADING, RolloutState.INSTALLING, RolloutState.RESTARTING}
@@ -111,6 +113,14 @@ class AgentConfig(_Part):
     def device_id(self) -> DeviceId:
         """The device in the connection string."""
         return device_id(parse_connection_string(self.connection_string.get_secret_value())["DeviceId"])
+
+    @model_validator(mode="after")
+    def _time_zone_is_known(self) -> AgentConfig:
+        try:
+            find_zone(self.time_zone)
+        except WindowInvalid as error:
+            raise ValueError(f"time_{error.message}") from error
+        return self
 
     @model_validator(mode="after")
     def _connection_string_names_a_device(self) -> AgentConfig:

@@ -14,9 +14,11 @@ from shared.domain.ids import DeviceId
 from shared.domain.offers import Intent, Offer
 from shared.domain.packages import Package, is_compatible
 from shared.domain.versions import Version
+from shared.domain.windows import Window
 from shared.trust.authorities import Authorities
 from shared.trust.intents import IntentRefused, check_claim, check_time, verify_intent
 from shared.trust.merkle import ProofRefused
+from shared.trust.publishers import PublisherRefused, check_publisher
 
 
 class Notice(StrEnum):
@@ -60,10 +62,15 @@ class DeviceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approved:
-    """The package may be installed until the intent expires."""
+    """The package may be installed until the intent expires.
+
+    Attributes:
+        windows: When it may be installed; empty for always.
+    """
 
     package: Package
     expires: datetime
+    windows: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +147,7 @@ def judge_offer(offer: Offer, index: IndexView, facts: DeviceFacts, *, now: date
     except _Refusal as refusal:
         return Refused(code=refusal.code, detail=refusal.detail, is_authentic=False)
     try:
-        return _examine(intent, index.package, facts, now)
+        return _examine(intent, index, facts, now)
     except _Refusal as refusal:
         return Refused(code=refusal.code, detail=refusal.detail, is_authentic=True)
 
@@ -158,21 +165,22 @@ def _authenticate(offer: Offer, index: IndexView) -> Intent:
     return intent
 
 
-def _examine(intent: Intent, package: Package | None, facts: DeviceFacts, now: datetime) -> Judgement:
+def _examine(intent: Intent, index: IndexView, facts: DeviceFacts, now: datetime) -> Judgement:
     try:
         check_time(intent, now=now)
     except IntentRefused as error:
         raise _Refusal(Code.INTENT_EXPIRED, error.message) from error
-    if package is None:
+    if (package := index.package) is None:
         raise _Refusal(Code.NOT_IN_INDEX, f"the index holds no {intent.path}")
     _match(intent, package)
+    _check_publisher(package, index.authorities)
     _check_fit(package, facts)
     installed = facts.installed.get(package.name)
     if installed == package.version.text:
         return AlreadyRuns(package=package)
     if installed is not None and not intent.allow_downgrade:
         _check_rises(package.version, installed)
-    return Approved(package=package, expires=intent.expires)
+    return Approved(package=package, expires=intent.expires, windows=intent.windows)
 
 
 def _match(intent: Intent, package: Package) -> None:
@@ -180,6 +188,13 @@ def _match(intent: Intent, package: Package) -> None:
     signed = (package.name, package.version.text, package.kind.value, package.length_bytes, package.sha256)
     if said != signed:
         raise _Refusal(Code.INTENT_MISMATCH, f"the intent says {said}, the index {signed}")
+
+
+def _check_publisher(package: Package, authorities: Authorities) -> None:
+    try:
+        check_publisher(package, authorities)
+    except PublisherRefused as error:
+        raise _Refusal(Code.PUBLISHER_REFUSED, error.message) from error
 
 
 def _check_fit(package: Package, facts: DeviceFacts) -> None:

@@ -49,6 +49,7 @@ class Pending:
         from_slot: The slot that was active when it began, which a rollback returns to.
         to_slot: The slot it is installed into.
         expires: When the intent ends, ISO 8601; empty in a journal of an agent that did not note it.
+        windows: When it may be installed, as in the intent; empty for always.
         installs: How often installing was begun.
         boots: How often the new slot was started without having been confirmed.
         switches: How often this phase has made its slot the active one, or was about to.
@@ -69,6 +70,7 @@ class Pending:
     from_slot: str
     to_slot: str
     expires: str = ""
+    windows: tuple[Mapping[str, Any], ...] = ()
     installs: int = 0
     boots: int = 0
     switches: int = 0
@@ -109,7 +111,15 @@ class Memory:
     unsent: Mapping[str, Any] | None = None
 
 
-def begin(memory: Memory, offer: Offer, package: Package, *, slots: tuple[str, str], expires: str = "") -> Memory:
+def begin(
+    memory: Memory,
+    offer: Offer,
+    package: Package,
+    *,
+    slots: tuple[str, str],
+    expires: str = "",
+    windows: tuple[Mapping[str, Any], ...] = (),
+) -> Memory:
     """The memory once an offer is accepted; ``slots`` are the active and the inactive one.
 
     An offer whose rollout is already under way keeps its journal, but for the slots, which may have changed since.
@@ -128,6 +138,7 @@ def begin(memory: Memory, offer: Offer, package: Package, *, slots: tuple[str, s
         from_slot=slots[0],
         to_slot=slots[1],
         expires=expires,
+        windows=windows,
     )
     return replace(raise_sequence(memory, offer.sequence), pending=pending, end=None)
 

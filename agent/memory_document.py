@@ -55,6 +55,7 @@ def _pending(fields: Mapping[str, Any] | None) -> Pending | None:
             **_known(Pending, fields),
             "offer": OfferId(**_known(OfferId, fields["offer"])),
             "phase": Phase(fields["phase"]),
+            "windows": tuple(fields.get("windows", ())),
         }
     )
 

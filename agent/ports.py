@@ -31,7 +31,15 @@ class ChannelRefused(OutsideError):
 
 
 class IndexUnavailable(OutsideError):
-    """The index could not be fetched; a later attempt may succeed."""
+    """The index could not be fetched; a later attempt may succeed.
+
+    Attributes:
+        retry_after_s: Seconds the server asked to wait; 0 where it did not.
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class IndexRefused(OutsideError):

@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from agent.attention import Attention
-from agent.backoff import Patience
 from agent.codes import MEANINGS, Code
-from agent.decisions import AlreadyRuns, Approved, DeviceFacts, IndexView, Notice, Refused, judge_offer, weigh_notice
+from agent.decisions import AlreadyRuns, Approved, Notice, Refused, weigh_notice
 from agent.fetching import Fetcher, Waiting
-from agent.install.registry import ready_kinds
 from agent.installer import Device
+from agent.judging import OfferJudge, Terms
 from agent.memory import End, OfferId, Phase, begin, enter, note_answer, withdraw
 from agent.notebook import Notebook
 from agent.ports import (
     Clock,
     IndexClient,
-    IndexRefused,
-    IndexUnavailable,
     TransferCancelled,
     TransferRefused,
     Wanted,
 )
 from agent.reports import Reporter
-from shared.domain.ids import DeviceId
 from shared.domain.offers import Offer
 from shared.domain.rollouts import RolloutState
+from shared.trust.intents import read_windows, write_windows
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What offers are judged and fetched by.
-
-    Attributes:
-        properties: The device's, such as ``hardware``.
-    """
-
-    device_id: DeviceId
-    properties: Mapping[str, str]
-    index_patience: Patience
-    download_patience: Patience
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class OfferTaker:
@@ -64,8 +47,8 @@ class OfferTaker:
     ) -> None:
         self._terms = terms
         self._device = device
-        self._index = index
         self._clock = clock
+        self._judge = OfferJudge(terms, device, index, clock, attention)
         self._notebook = notebook
         self._reporter = reporter
         self._attention = attention
@@ -81,26 +64,30 @@ class OfferTaker:
         log.debug("desired version %d: %s", version, notice.value)
         if notice is Notice.WITHDRAW:
             self._drop()
-        elif notice is Notice.RESUME:
-            self._resume(version)
+        elif notice is Notice.RESUME and offer is not None:
+            self._resume(offer, version)
         elif notice is Notice.ANSWER_AGAIN and self._notebook.memory.end is not None:
             self._answer(self._notebook.memory.end, version)
         elif notice is Notice.CONSIDER and offer is not None:
             self._consider(offer, version)
 
-    def _resume(self, version: int) -> None:
-        """Let an install of an earlier life go on, or end it where its intent expired meanwhile."""
+    def _resume(self, offer: Offer, version: int) -> None:
+        """Let an install of an earlier life go on, or end it where it is no longer allowed."""
         pending = self._notebook.memory.pending
         if pending is None:
             return
-        if pending.expires and self._clock.now() >= datetime.fromisoformat(pending.expires):
-            code, detail = Code.INTENT_EXPIRED, f"the intent expired at {pending.expires}, before it was installed"
-            self._end(End(offer=pending.offer, state=MEANINGS[code][0], code=code.value, detail=detail), version)
+        expires = datetime.fromisoformat(pending.expires) if pending.expires else _NEVER
+        try:
+            if (refused := self._judge.judge_again(offer)) is not None:
+                raise TransferRefused(refused.code, refused.detail)
+            self._judge.await_window(offer, read_windows(pending.windows), expires)
+        except TransferRefused as error:
+            self._end(_end_of(offer, error.code, error.detail), version)
         else:
             self._confirm(pending.offer)
 
     def _consider(self, offer: Offer, version: int) -> None:
-        match self._judge(offer):
+        match self._judge.judge(offer):
             case Refused() as refused:
                 self._refuse(offer, refused, version)
             case AlreadyRuns():
@@ -108,27 +95,6 @@ class OfferTaker:
             case Approved() as approved:
                 self._begin(offer, approved)
                 self._fetch(offer, approved, version)
-
-    def _judge(self, offer: Offer) -> Approved | AlreadyRuns | Refused:
-        try:
-            index = self._look_up(offer)
-        except IndexRefused as error:
-            return Refused(code=Code.INDEX_REFUSED, detail=str(error), is_authentic=False)
-        except IndexUnavailable as error:
-            return Refused(code=Code.INDEX_UNAVAILABLE, detail=str(error), is_authentic=False)
-        return judge_offer(offer, index, self._facts(), now=self._clock.now())
-
-    def _look_up(self, offer: Offer) -> IndexView:
-        patience = self._terms.index_patience
-        started_s, failures = self._clock.monotonic_s(), 0
-        while True:
-            try:
-                return self._index.look_up(offer.path)
-            except IndexUnavailable:
-                failures += 1
-                if patience.is_exhausted(failures, self._clock.monotonic_s() - started_s):
-                    raise
-            self._attention.sleep(offer, patience.backoff.wait_s(failures, random.random()))
 
     def _begin(self, offer: Offer, approved: Approved) -> None:
         slots = self._device.slots
@@ -138,14 +104,18 @@ class OfferTaker:
             approved.package,
             slots=(slots.active(), slots.inactive()),
             expires=approved.expires.isoformat(),
+            windows=tuple(write_windows(approved.windows)),
         )
         if memory is not self._notebook.memory:
-            memory = self._reporter.progress(memory, RolloutState.DOWNLOADING, self._facts().installed)
+            memory = self._reporter.progress(memory, RolloutState.DOWNLOADING, self._judge.facts().installed)
         self._notebook.write(memory)
 
     def _fetch(self, offer: Offer, approved: Approved, version: int) -> None:
+        judged_s = self._clock.monotonic_s()
         try:
             self._fetcher(offer, approved).fetch(_wanted(offer, approved))
+            self._judge.await_window(offer, approved.windows, approved.expires)
+            self._judge.check_again(offer, judged_s)
             self._attention.look_up_from(offer)
         except TransferCancelled:
             self._drop()
@@ -155,7 +125,9 @@ class OfferTaker:
         else:
             memory = note_answer(enter(self._notebook.memory, Phase.INSTALLING), offer.sequence, version)
             self._confirm(OfferId.of(offer))
-            self._notebook.write(self._reporter.progress(memory, RolloutState.INSTALLING, self._facts().installed))
+            self._notebook.write(
+                self._reporter.progress(memory, RolloutState.INSTALLING, self._judge.facts().installed)
+            )
 
     def _fetcher(self, offer: Offer, approved: Approved) -> Fetcher:
         waiting = Waiting(
@@ -164,14 +136,6 @@ class OfferTaker:
             sleep=lambda seconds: self._attention.sleep(offer, seconds),
         )
         return Fetcher(self._device.transfer, waiting, self._terms.download_patience, expires=approved.expires)
-
-    def _facts(self) -> DeviceFacts:
-        return DeviceFacts(
-            device=self._terms.device_id,
-            properties=self._terms.properties,
-            installed=self._device.slots.installed(self._device.slots.active()),
-            kinds=ready_kinds(self._device.handlers),
-        )
 
     def _drop(self) -> None:
         log.info("the offer was taken back")
@@ -187,11 +151,11 @@ class OfferTaker:
             self._answer(end, version)
 
     def _end(self, end: End, version: int) -> None:
-        ended = self._reporter.end(self._notebook.memory, end, self._facts().installed)
+        ended = self._reporter.end(self._notebook.memory, end, self._judge.facts().installed)
         self._notebook.write(note_answer(ended, end.offer.sequence, version))
 
     def _answer(self, end: End, version: int) -> None:
-        answered = self._reporter.answer(self._notebook.memory, end, self._facts().installed)
+        answered = self._reporter.answer(self._notebook.memory, end, self._judge.facts().installed)
         self._notebook.write(note_answer(answered, end.offer.sequence, version))
 
 

@@ -9,6 +9,7 @@ from agent.adapters.health_command import HealthCommand
 from agent.adapters.http_transfer import HttpTransfer
 from agent.adapters.iot_hub import HubAddress, IotHubChannel
 from agent.adapters.journal_file import FileJournal
+from agent.adapters.reference_time import ReferenceTime
 from agent.adapters.restart import CommandRestarter, ExecRestarter
 from agent.adapters.tuf_index import TufIndex
 from agent.backoff import Backoff, Patience
@@ -22,6 +23,7 @@ from agent.installer import Device
 from agent.ports import Restarter
 from agent.resuming import Limits
 from agent.worker import Manner, Outside, Worker
+from shared.domain.windows import find_zone
 
 
 def build_worker(config: AgentConfig, inbox: Inbox) -> Worker:
@@ -40,18 +42,20 @@ def _outside(config: AgentConfig, http: requests.Session) -> Outside:
         keep_alive_s=config.hub.keep_alive_s,
         timeout_s=config.hub.timeout_s,
     )
+    clock = ReferenceTime(SystemClock(), config.state_dir / "index" / "issued.json")
     index = TufIndex(
         folder=config.state_dir / "index",
         base_url=f"{config.service_url.rstrip('/')}/repository/metadata/",
         root=config.root_file.read_bytes(),
         http=http,
+        time=clock,
         timeout_s=config.download.timeout_s,
     )
     return Outside(
         channel=IotHubChannel(address),
         index=index,
         journal=FileJournal(config.state_dir / "journal.json"),
-        clock=SystemClock(),
+        clock=clock,
     )
 
 
@@ -86,6 +90,7 @@ def _manner(config: AgentConfig) -> Manner:
     limit_s = config.download.give_up_after_s
     return Manner(
         properties=config.properties,
+        zone=find_zone(config.time_zone),
         states=config.report_states,
         hub_backoff=Backoff(initial_s=config.hub.retry_initial_s, longest_s=config.hub.retry_longest_s),
         index_patience=Patience(attempts=config.download.index_attempts, give_up_after_s=limit_s, backoff=fetching),

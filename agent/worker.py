@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 
 from agent.attention import Attention, Interrupted
 from agent.backoff import Backoff, Patience
 from agent.inbox import Inbox
 from agent.installer import Device, Installer
+from agent.judging import Terms
 from agent.memory import OfferId
 from agent.notebook import Notebook
 from agent.outbox import Outbox
 from agent.ports import Clock, IndexClient, Journal, TwinChannel
 from agent.reports import DEFAULT_STATES, Reporter
 from agent.session import Session
-from agent.taking import OfferTaker, Terms
+from agent.taking import OfferTaker
 from shared.domain.errors import MalformedMessage
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import RolloutState
@@ -43,11 +45,13 @@ class Manner:
 
     Attributes:
         properties: The device's, which packages are judged against.
+        zone: Where the device is, for windows in its own time.
         states: The states on the way that are reported.
         farewell_s: How long an unsent report may hold up a restart or the end of the process.
     """
 
     properties: Mapping[str, str] = field(default_factory=dict)
+    zone: tzinfo = UTC
     states: frozenset[RolloutState] = DEFAULT_STATES
     hub_backoff: Backoff = field(default_factory=Backoff)
     index_patience: Patience = field(default_factory=lambda: Patience(attempts=5, give_up_after_s=600.0))
@@ -73,6 +77,7 @@ class Worker:
         terms = Terms(
             device_id=device_id,
             properties=manner.properties,
+            zone=manner.zone,
             index_patience=manner.index_patience,
             download_patience=manner.download_patience,
         )

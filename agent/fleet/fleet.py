@@ -16,6 +16,8 @@ from typing import Self
 import aiohttp
 import requests
 
+from agent.adapters.clock import SystemClock
+from agent.adapters.reference_time import ReferenceTime
 from agent.adapters.tuf_index import TufIndex
 from agent.fleet.behaviour import OK, Behaviour, BehaviourKind
 from agent.fleet.credentials import read_credentials
@@ -159,16 +161,19 @@ class SimulatedFleet:
         http = await self._stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)))
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="fleet-index-")))
         session = self._stack.enter_context(requests.Session())
+        clock = ReferenceTime(SystemClock(), folder / "issued.json")
         index = TufIndex(
             folder=folder,
             base_url=f"{environment.service_url.rstrip('/')}/repository/metadata/",
             root=environment.root_json,
             http=session,
+            time=clock,
         )
         return Surroundings(
             tls=_tls(environment.ca_file),
             handshakes=self._stack.enter_context(ThreadPoolExecutor(_HANDSHAKES_AT_ONCE, "handshake")),
             doors=asyncio.Semaphore(_HANDSHAKES_AT_ONCE * 2),
+            clock=clock,
             index=SharedIndex(index, fresh_s=environment.index_fresh_s),
             contents=SharedContents(http, environment.service_url, environment.fetching),
             pace=self._pace,

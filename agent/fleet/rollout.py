@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC
 
 from agent.codes import MEANINGS, Code
 from agent.decisions import (
@@ -39,6 +39,7 @@ from shared.domain.ids import DeviceId
 from shared.domain.offers import Offer
 from shared.domain.packages import Package, PackageKind
 from shared.domain.rollouts import RolloutState
+from shared.domain.windows import next_opening
 
 log = logging.getLogger(__name__)
 
@@ -145,9 +146,9 @@ class SimulatedRollouts:
                 self._end(end, version) if is_authentic else self._answer(end, version)
             case AlreadyRuns():
                 self._end(End(offer=OfferId.of(offer), state=RolloutState.SUCCEEDED), version)
-            case Approved(package=package):
-                await self._begin(offer, package)
-                await self._fetch(offer, package, version)
+            case Approved() as approved:
+                await self._begin(offer, approved.package)
+                await self._fetch(offer, approved, version)
 
     async def _judge(self, offer: Offer) -> Judgement:
         if self._behaviour.kind is BehaviourKind.REJECTS:
@@ -159,7 +160,7 @@ class SimulatedRollouts:
         except IndexUnavailable as error:
             return Refused(code=Code.INDEX_UNAVAILABLE, detail=str(error), is_authentic=False)
         facts = DeviceFacts(device=self._device, properties=self._properties, installed=self.slots.runs, kinds=_KINDS)
-        return judge_offer(offer, index, facts, now=datetime.now(UTC))
+        return judge_offer(offer, index, facts, now=self._around.clock.now())
 
     async def _look_up_patiently(self, offer: Offer) -> IndexView:
         patience, failures = self._around.pace.index, 0
@@ -179,9 +180,11 @@ class SimulatedRollouts:
             self.memory = self._reporter.progress(memory, RolloutState.DOWNLOADING, self.slots.runs)
             await self._lifeline.send()
 
-    async def _fetch(self, offer: Offer, package: Package, version: int) -> None:
+    async def _fetch(self, offer: Offer, approved: Approved, version: int) -> None:
+        package = approved.package
         try:
             self._contents_fail[package.sha256] = await self._fetch_patiently(package, offer.ticket)
+            await self._await_window(approved)
         except TransferCancelled:
             self.memory = withdraw(self.memory)
         except TransferRefused as error:
@@ -208,6 +211,19 @@ class SimulatedRollouts:
                 return contains_telltale
             await self._lifeline.doze(wait_s)
             self._lifeline.look_up()
+
+    async def _await_window(self, approved: Approved) -> None:
+        while (opening := self._opening(approved)) > 0:
+            await self._lifeline.doze(min(opening, self._around.pace.longest_pause_s))
+            self._lifeline.look_up()
+
+    def _opening(self, approved: Approved) -> float:
+        """Seconds until a window opens; 0 while one is open."""
+        now = self._around.clock.now()
+        opening = next_opening(approved.windows, now, device_zone=UTC)
+        if opening is None or (opening > now and opening >= approved.expires):
+            raise TransferRefused(Code.INTENT_EXPIRED, "no window opens before the intent expires")
+        return (opening - now).total_seconds()
 
     async def _do(self, step: Step, pending: Pending) -> None:
         match step:

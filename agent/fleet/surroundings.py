@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from agent.backoff import Backoff, Patience
 from agent.fleet.sources import SharedContents, SharedIndex
+from agent.ports import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Surroundings:
     handshakes: Executor
     # Bounds the handshakes under way, so that no device's time limit runs while it queues for a thread.
     doors: asyncio.Semaphore
+    clock: Clock
     index: SharedIndex
     contents: SharedContents
     pace: Pace

@@ -12,6 +12,7 @@ from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package
 from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.waves import DONE_WAVES, Wave, WaveSpec
+from shared.domain.windows import Window
 
 
 class CampaignState(StrEnum):
@@ -121,7 +122,11 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignSpec:
-    """A campaign as the operator asked for it."""
+    """A campaign as the operator asked for it.
+
+    Attributes:
+        windows: When devices may install; carried in every intent, empty for always.
+    """
 
     name: str
     package: PackageTarget
@@ -129,6 +134,7 @@ class CampaignSpec:
     waves: tuple[WaveSpec, ...]
     deadlines: Deadlines = field(default_factory=Deadlines)
     allow_downgrade: bool = False
+    windows: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain.ids import CampaignId, DeviceId, PackagePath
+from shared.domain.windows import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +17,7 @@ class Intent:
         root: Hex root of the Merkle tree over (device id, sequence) of the device batch.
         issued: Aware UTC.
         expires: Aware UTC; refused by the agent from then on.
+        windows: When it may be installed; empty for always.
     """
 
     campaign: CampaignId
@@ -29,6 +31,7 @@ class Intent:
     expires: datetime
     allow_downgrade: bool
     root: str
+    windows: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,7 @@ def _intent(campaign: Campaign, claims: Sequence[tuple[DeviceId, int]], now: dat
         expires=issued + timedelta(seconds=lifetime_s),
         allow_downgrade=campaign.spec.allow_downgrade,
         root=batch_root(claims),
+        windows=campaign.spec.windows,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 from securesystemslib.dsse import Envelope
@@ -14,6 +14,7 @@ from securesystemslib.signer import Key, Signer
 from shared.domain.errors import InvalidId, TrustError
 from shared.domain.ids import DeviceId, PackagePath, campaign_id
 from shared.domain.offers import Intent
+from shared.domain.windows import Window, WindowInvalid
 from shared.trust.merkle import leaf, merkle_root, verify_proof
 
 PAYLOAD_TYPE = "application/vnd.groundswell.intent.v1+json"
@@ -81,8 +82,38 @@ def check_time(intent: Intent, *, now: datetime) -> None:
         raise IntentRefused(f"the intent expired at {intent.expires.isoformat()}; the campaign must offer again")
 
 
+def write_windows(windows: Sequence[Window]) -> list[dict[str, Any]]:
+    """Maintenance windows as JSON: ``days`` (ISO weekdays), ``start`` and ``end`` (``HH:MM``), ``zone``."""
+    return [
+        {
+            "days": list(window.days),
+            "start": window.start.isoformat("minutes"),
+            "end": window.end.isoformat("minutes"),
+            "zone": window.zone,
+        }
+        for window in windows
+    ]
+
+
+def read_windows(document: Sequence[Mapping[str, Any]]) -> tuple[Window, ...]:
+    """As they were written.
+
+    Raises:
+        WindowInvalid, ValueError, KeyError, TypeError: They are no windows, or none that this device can keep.
+    """
+    return tuple(
+        Window(
+            days=tuple(int(day) for day in fields["days"]),
+            start=time.fromisoformat(fields["start"]),
+            end=time.fromisoformat(fields["end"]),
+            zone=str(fields["zone"]),
+        )
+        for fields in document
+    )
+
+
 def _to_payload(intent: Intent) -> bytes:
-    fields = {
+    fields: dict[str, Any] = {
         "campaign": intent.campaign,
         "path": intent.path,
         "name": intent.name,
@@ -95,6 +126,8 @@ def _to_payload(intent: Intent) -> bytes:
         "allow_downgrade": intent.allow_downgrade,
         "root": intent.root,
     }
+    if intent.windows:
+        fields["windows"] = write_windows(intent.windows)
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -113,8 +146,9 @@ def _from_payload(payload: bytes) -> Intent:
             expires=datetime.fromisoformat(fields["expires"]),
             allow_downgrade=fields["allow_downgrade"] is True,
             root=bytes.fromhex(fields["root"]).hex(),
+            windows=read_windows(fields.get("windows", [])),
         )
-    except (InvalidId, ValueError, KeyError, TypeError) as error:
+    except (InvalidId, WindowInvalid, ValueError, KeyError, TypeError) as error:
         raise IntentRefused("the intent's payload cannot be read") from error
     if intent.issued.tzinfo is None or intent.expires.tzinfo is None:
         raise IntentRefused("the intent's times carry no time zone")

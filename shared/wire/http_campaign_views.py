@@ -13,6 +13,8 @@ from shared.domain.campaigns import Campaign, DeviceQuery, Targets
 from shared.domain.gates import Counters, Gate
 from shared.domain.steps_by_operators import fitting_actions
 from shared.domain.waves import DeviceCount, Percent, Wave, WaveSize
+from shared.domain.windows import Window
+from shared.wire.http_campaigns import WEEKDAYS
 
 
 class CampaignSummary(BaseModel):
@@ -68,6 +70,15 @@ class WaveView(BaseModel):
     ended_at: datetime | None
 
 
+class WindowView(BaseModel):
+    """A maintenance window."""
+
+    days: list[str] = Field(description="Days on which it begins")
+    start: str
+    end: str
+    zone: str = Field(description="IANA name, or device for the device's own")
+
+
 class PlanView(BaseModel):
     """How far planning is, and what it found."""
 
@@ -81,6 +92,7 @@ class CampaignView(CampaignSummary):
 
     query: str | None = Field(description="The query its targets were listed by; null where they were named")
     allow_downgrade: bool
+    windows: list[WindowView] = Field(description="When devices may install; empty for always")
     deadlines: dict[str, float] = Field(description="Seconds a device may stay in a state")
     plan: PlanView
     waves: list[WaveView]
@@ -103,6 +115,7 @@ def view_campaign(campaign: Campaign, counters: Mapping[int, Counters], verdicts
         **_summary(campaign),
         query=_query(campaign.spec.targets),
         allow_downgrade=campaign.spec.allow_downgrade,
+        windows=[_view_window(window) for window in campaign.spec.windows],
         deadlines=asdict(campaign.spec.deadlines),
         plan=PlanView(
             phase=campaign.planning.phase, listed=campaign.planning.listed, skipped=campaign.planning.skipped
@@ -147,6 +160,15 @@ def _view_wave(wave: Wave, counters: Counters, verdict: str) -> WaveView:
         started_at=wave.started_at,
         soak_until=wave.soak_until,
         ended_at=wave.ended_at,
+    )
+
+
+def _view_window(window: Window) -> WindowView:
+    return WindowView(
+        days=[WEEKDAYS[day - 1] for day in window.days],
+        start=window.start.isoformat("minutes"),
+        end=window.end.isoformat("minutes"),
+        zone=window.zone,
     )
 
 

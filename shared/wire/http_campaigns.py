@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from datetime import time
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +16,7 @@ from shared.domain.gates import Gate
 from shared.domain.ids import DeviceId, device_id, package_name
 from shared.domain.rollouts import PackageTarget
 from shared.domain.waves import DeviceCount, Percent, Rest, WaveSize, WaveSpec, slice_waves
+from shared.domain.windows import DEVICE_ZONE, MAX_WINDOWS, Window, find_zone
 
 MAX_DEVICES = 10_000
 MAX_WAVES = 50
@@ -42,6 +44,15 @@ def _check_package(text: str) -> str:
         return package_name(text)
     except DomainError as error:
         raise ValueError(error.message) from error
+
+
+def _check_zone(text: str) -> str:
+    if text != DEVICE_ZONE:
+        try:
+            find_zone(text)
+        except DomainError as error:
+            raise ValueError(error.message.removeprefix("zone: ")) from error
+    return text
 
 
 def _check_query(text: str) -> str:
@@ -131,6 +142,32 @@ class DeadlinesRequest(_Model):
     restarting_s: _Seconds = Deadlines().restarting_s
 
 
+type _TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class WindowRequest(_Model):
+    """When devices may install: days on which it begins, times of day ``HH:MM``, and a time zone.
+
+    ``end`` not later than ``start`` lies on the next day. ``zone`` is an IANA name, or ``device`` for the device's own.
+    """
+
+    days: Annotated[list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]], Field(min_length=1)]
+    start: _TimeOfDay
+    end: _TimeOfDay
+    zone: Annotated[str, Field(max_length=60), AfterValidator(_check_zone)] = DEVICE_ZONE
+
+    def to_window(self) -> Window:
+        """The window it means."""
+        return Window(
+            days=tuple(sorted({WEEKDAYS.index(day) + 1 for day in self.days})),
+            start=time.fromisoformat(self.start),
+            end=time.fromisoformat(self.end),
+            zone=self.zone,
+        )
+
+
 class CampaignRequest(_Model):
     """A campaign as an operator asks for it. Without ``waves`` all targets are one wave."""
 
@@ -141,6 +178,7 @@ class CampaignRequest(_Model):
     gate: GateRequest = GateRequest()
     deadlines: DeadlinesRequest = DeadlinesRequest()
     allow_downgrade: bool = False
+    windows: Annotated[list[WindowRequest], Field(max_length=MAX_WINDOWS)] = []
 
     @property
     def devices(self) -> list[DeviceId]:
@@ -162,6 +200,7 @@ class CampaignRequest(_Model):
             waves=tuple(wave.to_wave(number, gate) for number, wave in enumerate(self.waves, start=1)),
             deadlines=Deadlines(**self.deadlines.model_dump()),
             allow_downgrade=self.allow_downgrade,
+            windows=tuple(window.to_window() for window in self.windows),
         )
 
     def _targets(self) -> Targets:

@@ -42,6 +42,7 @@ def test_every_device_gets_an_offer_that_its_agent_can_verify() -> None:
         check_claim(intent, device=name, sequence=offer.sequence, proof=offer.proof)
         check_time(intent, now=NOON)
         assert (intent.name, intent.version) == (TARGET.name, TARGET.version)
+        assert intent.windows == plane.campaign.spec.windows != ()
         ticket = read_ticket(offer.ticket, plane.keys.tickets, now=NOON)
         assert (ticket.device, ticket.campaign, ticket.path) == (name, CAMPAIGN, intent.path)
     assert {offer_row.sent_at for offer_row in plane.rows().values()} == {NOON}

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ import requests
 from agent.adapters.clock import SystemClock
 from agent.adapters.http_transfer import HttpTransfer
 from agent.adapters.journal_file import FileJournal
+from agent.adapters.reference_time import ReferenceTime
 from agent.adapters.tuf_index import TufIndex
 from agent.backoff import Backoff, Patience
 from agent.inbox import Inbox
@@ -26,7 +27,7 @@ from agent.install.registry import register
 from agent.install.slots import FolderSlots
 from agent.installer import Device
 from agent.memory import Memory
-from agent.ports import ChannelLost, DesiredChanged, Event, Health, StopRequested
+from agent.ports import ChannelLost, Clock, DesiredChanged, Event, Health, StopRequested
 from agent.resuming import Limits
 from agent.worker import Manner, Outside, Worker
 from shared.domain.ids import CampaignId, DeviceId, package_name
@@ -41,6 +42,16 @@ from tests.support.agent_service import PackageService, SignedIndex
 ENDS = ("succeeded", "failed", "rejected")
 DEVICE = DeviceId("dev-1")
 QUICK = Backoff(initial_s=0.01, longest_s=0.05)
+
+
+class MovedClock(SystemClock):
+    """A clock that is wrong by as much as one likes."""
+
+    def __init__(self, wrong_by: timedelta = timedelta()) -> None:
+        self.wrong_by = wrong_by
+
+    def now(self) -> datetime:
+        return super().now() + self.wrong_by
 
 
 class Killed(BaseException):
@@ -87,14 +98,19 @@ class Factory:
     def __init__(self) -> None:
         self.index = SignedIndex()
         self.packages: list[Package] = []
+        self.campaign = CampaignId("camp-1")
         self.service = PackageService(self.index)
         self.service.tickets.add("ticket-1")
 
     def publish(self, package: Package, content: bytes) -> Package:
-        self.index.add(package)
+        package = self.index.add(package)
         self.packages.append(package)
         self.service.contents[package.path] = content
         return package
+
+    def make_firmware(self, version: str, content: bytes, name: str = "engine") -> Package:
+        """A firmware package that nobody has published yet."""
+        return make_package(name, version, content)
 
     def firmware(self, version: str, content: bytes = b"image", name: str = "engine") -> Package:
         return self.publish(make_package(name, version, content), content)
@@ -284,6 +300,17 @@ class Bench:
     on_restart: Callable[[], None] = lambda: None
     on_kill: Callable[[], object] = lambda: None
     kills: int = 0
+    clock: Clock = field(default_factory=SystemClock)
+    slowest_s: float = 10.0
+    born_with: bytes = b""
+    zone: tzinfo = UTC
+
+    def __post_init__(self) -> None:
+        self.born_with = self.born_with or self.factory.index.root
+
+    def reference_time(self) -> datetime:
+        """The time the device judges by."""
+        return ReferenceTime(self.clock, self.folder / "index" / "issued.json").now()
 
     @property
     def slots(self) -> FolderSlots:
@@ -327,16 +354,19 @@ class Bench:
         self.slots.prepare(self.installed)
         http = requests.Session()
         url = self.factory.service.url
+        clock = ReferenceTime(self.clock, self.folder / "index" / "issued.json")
         index = TufIndex(
             folder=self.folder / "index",
             base_url=f"{url}/repository/metadata/",
-            root=self.factory.index.root,
+            root=self.born_with,
             http=http,
+            time=clock,
+            slowest_s=self.slowest_s,
         )
         file = FullDisk(FileJournal(self.folder / "journal.json"), self.journal_is_full, "write")
         journal = Guarded(file, self.points, "write")
         channel = Guarded(self.hub, self.points, "report")
-        outside = Outside(channel=channel, index=index, journal=journal, clock=SystemClock())
+        outside = Outside(channel=channel, index=index, journal=journal, clock=clock)
         device = Device(
             slots=Guarded(
                 FullDisk(self.slots, self.slots_are_full, "seal"), self.points, "copy_active", "seal", "activate"
@@ -349,6 +379,7 @@ class Bench:
         )
         manner = Manner(
             properties=self.properties,
+            zone=self.zone,
             hub_backoff=QUICK,
             index_patience=self.patience,
             download_patience=self.patience,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,11 +21,12 @@ from tuf.api.metadata import (
     Snapshot,
     TargetFile,
     Targets,
-    Timestamp,
 )
 
 from shared.domain.packages import Package
-from shared.trust.authorities import Authorities, PublisherRule, write_authorities
+from shared.trust.authorities import Authorities, Publisher, write_authorities
+from shared.trust.index import make_timestamp
+from shared.trust.publishers import sign_package
 from shared.wire.targets import write_target_custom
 
 BINS = tuple("0123456789abcdef")
@@ -37,49 +38,89 @@ def new_signer() -> Signer:
 
 
 class SignedIndex:
-    """A TUF repository in memory: ``files`` maps the name under ``metadata/`` to the bytes served."""
+    """A TUF repository in memory: ``files`` maps the name under ``metadata/`` to the bytes served.
 
-    def __init__(self) -> None:
+    Attributes:
+        root: The root that devices are born with.
+        versions: Role to a version that it gets next in place of the common one.
+    """
+
+    def __init__(self, *, root_keys: int = 1, root_threshold: int = 1) -> None:
         self.signers = {role: new_signer() for role in (*TOP_ROLES, "bins")}
+        self.root_signers = [self.signers["root"], *(new_signer() for _ in range(root_keys - 1))]
+        self.root_threshold = root_threshold
         self.intent_signer = new_signer()
+        self.publisher = new_signer()
         self.expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=7)
         self.version = 0
+        self.versions: dict[str, int] = {}
+        self.issued: datetime | None = None
         self.files: dict[str, bytes] = {}
-        self.intent_keys_in_bin = False
+        self.authorities_in_bin = False
         self._packages: list[TargetFile] = []
-        self.root = self._make_root()
+        self.root_version = 0
+        self.root = self.sign_root()
         self.publish()
 
-    def _make_root(self) -> bytes:
-        root = Root(expires=self.expires, consistent_snapshot=True)
-        for role in TOP_ROLES:
+    def sign_root(self, *, also: Sequence[Signer] = (), expires: datetime | None = None) -> bytes:
+        """The next root over the present signers, signed by all root signers and by ``also``."""
+        self.root_version += 1
+        root = Root(version=self.root_version, expires=expires or self.expires, consistent_snapshot=True)
+        for role in TOP_ROLES[1:]:
             root.add_key(self.signers[role].public_key, role)
+        for signer in self.root_signers:
+            root.add_key(signer.public_key, "root")
+        root.roles["root"].threshold = self.root_threshold
         metadata = Metadata(root)
-        metadata.sign(self.signers["root"])
+        for signer in (*self.root_signers, *also):
+            metadata.sign(signer, append=True)
+        self.files[f"{self.root_version}.root.json"] = metadata.to_bytes()
         return metadata.to_bytes()
 
-    def add(self, package: Package) -> None:
+    def rotate(self, *roles: str) -> None:
+        """New keys for these roles, named by a new root; what stands is signed anew with them."""
+        for role in roles:
+            self.signers[role] = new_signer()
+        self.sign_root()
+        self.publish()
+
+    def withdraw(self, package: Package) -> None:
+        """Take a package out of the index."""
+        self._packages = [target for target in self._packages if target.path != package.path]
+        self.publish()
+
+    def add(self, package: Package) -> Package:
+        """Publish a package, signed by its publisher unless it is already; the package as published."""
+        if package.publisher is None:
+            package = replace(package, publisher=sign_package(package, self.publisher))
         custom = write_target_custom(package)
         self._packages.append(
             TargetFile(package.length_bytes, {"sha256": package.sha256}, package.path, {"custom": custom})
         )
         self.publish()
+        return package
 
     def publish(self) -> None:
         """Write a new version of everything but the root."""
         self.version += 1
         metas = {f"bin-{name}.json": self._write(f"bin-{name}", self._bin(name), "bins") for name in BINS}
         metas["targets.json"] = self._write("targets", self._targets(), "targets")
-        snapshot = self._write("snapshot", Snapshot(expires=self.expires, version=self.version, meta=metas), "snapshot")
-        timestamp = Timestamp(expires=self.expires, version=self.version, snapshot_meta=snapshot)
+        snapshot = self._write(
+            "snapshot", Snapshot(expires=self.expires, version=self._next("snapshot"), meta=metas), "snapshot"
+        )
+        issued = self.issued or datetime.now(UTC)
+        timestamp = make_timestamp(self._next("timestamp"), self.expires, snapshot, issued=issued)
         self._write("timestamp", timestamp, "timestamp")
-        self.files["timestamp.json"] = self.files[f"{self.version}.timestamp.json"]
+        self.files["timestamp.json"] = self.files[f"{timestamp.version}.timestamp.json"]
+
+    def _next(self, role: str) -> int:
+        return self.versions.get(role, self.version)
 
     def _write(self, name: str, signed: Any, signer: str) -> MetaFile:
         metadata = Metadata(signed)
         metadata.sign(self.signers[signer])
-        self.files[f"{self.version}.{name}.json"] = metadata.to_bytes()
-        return MetaFile(self.version)
+        self.files[f"{signed.version}.{name}.json"] = metadata.to_bytes()
+        return MetaFile(signed.version)
 
     def _bin(self, name: str) -> Targets:
         mine = {
@@ -87,7 +128,7 @@ class SignedIndex:
             for target in self._packages
             if hashlib.sha256(target.path.encode()).hexdigest().startswith(name)
         }
-        if self.intent_keys_in_bin:
+        if self.authorities_in_bin:
             mine |= self._authorities()
         return Targets(expires=self.expires, version=self.version, targets=mine)
 
@@ -97,7 +138,7 @@ class SignedIndex:
             f"bin-{name}": DelegatedRole(f"bin-{name}", [key.keyid], 1, True, path_hash_prefixes=[name])
             for name in BINS
         }
-        keys = {} if self.intent_keys_in_bin else self._authorities()
+        keys = {} if self.authorities_in_bin else self._authorities()
         return Targets(
             expires=self.expires,
             version=self.version,
@@ -106,8 +147,8 @@ class SignedIndex:
         )
 
     def _authorities(self) -> dict[str, TargetFile]:
-        keys = (self.intent_signer.public_key,)
-        return write_authorities(Authorities(intent_keys=keys, publisher_rule=PublisherRule.OPTIONAL))
+        acme = Publisher(name="acme", keys=(self.publisher.public_key,))
+        return write_authorities(Authorities(intent_keys=(self.intent_signer.public_key,), publishers=(acme,)))
 
 
 @dataclass
@@ -118,12 +159,18 @@ class Faults:
         answers: (status, headers) given to the next ticket exchanges instead of a redirect.
         unavailable: How many of the next requests for metadata are answered 503.
         cut_after_bytes: How much each next answer carries before the connection is dropped.
+        endless: Names of metadata files whose answers never end.
+        trickling: Names of metadata files that come a byte at a time.
+        headers: Sent with each 503.
         hold_at_byte: Where an answer stops until ``released`` is set; None: nowhere.
     """
 
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     unavailable: int = 0
     cut_after_bytes: list[int] = field(default_factory=list)
+    endless: set[str] = field(default_factory=set)
+    trickling: set[str] = field(default_factory=set)
+    headers: dict[str, str] = field(default_factory=dict)
     hold_at_byte: int | None = None
     held: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
@@ -138,6 +185,8 @@ class PackageService:
         self.tickets: set[str] = set()
         self.faults = Faults()
         self.exchanges = 0
+        self.asked: list[str] = []
+        self.poured = 0
         self.on_cut: Callable[[], None] = lambda: None
         self.ranges: list[str | None] = []
         self.port = 0
@@ -178,11 +227,24 @@ class PackageService:
         app.router.add_get("/storage/{path:.+}", self._storage)
         return app
 
-    async def _metadata(self, request: web.Request) -> web.Response:
+    async def _never_end(self, request: web.Request, name: str) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while request.transport is not None and not request.transport.is_closing():
+            await response.write(b" " * (1 << 16) if name in self.faults.endless else b" ")
+            self.poured += 1
+            await asyncio.sleep(0 if name in self.faults.endless else 0.02)
+        return response
+
+    async def _metadata(self, request: web.Request) -> web.StreamResponse:
         if self.faults.unavailable > 0:
             self.faults.unavailable -= 1
-            return web.Response(status=503)
-        content = self.index.files.get(request.match_info["name"])
+            return web.Response(status=503, headers=self.faults.headers)
+        name = request.match_info["name"]
+        self.asked.append(name)
+        if name in self.faults.endless | self.faults.trickling:
+            return await self._never_end(request, name)
+        content = self.index.files.get(name)
         return web.Response(body=content) if content is not None else web.Response(status=404)
 
     async def _exchange(self, request: web.Request) -> web.Response:

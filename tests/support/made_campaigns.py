@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import time
 
 from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Deadlines, DeviceList
 from shared.domain.ids import DeviceId, package_name
@@ -10,6 +11,7 @@ from shared.domain.packages import Package, PackageKind
 from shared.domain.rollouts import PackageTarget
 from shared.domain.versions import Version
 from shared.domain.waves import Rest, WaveSpec, slice_waves
+from shared.domain.windows import Window
 from tests.support.rollouts import CAMPAIGN, NOON, TARGET
 
 DEADLINES = Deadlines(offered_s=600, downloading_s=300, installing_s=120, restarting_s=60)
@@ -37,6 +39,7 @@ def make_campaign(devices: Sequence[DeviceId], *, shards: int = 1, waves: Sequen
         targets=DeviceList(count=len(devices), sha256="0" * 64),
         waves=specs,
         deadlines=DEADLINES,
+        windows=(Window(days=(5,), start=time(22), end=time(4), zone="Europe/Berlin"),),
     )
     return Campaign(
         id=CAMPAIGN,

@@ -72,8 +72,8 @@ def test_an_index_that_cannot_be_fetched_fails_after_the_allowed_attempts(bench:
     assert ends_with(bench) == ("failed", "index_unavailable")
 
 
-def test_a_bin_cannot_name_intent_keys(bench: Bench, factory: Factory) -> None:
-    factory.index.intent_keys_in_bin = True
+def test_a_bin_cannot_name_intent_keys_or_publishers(bench: Bench, factory: Factory) -> None:
+    factory.index.authorities_in_bin = True
     factory.index.publish()
 
     assert ends_with(bench) == ("rejected", "index_refused")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from shared.domain.campaigns import DeviceList, DeviceQuery
 from shared.domain.gates import Gate
 from shared.domain.waves import DeviceCount, Percent, Rest
+from shared.domain.windows import Window
 from shared.wire.http_campaigns import CampaignRequest, InvalidRequest, read_campaign_request
 
 GOOD: dict[str, Any] = {
@@ -111,3 +113,24 @@ def test_waves_of_numbers_or_shares_are_accepted_where_they_hold_all() -> None:
 )
 def test_queries_over_devices_are_accepted(query: str) -> None:
     assert read(targets={"query": query}).targets.query == query.strip()
+
+
+def test_windows_are_read_with_their_days_and_zone() -> None:
+    fields = {"days": ["fri", "mon"], "start": "22:00", "end": "04:00", "zone": "Europe/Berlin"}
+    (window,) = read(windows=[fields]).to_spec().windows
+    assert window == Window(days=(1, 5), start=time(22), end=time(4), zone="Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("window", "complaint"),
+    [
+        ({"zone": "Mars/Olympus"}, "windows.0.zone: 'Mars/Olympus' is no time zone"),
+        ({"days": []}, "windows.0.days"),
+        ({"days": ["someday"]}, "windows.0.days.0"),
+        ({"start": "25:00"}, "windows.0.start"),
+    ],
+)
+def test_a_window_that_cannot_be_kept_names_its_field(window: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read(windows=[{"days": ["mon"], "start": "01:00", "end": "02:00"} | window])
+    assert complaint in refused.value.message
