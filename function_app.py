@@ -7,7 +7,7 @@ from typing import List  # noqa: UP035  (the worker refuses list[...] in the sig
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from shared.edge import campaigns, health, repository
+from shared.edge import campaigns, health, packages, repository
 from shared.edge.answers import answer
 from shared.edge.events import event_data, read_hub_events
 from shared.edge.messages import consume, consume_each, inbox_of
@@ -130,6 +130,24 @@ def get_campaign(req: func.HttpRequest) -> func.HttpResponse:
 def post_campaign_action(req: func.HttpRequest) -> func.HttpResponse:
     """Pause, resume or cancel a campaign."""
     return answer(lambda: campaigns.act(req, service()))
+
+
+@app.route("packages", methods=["GET"])
+def get_packages(req: func.HttpRequest) -> func.HttpResponse:
+    """List packages."""
+    return answer(lambda: packages.show_page(req, service()))
+
+
+@app.route("packages/{name}/{version}", methods=["GET"])
+def get_package(req: func.HttpRequest) -> func.HttpResponse:
+    """Show a package."""
+    return answer(lambda: packages.show(req, service()))
+
+
+@app.route("packages/{name}/{version}/withdraw", methods=["POST"])
+def post_package_withdrawal(req: func.HttpRequest) -> func.HttpResponse:
+    """Take a package out of the index; its campaigns pause."""
+    return answer(lambda: packages.withdraw(req, service()))
 
 
 @app.route("repository/metadata/{name}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

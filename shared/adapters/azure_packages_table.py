@@ -13,7 +13,7 @@ from azure.core import MatchConditions
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.adapters.azure_table_errors import table_errors
-from shared.domain.packages import PackageState, RegisteredPackage
+from shared.domain.packages import RegisteredPackage
 from shared.ports.stored import Page, Stored
 from shared.wire.package_rows import (
     MARKERS_FILTER,
@@ -53,18 +53,18 @@ class AzurePackages:
         }
         operations: list[_Operation] = [("update", write_package_row(package.value), condition)]
         marker = write_marker_row(package.value)
-        if package.value.state is PackageState.ACCEPTED:
+        if package.value.awaits_index:
             operations.append(("upsert", marker))
         elif self._has(marker):
             operations.append(("delete", marker))
         self._submit(operations)
 
-    def list_unpublished(self) -> Iterator[RegisteredPackage]:
-        """Packages in state ``accepted``."""
+    def list_unsettled(self) -> Iterator[RegisteredPackage]:
+        """Packages of which the index does not say yet what their rows say."""
         with table_errors():
             for marker in self._table.query_entities(MARKERS_FILTER):
                 row = self.get(marker["name"], marker["version"]).value
-                if row.state is PackageState.ACCEPTED:
+                if row.awaits_index:
                     yield row
 
     def list_page(self, *, size: int, continuation: str = "") -> Page[RegisteredPackage]:

@@ -184,6 +184,7 @@ class Campaign:
         reason: Why it is in its state, a sentence for operators.
         withdrawal: How far a cancelled campaign is with taking back its offers; None when there is nothing to do.
         requested_by: Who posted it.
+        spec_signature: The service's own signature over what it was asked for, see ``shared.handlers.spec_desk``.
         request_sha256: Digest of the request, to tell a repeated request from another one under the same key.
     """
 
@@ -201,6 +202,7 @@ class Campaign:
     withdrawal: Withdrawal | None = None
     requested_by: str
     request_sha256: str = ""
+    spec_signature: str = ""
     created_at: datetime
     changed_at: datetime
 

@@ -83,8 +83,19 @@ class PackageState(StrEnum):
 
     ACCEPTED = "accepted"
     PUBLISHED = "published"
+    WITHDRAWING = "withdrawing"
+    WITHDRAWN = "withdrawn"
     REFUSED = "refused"
     """The index names other bytes under its path, or nobody believes its publisher; see ``publish_index``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageWithdrawal:
+    """Who withdrew a package, when, and why."""
+
+    at: datetime
+    by: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +106,7 @@ class RegisteredPackage:
         source: The blob in ``incoming`` it came from.
         depends: The ``Depends`` field of a Debian package as its maintainer wrote it, for people; empty otherwise.
         published_at: When the index first named it; None before.
+        withdrawal: None unless somebody withdrew it.
     """
 
     package: Package
@@ -103,6 +115,22 @@ class RegisteredPackage:
     depends: str = ""
     accepted_at: datetime
     published_at: datetime | None = None
+    withdrawal: PackageWithdrawal | None = None
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether it must not be offered any more, even where the index still names it."""
+        return self.state in (PackageState.WITHDRAWING, PackageState.WITHDRAWN)
+
+    @property
+    def awaits_index(self) -> bool:
+        """Whether the index does not say yet what this row says."""
+        return self.state in (PackageState.ACCEPTED, PackageState.WITHDRAWING)
+
+    @property
+    def asked_at(self) -> datetime:
+        """Since when the row has said so."""
+        return self.withdrawal.at if self.withdrawal is not None else self.accepted_at
 
 
 def package_path(name: str, version: Version, kind: PackageKind) -> PackagePath:

@@ -25,7 +25,7 @@ def post(request: func.HttpRequest, service: Service) -> func.HttpResponse:
 
 def show_page(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with one page; query parameters ``size`` (1-200) and ``continuation``."""
-    page = service.list_campaigns(size=_page_size(request), continuation=request.params.get("continuation", ""))
+    page = service.list_campaigns(size=page_size(request), continuation=request.params.get("continuation", ""))
     return json_response(page.model_dump_json())
 
 
@@ -64,7 +64,12 @@ def _idempotency_key(request: func.HttpRequest) -> str | None:
     return key
 
 
-def _page_size(request: func.HttpRequest) -> int:
+def page_size(request: func.HttpRequest) -> int:
+    """The query parameter ``size``.
+
+    Raises:
+        DomainError: It is no number from 1 to 200.
+    """
     text = request.params.get("size", "50")
     if not text.isdecimal() or not 1 <= int(text) <= MAX_PAGE:
         raise DomainError(f"size: must be a whole number from 1 to {MAX_PAGE}", code="invalid_request")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from shared.domain.audit import AuditEntry
 from shared.domain.campaigns import Campaign
+from shared.domain.errors import Conflict
 from shared.domain.gates import Acknowledged, acknowledge
 from shared.domain.ids import CampaignId
 from shared.domain.steps import Change
@@ -14,6 +15,8 @@ from shared.domain.waves import WaveState
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step
+from shared.handlers.withdraw_package import is_package_withdrawn
+from shared.trust.specs import SpecUntrusted
 
 
 def act_on_campaign(
@@ -23,7 +26,7 @@ def act_on_campaign(
 
     Raises:
         NotFound: No such campaign.
-        Conflict: The action does not fit its state.
+        Conflict: The action does not fit its state, or the campaign may not be resumed.
         ConcurrentChange: Its steps kept coming between.
     """
     return until_written(lambda: _try_to_act(campaign, action, ports, now, who), what=campaign)
@@ -37,8 +40,24 @@ def _try_to_act(
     after = act(before, action, acknowledged=_suffered(before, ports), who=who, now=now)
     if after is None:
         return before
+    if action is OperatorAction.RESUME:
+        _check_resumable(before, ports)
     ports.audit.append(_entry(before, after, action, now, who))
     return keep_step(ports, stored, Change(campaign=after, due_at=now), now=now)
+
+
+def _check_resumable(campaign: Campaign, ports: CampaignPorts) -> None:
+    """Return if the campaign may go on.
+
+    Raises:
+        Conflict: It is not what was signed when it was posted, or its package was withdrawn.
+    """
+    try:
+        ports.specs.check(campaign)
+    except SpecUntrusted as error:
+        raise Conflict(f"{campaign.id} cannot go on: {error.message}; cancel it", code=error.code) from error
+    if is_package_withdrawn(campaign.package, ports.packages):
+        raise Conflict(f"{campaign.id} cannot go on: its package was withdrawn; cancel it", code="package_withdrawn")
 
 
 def _suffered(campaign: Campaign, ports: CampaignPorts) -> Acknowledged:

@@ -18,13 +18,17 @@ from shared.handlers.claim_devices import claim_batches
 from shared.handlers.dispatch_wave import dispatch_wave
 from shared.handlers.evaluate_campaign import evaluate_campaign, keep_looking, look_after_wave
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step, step_when_due
+from shared.handlers.pause_campaign import stop_untrusted
 from shared.handlers.plan_campaign import list_page, order_targets
 from shared.handlers.withdraw_campaign import withdraw_batches
 from shared.ports.bus import Queue
 from shared.ports.stored import Stored
+from shared.trust.specs import SpecUntrusted
 from shared.wire.messages import CampaignStep
 
 _JUDGED = frozenset({StepKind.DISPATCH, StepKind.EVALUATE})
+_UNSIGNED = frozenset({StepKind.WITHDRAW, StepKind.NOTHING})
+"""What may be done whatever the row says: taking offers back, and nothing."""
 
 
 def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: datetime) -> None:
@@ -40,6 +44,8 @@ def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: dateti
         return
     if message.step is None and next_step(stored.value) not in _JUDGED:
         return
+    if next_step(stored.value) not in _UNSIGNED and not _is_genuine(stored.value, ports, now):
+        return
     change = _evaluate(stored.value, ports, now=now)
     if change is None and message.step is not None:
         change = _take(stored.value, ports, now=now)
@@ -47,6 +53,16 @@ def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: dateti
         keep_step(ports, stored, change, now=now)
     elif (due_at := keep_looking(stored.value, now=now)) is not None:
         ports.campaigns.save(Stored(value=replace(stored.value, step_due_at=due_at), etag=stored.etag))
+
+
+def _is_genuine(campaign: Campaign, ports: CampaignPorts, now: datetime) -> bool:
+    """Whether the campaign is what was signed when it was posted; one that is not is paused, and people are woken."""
+    try:
+        ports.specs.check(campaign)
+    except SpecUntrusted as error:
+        stop_untrusted(campaign, error, ports, now=now)
+        return False
+    return True
 
 
 def _answer_stale(step: int, campaign: Campaign, ports: CampaignPorts, now: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.handlers.spec_desk import SpecDesk
 from shared.ports.bus import EventPublisher, MessageSender
 from shared.ports.campaigns import AuditLog, BudgetStore, CampaignStore, ManifestStore
 from shared.ports.hub import DeviceDirectory
@@ -25,3 +26,4 @@ class CampaignPorts:
     directory: DeviceDirectory
     sender: MessageSender
     publisher: EventPublisher
+    specs: SpecDesk

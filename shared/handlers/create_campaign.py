@@ -38,13 +38,15 @@ def create_campaign(
         shards: Partitions to spread its rollout rows over, from the settings.
 
     Raises:
-        NotFound: The package is unknown or not published yet (code ``package_not_found``).
+        NotFound: The package is unknown or not published yet (code ``package_not_found``), or withdrawn.
+        PortError: The key that signs specifications cannot be used now, or a store is down; nothing was started.
         Conflict: The key was used for another request.
     """
     identity = _campaign_id(idempotency_key)
     if (existing := _find(ports, identity)) is not None:
         return _same(existing, request)
-    campaign = _new(identity, request, _published(ports.packages, request), requested_by, shards, now)
+    package = _published(ports.packages, request)
+    campaign = ports.specs.sign(_new(identity, request, package, requested_by, shards, now))
     # The order matters: an audit entry without its campaign is harmless, a campaign that nobody answers for is not.
     _keep_listed(ports.manifests, campaign, request)
     ports.audit.append(_entry(campaign))
@@ -88,6 +90,8 @@ def _published(packages: PackageStore, request: CampaignRequest) -> Package:
             f"there is no package {name} {version}; drop its artifact into the incoming container first",
             code="package_not_found",
         ) from error
+    if registered.is_withdrawn:
+        raise NotFound(f"package {name} {version} was withdrawn; roll another version out", code="package_withdrawn")
     if registered.state is not PackageState.PUBLISHED:
         raise NotFound(
             f"package {name} {version} is {registered.state}, not yet published; post the campaign again once it is",

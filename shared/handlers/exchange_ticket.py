@@ -9,9 +9,10 @@ from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import NotFound
 from shared.domain.ids import shard_of
 from shared.domain.rollouts import FINAL, Rollout
+from shared.handlers.withdraw_package import is_package_withdrawn
 from shared.ports.campaigns import CampaignStore
 from shared.ports.errors import NotThere
-from shared.ports.packages import DownloadLinks
+from shared.ports.packages import DownloadLinks, PackageStore
 from shared.ports.rollouts import RolloutStore
 from shared.trust.tickets import Ticket, TicketKeys, TicketRefused, read_ticket
 
@@ -56,6 +57,7 @@ class TicketDesk:
     keys: TicketKeys
     campaigns: CampaignStore
     rollouts: RolloutStore
+    packages: PackageStore
     links: DownloadLinks
     link_lifetime: timedelta
 
@@ -76,6 +78,8 @@ class TicketDesk:
             return obstacle
         if ticket.path != campaign.package.path:
             raise NotFound("the campaign does not roll out this package")
+        if is_package_withdrawn(campaign.package, self.packages):
+            return Gone(code="package_withdrawn", detail="the package was withdrawn")
         return Redirect(url=self.links.link(campaign.package.blob_name, now=now, lifetime=self.link_lifetime))
 
     def _campaign(self, ticket: Ticket) -> Campaign:

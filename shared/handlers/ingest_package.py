@@ -103,7 +103,7 @@ class PackageIntake:
             row = self.packages.get(package.name, package.version.text).value
         except NotThere:
             return False
-        return row.package.sha256 == package.sha256 and row.state is not PackageState.REFUSED
+        return row.package.sha256 == package.sha256 and row.state in (PackageState.ACCEPTED, PackageState.PUBLISHED)
 
     def _look_into(self, artifact: IncomingArtifact, sidecars: Sidecars) -> tuple[Inspection, Package]:
         """What the artifact is; nobody reads it before its signature is believed."""
@@ -124,7 +124,7 @@ class PackageIntake:
             )
         )
         if row.state is PackageState.ACCEPTED:
-            send_index_request(row.package, self.sender)
+            send_index_request(row, self.sender)
         self.store.delete_incoming(artifact)
         for _, sidecar in sidecars:
             self.store.delete_incoming(sidecar)
@@ -171,6 +171,12 @@ def _make_package(inspection: Inspection, descriptions: list[Description], artif
 
 
 def _check_same_bytes(row: RegisteredPackage, package: Package) -> None:
+    if row.package.sha256 == package.sha256 and row.withdrawal is not None:
+        raise refused(
+            Refusal.PACKAGE_WITHDRAWN,
+            f"{package.name} {package.version} was withdrawn on {row.withdrawal.at:%Y-%m-%d}: "
+            f"{row.withdrawal.reason or 'no reason was given'}",
+        )
     if row.package.sha256 != package.sha256 or row.state is PackageState.REFUSED:
         raise refused(
             Refusal.VERSION_TAKEN,

@@ -17,13 +17,17 @@ from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, pause_for_quota, retry_at, wants_retry
 from shared.handlers.sign_offers import OfferKeys, sign_offers
+from shared.handlers.spec_desk import SpecDesk
 from shared.handlers.wakeups import request_evaluation, request_work_again, utc_now
+from shared.handlers.withdraw_package import is_package_withdrawn
 from shared.ports.bus import MessageSender, Queue
 from shared.ports.campaigns import BudgetStore, CampaignStore
 from shared.ports.errors import QuotaExceeded
 from shared.ports.hub import TwinOutcome, TwinResult, TwinWriter
+from shared.ports.packages import PackageStore
 from shared.ports.rollouts import RolloutChange, RolloutStore
 from shared.ports.stored import Stored
+from shared.trust.specs import SpecUntrusted
 from shared.wire.messages import BatchWork
 
 log = logging.getLogger(__name__)
@@ -33,7 +37,11 @@ S = RolloutState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchPorts:
-    """What dispatching needs from outside."""
+    """What dispatching needs from outside.
+
+    Attributes:
+        stop_untrusted: What to do about a campaign that is not what was signed when it was posted.
+    """
 
     campaigns: CampaignStore
     rollouts: RolloutStore
@@ -41,6 +49,9 @@ class DispatchPorts:
     budget: BudgetStore
     sender: MessageSender
     keys: OfferKeys
+    specs: SpecDesk
+    packages: PackageStore
+    stop_untrusted: Callable[[Campaign, SpecUntrusted, datetime], None]
     clock: Callable[[], datetime] = utc_now
 
 
@@ -52,6 +63,8 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     """
     if campaign.state not in OFFERING:
         log.info("%s is %s: the offers of a batch are dropped", campaign.id, campaign.state)
+        return
+    if not _may_be_offered(campaign, ports, now):
         return
     rows = until_written(lambda: _mark(work, campaign.spec.deadlines, ports.rollouts, now), what=name_of(work))
     unsent = [row.value for row in rows if row.value.state is S.OFFERED and row.value.sent_at is None]
@@ -68,6 +81,19 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     if wants_retry(results):
         again = request_work_again(work, enqueue_at=retry_at(work.retry, now=now))
         ports.sender.send(Queue.DEVICE_BATCHES, [again])
+
+
+def _may_be_offered(campaign: Campaign, ports: DispatchPorts, now: datetime) -> bool:
+    """Whether the campaign is what was signed when it was posted, and its package still stands; one read of a row."""
+    try:
+        ports.specs.check(campaign)
+    except SpecUntrusted as error:
+        ports.stop_untrusted(campaign, error, now)
+        return False
+    if is_package_withdrawn(campaign.package, ports.packages):
+        log.warning("%s: its package was withdrawn, the offers of a batch are dropped", campaign.id)
+        return False
+    return True
 
 
 def name_of(work: BatchWork) -> str:

@@ -21,8 +21,6 @@ SHARES = 8
 BINS_PER_LEASE = 32
 """Bins renewed under one lease: some 70 calls, seconds of the 60 that it lasts without being renewed."""
 
-OWNERS_WARNING = timedelta(days=60)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refreshed:
@@ -52,7 +50,6 @@ def _renew_top(writer: IndexWriter, now: datetime) -> tuple[Index, bool]:
     with writer.store.hold() as lease:
         opened = writer.open()
         index = opened.value
-        _warn_owners(index, now)
         is_due = _is_due(index.snapshot.signed.expires, writer.expiries.snapshot, now)
         snapshot = writer.write_snapshot(index, {}, now=now) if is_due else index.timestamp.signed.snapshot_meta
         writer.make_visible(opened, snapshot, lease=lease, now=now)
@@ -89,9 +86,3 @@ def _is_bin_due(writer: IndexWriter, bin_: Metadata[Targets], now: datetime) -> 
 
 def _is_due(expires: datetime, lifetime: timedelta, now: datetime) -> bool:
     return expires - now < lifetime / 3
-
-
-def _warn_owners(index: Index, now: datetime) -> None:
-    for role, expires in (("root", index.root.signed.expires), ("targets", index.targets.signed.expires)):
-        if expires - now < OWNERS_WARNING:
-            log.warning("the index's %s expires at %s; its owners must sign a new one", role, expires.isoformat())

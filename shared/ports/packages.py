@@ -110,8 +110,8 @@ class PackageStore(Protocol):
             ConcurrentChange: Somebody has.
         """
 
-    def list_unpublished(self) -> Iterator[RegisteredPackage]:
-        """Packages in state ``accepted``; the reads grow with their number, not with the table."""
+    def list_unsettled(self) -> Iterator[RegisteredPackage]:
+        """Packages whose ``awaits_index`` holds; the reads grow with their number, not with the table."""
 
     def list_page(self, *, size: int, continuation: str = "") -> Page[RegisteredPackage]:
         """Packages in the order of their names."""

@@ -52,11 +52,25 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "created_at": campaign.created_at,
         "changed_at": campaign.changed_at,
         "request_sha256": campaign.request_sha256,
+        "spec_signature": campaign.spec_signature,
         "spec": _SPEC.dump_json(campaign.spec).decode(),
         "package_record": json.dumps(write_package(campaign.package)),
         "planning": _PLANNING.dump_json(campaign.planning).decode(),
         "withdrawal": _WITHDRAWAL.dump_json(campaign.withdrawal).decode(),
     }
+
+
+def write_signed_spec(campaign: Campaign) -> bytes:
+    """What is signed when a campaign is posted: canonical JSON over all that decides what is installed where."""
+    fields = {
+        "id": campaign.id,
+        "spec": _SPEC.dump_python(campaign.spec, mode="json"),
+        "package": write_package(campaign.package),
+        "shards": campaign.shards,
+        "requested_by": campaign.requested_by,
+        "request_sha256": campaign.request_sha256,
+    }
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
 def write_wave_row(campaign: Campaign, wave: Wave) -> dict[str, Any]:
@@ -100,6 +114,7 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
         created_at=row["created_at"],
         changed_at=row["changed_at"],
         request_sha256=row["request_sha256"],
+        spec_signature=row.get("spec_signature", ""),
     )
 
 

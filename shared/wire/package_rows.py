@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.ids import package_name
-from shared.domain.packages import Package, PackageKind, PackageState, RegisteredPackage
+from shared.domain.packages import Package, PackageKind, PackageState, PackageWithdrawal, RegisteredPackage
 from shared.domain.versions import Version
 from shared.wire.keys import escape
 from shared.wire.package_records import read_compatibility, read_publisher, write_compatibility, write_publisher
@@ -57,6 +57,10 @@ def write_package_row(row: RegisteredPackage) -> dict[str, Any]:
         entity["publisher"] = json.dumps(write_publisher(package.publisher))
     if row.published_at is not None:
         entity["published_at"] = row.published_at.isoformat()
+    if row.withdrawal is not None:
+        entity["withdrawn_at"] = row.withdrawal.at.isoformat()
+        entity["withdrawn_by"] = row.withdrawal.by
+        entity["withdrawn_reason"] = row.withdrawal.reason
     return entity
 
 
@@ -90,4 +94,13 @@ def read_package_row(entity: Mapping[str, Any]) -> RegisteredPackage:
         depends=entity["depends"],
         accepted_at=datetime.fromisoformat(entity["accepted_at"]),
         published_at=datetime.fromisoformat(published) if published else None,
+        withdrawal=_read_withdrawal(entity),
+    )
+
+
+def _read_withdrawal(entity: Mapping[str, Any]) -> PackageWithdrawal | None:
+    if not (at := entity.get("withdrawn_at")):
+        return None
+    return PackageWithdrawal(
+        at=datetime.fromisoformat(at), by=entity["withdrawn_by"], reason=entity["withdrawn_reason"]
     )

@@ -7,56 +7,47 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from securesystemslib.signer import Signer
-
 from shared.domain.errors import DomainError, MalformedMessage
 from shared.domain.ids import CampaignId
+from shared.domain.packages import RegisteredPackage
 from shared.domain.steps_by_operators import OperatorAction
 from shared.handlers.act_on_campaign import act_on_campaign
 from shared.handlers.advance_campaign import advance_campaign
-from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.create_campaign import create_campaign
 from shared.handlers.dispatch_batch import dispatch_batch
-from shared.handlers.exchange_ticket import Exchange, TicketDesk
-from shared.handlers.fold_reports import FoldPorts, fold_backlog, fold_reports
+from shared.handlers.exchange_ticket import Exchange
+from shared.handlers.fold_reports import fold_backlog, fold_reports
 from shared.handlers.index_requests import resume_publishing
-from shared.handlers.index_writing import IndexWriter
-from shared.handlers.ingest_package import PackageIntake
-from shared.handlers.known_authorities import KnownAuthorities
-from shared.handlers.note_lifecycle import LifecyclePorts, note_lifecycle
-from shared.handlers.offer_batch import DispatchPorts
+from shared.handlers.note_lifecycle import note_lifecycle
+from shared.handlers.pause_campaign import pause_campaigns_of
 from shared.handlers.publish_index import IndexPublisher
 from shared.handlers.reconcile import ReconcilePorts, reconcile
-from shared.handlers.refresh_index import refresh_index
-from shared.handlers.relay_reports import RelayPorts, relay_reports
+from shared.handlers.relay_reports import relay_reports
 from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.serve_repository import MetadataFile, serve_repository
 from shared.handlers.show_campaigns import list_campaigns, show_campaign, view_of
-from shared.handlers.sign_offers import OfferKeys
 from shared.handlers.sweep_incoming import IncomingSweep
-from shared.handlers.visit_batch import VisitPorts, visit_batch
+from shared.handlers.visit_batch import visit_batch
+from shared.handlers.watch_index import watch_index
+from shared.handlers.withdraw_package import get_package, withdraw_package
 from shared.ports.bus import MessageSender, Parking
 from shared.ports.errors import PortError
 from shared.settings import Settings, read_settings
 from shared.trust.index import TIMESTAMP_FILE
-from shared.trust.policy_file import read_trust_policy
-from shared.trust.signers import KeyRole
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
+from shared.wire.http_packages import PackagePage, PackageView, view_package
 from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexRequest
 from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent, read_lifecycle
 from shared.wiring.adapters import Adapters
-from shared.wiring.once import once
+from shared.wiring.handler_ports import HandlerPorts
 from shared.wiring.run_all import run_all
 
 log = logging.getLogger(__name__)
-
-TRUST_POLICY = Path(__file__).parents[2] / "trust.toml"
 
 
 def _utc_now() -> datetime:
@@ -70,6 +61,7 @@ class Service:
         self._settings = settings
         self._clock = clock
         self._adapters = Adapters(settings)
+        self._ports = HandlerPorts(settings, self._adapters)
 
     @property
     def parking(self) -> Parking:
@@ -90,19 +82,43 @@ class Service:
 
     def ingest(self, blob_name: str) -> None:
         """Take in, or quarantine, an artifact."""
-        intake = self._intake.ingest_package(blob_name, now=self._clock())
+        intake = self._ports.intake.ingest_package(blob_name, now=self._clock())
         log.info("%s: %s %s", blob_name, intake.outcome, intake.code)
 
     def publish(self, requests: Sequence[IndexRequest]) -> None:
         """Put packages into the index."""
         publisher = IndexPublisher(
-            packages=self._adapters.packages, writer=self._index_writer, events=self._adapters.events
+            packages=self._adapters.packages,
+            writer=self._ports.index_writer,
+            events=self._adapters.events,
+            pause_campaigns=self._pause_withdrawn,
         )
         publisher.publish(requests, now=self._clock())
 
+    def _pause_withdrawn(self, row: RegisteredPackage, now: datetime) -> None:
+        why = row.withdrawal.reason if row.withdrawal and row.withdrawal.reason else "no reason was given"
+        pause_campaigns_of(row.package, f"its package was withdrawn: {why}", self._ports.campaign_ports, now=now)
+
+    def withdraw_package(self, name: str, version: str, *, reason: str, who: str) -> PackageView:
+        """Take a package out of the index."""
+        adapters = self._adapters
+        row = withdraw_package(
+            name, version, adapters.packages, adapters.sender, reason=reason, who=who, now=self._clock()
+        )
+        return view_package(row)
+
+    def show_package(self, name: str, version: str) -> PackageView:
+        """A package."""
+        return view_package(get_package(self._adapters.packages, name, version).value)
+
+    def list_packages(self, *, size: int, continuation: str) -> PackagePage:
+        """One page of packages, in the order of their names."""
+        page = self._adapters.packages.list_page(size=size, continuation=continuation)
+        return PackagePage(packages=[view_package(row) for row in page.items], continuation=page.continuation or None)
+
     def refresh_index(self) -> None:
         """Sign the index anew before it expires."""
-        refresh_index(self._index_writer, now=self._clock())
+        watch_index(self._ports.index_writer, self._adapters.events, now=self._clock())
 
     def serve_repository(self, name: str) -> MetadataFile:
         """One metadata file of the index."""
@@ -110,7 +126,7 @@ class Service:
 
     def exchange_ticket(self, path: str, ticket: str) -> Exchange:
         """A device's ticket for a URL."""
-        return self._ticket_desk.exchange_ticket(path, ticket, now=self._clock())
+        return self._ports.ticket_desk.exchange_ticket(path, ticket, now=self._clock())
 
     # Campaigns
 
@@ -120,7 +136,7 @@ class Service:
         """A new campaign, or the one the same request made before."""
         campaign = create_campaign(
             request,
-            self._campaign_ports,
+            self._ports.campaign_ports,
             idempotency_key=idempotency_key,
             requested_by=requested_by,
             shards=self._settings.shards,
@@ -138,37 +154,37 @@ class Service:
 
     def act_on_campaign(self, campaign: CampaignId, action: OperatorAction, *, who: str) -> CampaignView:
         """The campaign after an operator's action."""
-        after = act_on_campaign(campaign, action, self._campaign_ports, now=self._clock(), who=who)
+        after = act_on_campaign(campaign, action, self._ports.campaign_ports, now=self._clock(), who=who)
         return view_of(after, self._adapters.rollouts)
 
     def advance(self, step: CampaignStep) -> None:
         """Take a campaign's next step."""
-        advance_campaign(step, self._campaign_ports, now=self._clock())
+        advance_campaign(step, self._ports.campaign_ports, now=self._clock())
 
     # Device batches and reports
 
     def dispatch(self, work: BatchWork) -> None:
         """Write the twins of a device batch."""
-        dispatch_batch(work, self._dispatch_ports, now=self._clock())
+        dispatch_batch(work, self._ports.dispatch_ports, now=self._clock())
 
     def visit(self, visit: BatchVisit) -> None:
         """Time out and settle a device batch."""
-        visit_batch(visit, self._visit_ports, now=self._clock())
+        visit_batch(visit, self._ports.visit_ports, now=self._clock())
 
     def relay(self, events: Iterable[RawTwinEvent]) -> None:
         """Carry twin changes over to Event Grid."""
-        relay_reports(list(events), self._relay_ports)
+        relay_reports(list(events), self._ports.relay_ports)
 
     def fold(self, data: bytes) -> None:
         """Fold the reports of one event; an event that nobody can read is parked."""
         try:
-            fold_reports(read_report_batch(data), self._fold_ports)
+            fold_reports(read_report_batch(data), self._ports.fold_ports)
         except MalformedMessage as error:
             self.parking.park(source="reports", body=data, code=error.code, reason=error.message)
 
     def fold_backlog(self, data: bytes) -> None:
         """Fold reports that met too many others at one row."""
-        fold_backlog(read_report_batch(data), self._fold_ports)
+        fold_backlog(read_report_batch(data), self._ports.fold_ports)
 
     def note_lifecycle(self, event_type: str, data: Mapping[str, Any]) -> None:
         """Note that a device was created or deleted; an event that nobody can read is parked."""
@@ -178,7 +194,7 @@ class Service:
             body = json.dumps({"type": event_type, "data": data}).encode()
             self.parking.park(source="device-lifecycle", body=body, code=error.code, reason=error.message)
             return
-        note_lifecycle(event, self._lifecycle_ports, now=self._clock())
+        note_lifecycle(event, self._ports.lifecycle_ports, now=self._clock())
 
     # Sweeps
 
@@ -196,13 +212,13 @@ class Service:
 
     def _sweep_incoming(self) -> None:
         sweep = IncomingSweep(
-            intake=self._intake, crash_reports=self._adapters.crash_reports, parking=self._adapters.parking
+            intake=self._ports.intake, crash_reports=self._adapters.crash_reports, parking=self._adapters.parking
         )
         sweep.sweep_incoming(now=self._clock())
 
     def _reconcile_rows(self) -> None:
         ports = ReconcilePorts(
-            campaigns=self._adapters.campaigns, twins=self._adapters.twin_reader, fold=self._fold_ports
+            campaigns=self._adapters.campaigns, twins=self._adapters.twin_reader, fold=self._ports.fold_ports
         )
         reconcile(ports, now=self._clock(), quiet_s=self._settings.reconcile_quiet.total_seconds())
 
@@ -211,103 +227,9 @@ class Service:
         checks: dict[str, Callable[[], object]] = {
             "index": lambda: self._adapters.index.read(TIMESTAMP_FILE),
             "tables": lambda: self._adapters.packages.list_page(size=1),
-            "keys": self._intent_signer,
+            "keys": self._ports.intent_signer,
         }
         return {name: complaint for name, check in checks.items() if (complaint := _complaint(check))}
-
-    # Ports of the handlers
-
-    @once
-    def _intake(self) -> PackageIntake:
-        adapters = self._adapters
-        return PackageIntake(
-            store=adapters.artifacts,
-            packages=adapters.packages,
-            sender=adapters.sender,
-            authorities=self._authorities.get,
-        )
-
-    @once
-    def _index_writer(self) -> IndexWriter:
-        settings = self._settings
-        policy = read_trust_policy(Path(settings.trust_policy_file or TRUST_POLICY).read_bytes())
-        root = Path(settings.root_file).read_bytes()
-        return IndexWriter(store=self._adapters.index, keys=self._adapters.keys, expiries=policy.expiries, root=root)
-
-    @once
-    def _authorities(self) -> KnownAuthorities:
-        return KnownAuthorities(self._index_writer)
-
-    def _intent_signer(self) -> Signer:
-        return self._adapters.keys.signer(KeyRole.INTENTS, self._authorities.get().intent_keys)
-
-    @once
-    def _ticket_desk(self) -> TicketDesk:
-        return TicketDesk(
-            keys=self._settings.ticket_keys,
-            campaigns=self._adapters.campaigns,
-            rollouts=self._adapters.rollouts,
-            links=self._adapters.links,
-            link_lifetime=self._settings.link_lifetime,
-        )
-
-    @once
-    def _campaign_ports(self) -> CampaignPorts:
-        adapters = self._adapters
-        return CampaignPorts(
-            campaigns=adapters.campaigns,
-            manifests=adapters.manifests,
-            budget=adapters.budget,
-            audit=adapters.audit,
-            rollouts=adapters.rollouts,
-            devices=adapters.devices,
-            packages=adapters.packages,
-            directory=adapters.directory,
-            sender=adapters.sender,
-            publisher=adapters.events,
-        )
-
-    @once
-    def _dispatch_ports(self) -> DispatchPorts:
-        adapters = self._adapters
-        return DispatchPorts(
-            campaigns=adapters.campaigns,
-            rollouts=adapters.rollouts,
-            twins=adapters.twins,
-            budget=adapters.budget,
-            sender=adapters.sender,
-            keys=OfferKeys(intents=self._intent_signer, tickets=self._settings.ticket_keys),
-        )
-
-    @once
-    def _visit_ports(self) -> VisitPorts:
-        adapters = self._adapters
-        return VisitPorts(
-            facts=adapters.facts, rollouts=adapters.rollouts, devices=adapters.devices, sender=adapters.sender
-        )
-
-    @once
-    def _relay_ports(self) -> RelayPorts:
-        adapters = self._adapters
-        return RelayPorts(
-            facts=adapters.facts, twins=adapters.twin_reader, publisher=adapters.reports, parking=adapters.parking
-        )
-
-    @once
-    def _fold_ports(self) -> FoldPorts:
-        adapters = self._adapters
-        return FoldPorts(facts=adapters.facts, rollouts=adapters.rollouts, sender=adapters.sender)
-
-    @once
-    def _lifecycle_ports(self) -> LifecyclePorts:
-        adapters = self._adapters
-        return LifecyclePorts(
-            facts=adapters.facts,
-            rollouts=adapters.rollouts,
-            devices=adapters.devices,
-            twins=adapters.twin_reader,
-            sender=adapters.sender,
-        )
 
 
 def _complaint(check: Callable[[], object]) -> str:

@@ -10,11 +10,12 @@ import pytest
 from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, DeviceQuery
 from shared.domain.errors import NotFound
 from shared.domain.ids import CampaignId, DeviceId, PackagePath, shard_of
+from shared.domain.packages import PackageState, RegisteredPackage
 from shared.domain.rollouts import FINAL, PROGRESS, PackageTarget, RolloutState
 from shared.handlers.exchange_ticket import Exchange, Gone, NotNow, Redirect, TicketDesk
 from shared.trust.tickets import Ticket, TicketKeys, TicketRefused, issue_ticket
 from tests.support.memory_campaigns import MemoryCampaigns
-from tests.support.memory_packages import MemoryLinks
+from tests.support.memory_packages import MemoryLinks, MemoryPackages, settled
 from tests.support.memory_rollouts import MemoryRollouts
 from tests.support.repository import new_package
 from tests.support.rollouts import CAMPAIGN, NOON, make_rollout
@@ -33,7 +34,8 @@ class World:
         rollout: RolloutState = RolloutState.OFFERED,
         attempt: int = 1,
     ) -> None:
-        self.campaigns, self.rollouts = MemoryCampaigns(), MemoryRollouts()
+        self.campaigns, self.rollouts, self.packages = MemoryCampaigns(), MemoryRollouts(), MemoryPackages()
+        self.packages.create(RegisteredPackage(package=PACKAGE, state=PackageState.PUBLISHED, accepted_at=NOON))
         spec = CampaignSpec(
             name="Spring fix",
             package=PackageTarget(name=PACKAGE.name, version=PACKAGE.version.text),
@@ -73,6 +75,7 @@ class World:
             keys=KEYS,
             campaigns=self.campaigns,
             rollouts=self.rollouts,
+            packages=self.packages,
             links=MemoryLinks(),
             link_lifetime=timedelta(minutes=10),
         )
@@ -145,3 +148,14 @@ def test_expired_ticket_opens_nothing() -> None:
 def test_what_is_no_ticket_opens_nothing(text: str) -> None:
     with pytest.raises(TicketRefused):
         World().desk().exchange_ticket(PACKAGE.path, text, now=NOON)
+
+
+def test_a_ticket_for_a_withdrawn_package_opens_nothing() -> None:
+    world = World()
+    assert isinstance(world.exchange(), Redirect)
+    for state in (PackageState.WITHDRAWING, PackageState.WITHDRAWN):
+        stored = world.packages.get(PACKAGE.name, PACKAGE.version.text)
+        world.packages.save(settled(stored, state))
+        answer = world.exchange()
+        assert isinstance(answer, Gone)
+        assert answer.code == "package_withdrawn"

@@ -201,9 +201,7 @@ def test_key_the_index_does_not_name_publishes_nothing_that_devices_see(tmp_path
     publisher = repository.publisher()
     before = repository.store.read("timestamp.json")
     with pytest.raises(KeyUnusable):
-        type(publisher)(packages=repository.packages, writer=wrong, events=repository.events).publish(
-            requests, now=repository.now
-        )
+        replace(publisher, writer=wrong).publish(requests, now=repository.now)
     assert repository.store.read("timestamp.json") == before
     repository.device(tmp_path).refresh()
 

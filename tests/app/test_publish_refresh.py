@@ -21,7 +21,6 @@ from shared.adapters.file_keys import FileKeyRing, load_key_file
 from shared.domain.errors import DomainError
 from shared.handlers.found_index import found_index
 from shared.handlers.index_writing import IndexWriter
-from shared.handlers.publish_index import IndexPublisher
 from shared.handlers.refresh_index import SHARES, refresh_index
 from shared.ports.errors import NotThere
 from shared.ports.stored import Stored
@@ -184,9 +183,7 @@ def test_keys_made_at_first_start_found_an_index_that_publishes(storage: str, tm
         package = replace(new_package(), publisher=sign_package(new_package(), publisher))
         requests = repository.accept(package)
         writer = IndexWriter(store=store, keys=FileKeyRing(keys), expiries=Expiries(), root=root.read_bytes())
-        IndexPublisher(packages=repository.packages, writer=writer, events=repository.events).publish(
-            requests, now=datetime.now(UTC)
-        )
+        replace(repository.publisher(), writer=writer).publish(requests, now=datetime.now(UTC))
         assert IndexReader(store, root.read_bytes(), tmp_path / "device").finds(package)
 
 

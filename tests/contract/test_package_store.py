@@ -10,7 +10,7 @@ import pytest
 
 from shared.adapters.azure_packages_table import AzurePackages
 from shared.domain.ids import package_name
-from shared.domain.packages import PackageKind, PackageState, RegisteredPackage
+from shared.domain.packages import PackageKind, PackageState, PackageWithdrawal, RegisteredPackage
 from shared.domain.versions import Version
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
 from shared.ports.packages import PackageStore
@@ -75,15 +75,22 @@ def test_settled_row_may_be_written_again(store: PackageStore) -> None:
     store.create(_row())
     store.save(settled(store.get("gateway-fw", "1.0.0"), PackageState.PUBLISHED))
     store.save(settled(store.get("gateway-fw", "1.0.0"), PackageState.PUBLISHED))
-    assert list(store.list_unpublished()) == []
+    assert list(store.list_unsettled()) == []
 
 
-def test_only_accepted_packages_are_unpublished(store: PackageStore) -> None:
+def test_packages_that_wait_for_the_index_are_those_accepted_or_about_to_be_withdrawn(store: PackageStore) -> None:
     for version, state in (("1.0.0", PackageState.PUBLISHED), ("2.0.0", PackageState.REFUSED)):
         store.create(_row(version=version))
         store.save(settled(store.get("gateway-fw", version), state))
     store.create(_row(version="3.0.0"))
-    assert [row.package.version.text for row in store.list_unpublished()] == ["3.0.0"]
+    store.create(_row(version="4.0.0"))
+    store.save(settled(store.get("gateway-fw", "4.0.0"), PackageState.PUBLISHED))
+    read = store.get("gateway-fw", "4.0.0")
+    withdrawal = PackageWithdrawal(at=NOW, by="ada", reason="it bricks pumps")
+    withdrawn = replace(read, value=replace(read.value, state=PackageState.WITHDRAWING, withdrawal=withdrawal))
+    store.save(withdrawn)
+    assert store.get("gateway-fw", "4.0.0").value == withdrawn.value
+    assert [row.package.version.text for row in store.list_unsettled()] == ["3.0.0", "4.0.0"]
 
 
 def test_pages_hold_every_package_once(store: PackageStore) -> None:

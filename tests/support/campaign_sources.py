@@ -9,29 +9,28 @@ from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId, package_name
 from shared.domain.packages import Package, PackageKind, PackageState, RegisteredPackage
 from shared.domain.versions import Version
-from shared.ports.errors import NotThere
-from shared.ports.stored import Page, Stored
+from shared.ports.stored import Page
+from tests.support.memory_packages import MemoryPackages
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-class OnePackage:
-    """A ``PackageStore`` with ``thermostat 2.0.0`` published and ``thermostat 3.0.0`` only accepted."""
+class Packages(MemoryPackages):
+    """``thermostat 2.0.0`` published and ``thermostat 3.0.0`` only accepted."""
 
-    def get(self, name: str, version: str) -> Stored[RegisteredPackage]:
-        states = {"2.0.0": PackageState.PUBLISHED, "3.0.0": PackageState.ACCEPTED}
-        if name != "thermostat" or version not in states:
-            raise NotThere(f"{name} {version}")
-        package = Package(
-            name=package_name(name),
-            version=Version(version),
-            kind=PackageKind.FIRMWARE,
-            length_bytes=4096,
-            sha256="0" * 64,
-            created=NOON,
-            compatibility={"hardware": ("t1", "t2")},
-        )
-        return Stored(value=RegisteredPackage(package=package, state=states[version], accepted_at=NOON), etag="1")
+    def __init__(self) -> None:
+        super().__init__()
+        for version, state in (("2.0.0", PackageState.PUBLISHED), ("3.0.0", PackageState.ACCEPTED)):
+            package = Package(
+                name=package_name("thermostat"),
+                version=Version(version),
+                kind=PackageKind.FIRMWARE,
+                length_bytes=4096,
+                sha256="0" * 64,
+                created=NOON,
+                compatibility={"hardware": ("t1", "t2")},
+            )
+            self.create(RegisteredPackage(package=package, state=state, accepted_at=NOON))
 
 
 class MemoryDirectory:

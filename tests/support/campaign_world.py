@@ -21,15 +21,18 @@ from shared.handlers.advance_campaign import advance_campaign
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.create_campaign import create_campaign
 from shared.handlers.resume_campaigns import resume_campaigns
+from shared.handlers.spec_desk import SpecDesk
 from shared.handlers.wakeups import request_evaluation
 from shared.ports.bus import Queue
 from shared.ports.errors import PortError
 from shared.ports.rollouts import RolloutChange
+from shared.trust.signers import KeyRole
 from shared.wire.http_campaigns import read_campaign_request
 from shared.wire.messages import BatchPurpose, BatchWork, read_batch_visit, read_batch_work, read_campaign_step
-from tests.support.campaign_sources import NOON, MemoryDirectory, OnePackage
+from tests.support.campaign_sources import NOON, MemoryDirectory, Packages
 from tests.support.memory_bus import MemoryBus, MemoryEvents, Waiting
 from tests.support.memory_campaigns import MemoryAuditLog, MemoryBudget, MemoryCampaigns, MemoryManifests
+from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_rollouts import MemoryDevices, MemoryRollouts, counters_of
 from tests.support.mortal import Died, Faults, Life, Mortal
 
@@ -70,6 +73,9 @@ class CampaignWorld:
         self.manifests = MemoryManifests()
         self.budget = MemoryBudget(rate_per_s)
         self.audit = MemoryAuditLog()
+        self.packages = Packages()
+        self.keys = MemoryKeyRing()
+        self.keys.add(KeyRole.SPECS)
         self.directory = MemoryDirectory(devices, page_size)
         for name, store in (stores or {}).items():
             setattr(self, name, store)
@@ -90,9 +96,10 @@ class CampaignWorld:
             "directory": self.directory,
             "sender": self.bus,
             "publisher": self.events,
-            "packages": OnePackage(),
+            "packages": self.packages,
         }
-        return CampaignPorts(**{name: Mortal(port, self.life) for name, port in mortal.items()})
+        specs = SpecDesk(self.keys)
+        return CampaignPorts(specs=specs, **{name: Mortal(port, self.life) for name, port in mortal.items()})
 
     # What operators do.
 

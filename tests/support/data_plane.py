@@ -14,6 +14,7 @@ from shared.domain.campaigns import CampaignState
 from shared.domain.devices import DeviceRecord, claim
 from shared.domain.gates import Counters
 from shared.domain.ids import CampaignId, DeviceId, ring_order, shard_of
+from shared.domain.packages import PackageState, RegisteredPackage
 from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.waves import DeviceBatch, DeviceCount, Rest, WaveSpec, cut_batches
 from shared.handlers.campaign_facts import CampaignFactsCache
@@ -22,9 +23,11 @@ from shared.handlers.fold_reports import FoldPorts, fold_reports
 from shared.handlers.offer_batch import DispatchPorts
 from shared.handlers.relay_reports import RelayPorts, relay_reports
 from shared.handlers.sign_offers import OfferKeys
+from shared.handlers.spec_desk import SpecDesk
 from shared.handlers.visit_batch import VisitPorts, visit_batch
 from shared.ports.rollouts import DeviceStore, RolloutStore
 from shared.ports.stored import Stored
+from shared.trust.signers import KeyRole
 from shared.trust.tickets import TicketKeys
 from shared.wire.messages import BatchPurpose, BatchVisit, BatchWork
 from shared.wire.reports import read_report_batch
@@ -34,6 +37,8 @@ from tests.support.made_campaigns import make_campaign
 from tests.support.memory_bus import MemoryBus, MemoryEvents, MemoryParking
 from tests.support.memory_campaigns import MemoryBudget, MemoryCampaigns
 from tests.support.memory_hub import MemoryHub
+from tests.support.memory_keys import MemoryKeyRing
+from tests.support.memory_packages import MemoryPackages
 from tests.support.memory_rollouts import MemoryDevices, MemoryRollouts, counters_of
 from tests.support.rollouts import CAMPAIGN, NOON, OLD_VERSION, TARGET
 
@@ -71,7 +76,15 @@ class DataPlane:
         self.keys = OfferKeys(intents=lambda: signer, tickets=tickets)
         specs = [WaveSpec(name=f"wave of {size}", size=DeviceCount(devices=size)) for size in waves]
         rest = WaveSpec(name="rest", size=Rest())
-        self.campaign = make_campaign(self.names, shards=shards, waves=[*specs, rest])
+        ring = MemoryKeyRing()
+        ring.add(KeyRole.SPECS)
+        self.specs = SpecDesk(ring)
+        self.untrusted: list[CampaignId] = []
+        self.packages = MemoryPackages()
+        self.campaign = self.specs.sign(make_campaign(self.names, shards=shards, waves=[*specs, rest]))
+        self.packages.create(
+            RegisteredPackage(package=self.campaign.package, state=PackageState.PUBLISHED, accepted_at=NOON)
+        )
         self.campaigns.create(self.campaign)
         self.batches = self._plan()
 
@@ -105,6 +118,9 @@ class DataPlane:
             budget=self.mortal(self.budget),
             sender=self.mortal(self.bus),
             keys=self.keys,
+            specs=self.specs,
+            packages=self.packages,
+            stop_untrusted=lambda campaign, _error, _now: self.untrusted.append(campaign.id),
             clock=lambda: self.now,
         )
 

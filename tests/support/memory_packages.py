@@ -122,8 +122,8 @@ class MemoryPackages:
             raise ConcurrentChange(str(_key(package.value)))
         self._put(package.value)
 
-    def list_unpublished(self) -> Iterator[RegisteredPackage]:
-        return iter([row.value for row in self.rows.values() if row.value.state is PackageState.ACCEPTED])
+    def list_unsettled(self) -> Iterator[RegisteredPackage]:
+        return iter([row.value for row in self.rows.values() if row.value.awaits_index])
 
     def list_page(self, *, size: int, continuation: str = "") -> Page[RegisteredPackage]:
         keys = sorted(key for key in self.rows if "\0".join(key) > continuation)[:size]

@@ -71,6 +71,7 @@ class Repository:
     """A founded index in memory, with the stores a publisher needs.
 
     Attributes:
+        paused: The packages whose campaigns were to be paused, each time they were.
         now: Real time, because the TUF client asks the clock of the machine.
     """
 
@@ -82,6 +83,7 @@ class Repository:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     expiries: Expiries = field(default_factory=Expiries)
     root_threshold: int = 1
+    paused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         policy = TrustPolicy(bins=self.bins, root_threshold=self.root_threshold, expiries=self.expiries)
@@ -112,7 +114,10 @@ class Repository:
         events: EventPublisher | None = None,
     ) -> IndexPublisher:
         return IndexPublisher(
-            packages=packages or self.packages, writer=self.writer(store), events=events or self.events
+            packages=packages or self.packages,
+            writer=self.writer(store),
+            events=events or self.events,
+            pause_campaigns=lambda row, _now: self.paused.append(row.package.path),
         )
 
     def device(self, folder: Path) -> IndexReader:

@@ -49,6 +49,12 @@ class Artifacts:
     ) -> str:
         """Upload an artifact and, before it, what its publisher signed; the blob's name."""
         name = f"{self.name}/{version}/{file}"
+        self.upload(f"{name}.sig", self.sign(content, version, hardware=hardware))
+        self.upload(name, content)
+        return name
+
+    def sign(self, content: bytes, version: str, *, hardware: Sequence[str] = ()) -> bytes:
+        """The signature file for an artifact."""
         package = Package(
             name=package_name(self.name),
             version=Version(version),
@@ -58,9 +64,7 @@ class Artifacts:
             created=datetime.now(UTC),
             compatibility={"hardware": tuple(hardware)} if hardware else {},
         )
-        self.upload(f"{name}.sig", write_signature_file(package, self.publisher))
-        self.upload(name, content)
-        return name
+        return write_signature_file(package, self.publisher)
 
     def upload(self, name: str, content: bytes, metadata: dict[str, str] | None = None) -> None:
         """Upload a blob into ``incoming`` as it is."""

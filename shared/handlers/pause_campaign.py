@@ -1,0 +1,74 @@
+"""Pausing campaigns because something is wrong that no operator asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.audit import AuditEntry
+from shared.domain.campaigns import STEPPING, Campaign, CampaignState
+from shared.domain.ids import CampaignId
+from shared.domain.packages import Package
+from shared.domain.rollouts import PackageTarget
+from shared.domain.steps import Change
+from shared.handlers.alerts import raise_alert
+from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.contention import until_written
+from shared.handlers.keep_campaign import get_stored_campaign, keep_step
+from shared.trust.specs import SpecUntrusted
+
+
+def pause_campaign(campaign: CampaignId, reason: str, ports: CampaignPorts, *, now: datetime) -> None:
+    """Pause the campaign if it has steps of its own to take; otherwise it waits for an operator already.
+
+    Raises:
+        NotFound: No such campaign.
+        PortError: A service needed for it is down, or its row changes too fast; pausing it again is safe.
+    """
+
+    def attempt() -> None:
+        stored = get_stored_campaign(ports.campaigns, campaign)
+        if stored.value.state not in STEPPING:
+            return
+        paused = replace(stored.value, state=CampaignState.PAUSED, reason=reason)
+        ports.audit.append(_entry(stored.value, paused, now))
+        keep_step(ports, stored, Change(campaign=paused, due_at=now), now=now)
+
+    until_written(attempt, what=campaign)
+
+
+def stop_untrusted(campaign: Campaign, error: SpecUntrusted, ports: CampaignPorts, *, now: datetime) -> None:
+    """Pause a campaign that is not what was signed, and wake people.
+
+    Raises:
+        PortError: As ``pause_campaign``.
+    """
+    reason = f"{error.message}; somebody changed it. Cancel it and post it anew"
+    raise_alert(ports.publisher, subject=f"campaigns/{campaign.id}", code=error.code, message=reason, now=now)
+    pause_campaign(campaign.id, reason, ports, now=now)
+
+
+def pause_campaigns_of(package: Package, reason: str, ports: CampaignPorts, *, now: datetime) -> int:
+    """Pause every campaign that rolls the package out; how many there were.
+
+    Raises:
+        PortError: Some may have been paused; pausing them again is safe.
+    """
+    target = PackageTarget(name=package.name, version=package.version.text)
+    concerned = [each.id for each in ports.campaigns.list_unfinished() if each.target == target]
+    for campaign in concerned:
+        pause_campaign(campaign, reason, ports, now=now)
+    return len(concerned)
+
+
+def _entry(before: Campaign, after: Campaign, now: datetime) -> AuditEntry:
+    return AuditEntry(
+        campaign=before.id,
+        step=before.step + 1,
+        at=now,
+        who="service",
+        what="pause",
+        before=before.state,
+        after=after.state,
+        detail=after.reason,
+    )

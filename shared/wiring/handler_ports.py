@@ -1,0 +1,156 @@
+"""What each handler needs of the outside, put together from the adapters and shared by all threads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from securesystemslib.signer import Signer
+
+from shared.domain.campaigns import Campaign
+from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.exchange_ticket import TicketDesk
+from shared.handlers.fold_reports import FoldPorts
+from shared.handlers.index_writing import IndexWriter
+from shared.handlers.ingest_package import PackageIntake
+from shared.handlers.known_authorities import KnownAuthorities
+from shared.handlers.note_lifecycle import LifecyclePorts
+from shared.handlers.offer_batch import DispatchPorts
+from shared.handlers.pause_campaign import stop_untrusted
+from shared.handlers.relay_reports import RelayPorts
+from shared.handlers.sign_offers import OfferKeys
+from shared.handlers.spec_desk import SpecDesk
+from shared.handlers.visit_batch import VisitPorts
+from shared.ports.errors import Unavailable
+from shared.settings import Settings
+from shared.trust.policy_file import read_trust_policy
+from shared.trust.signers import KeyRole
+from shared.trust.specs import SpecUntrusted
+from shared.wiring.adapters import Adapters
+from shared.wiring.once import once
+
+TRUST_POLICY = Path(__file__).parents[2] / "trust.toml"
+
+
+class HandlerPorts:
+    """The ports of the handlers, each made when it is first needed."""
+
+    def __init__(self, settings: Settings, adapters: Adapters) -> None:
+        self._settings = settings
+        self._adapters = adapters
+
+    @once
+    def intake(self) -> PackageIntake:
+        adapters = self._adapters
+        return PackageIntake(
+            store=adapters.artifacts,
+            packages=adapters.packages,
+            sender=adapters.sender,
+            authorities=self.authorities.get,
+        )
+
+    @once
+    def index_writer(self) -> IndexWriter:
+        settings = self._settings
+        policy = read_trust_policy(_read("TRUST_POLICY", settings.trust_policy_file or str(TRUST_POLICY)))
+        root = _read("ROOT_FILE", settings.root_file)
+        return IndexWriter(store=self._adapters.index, keys=self._adapters.keys, expiries=policy.expiries, root=root)
+
+    @once
+    def authorities(self) -> KnownAuthorities:
+        return KnownAuthorities(self.index_writer)
+
+    @once
+    def specs(self) -> SpecDesk:
+        return SpecDesk(self._adapters.keys)
+
+    def stop_untrusted(self, campaign: Campaign, error: SpecUntrusted, now: datetime) -> None:
+        stop_untrusted(campaign, error, self.campaign_ports, now=now)
+
+    def intent_signer(self) -> Signer:
+        return self._adapters.keys.signer(KeyRole.INTENTS, self.authorities.get().intent_keys)
+
+    @once
+    def ticket_desk(self) -> TicketDesk:
+        return TicketDesk(
+            keys=self._settings.ticket_keys,
+            campaigns=self._adapters.campaigns,
+            rollouts=self._adapters.rollouts,
+            packages=self._adapters.packages,
+            links=self._adapters.links,
+            link_lifetime=self._settings.link_lifetime,
+        )
+
+    @once
+    def campaign_ports(self) -> CampaignPorts:
+        adapters = self._adapters
+        return CampaignPorts(
+            campaigns=adapters.campaigns,
+            manifests=adapters.manifests,
+            budget=adapters.budget,
+            audit=adapters.audit,
+            rollouts=adapters.rollouts,
+            devices=adapters.devices,
+            packages=adapters.packages,
+            directory=adapters.directory,
+            sender=adapters.sender,
+            publisher=adapters.events,
+            specs=self.specs,
+        )
+
+    @once
+    def dispatch_ports(self) -> DispatchPorts:
+        adapters = self._adapters
+        return DispatchPorts(
+            campaigns=adapters.campaigns,
+            rollouts=adapters.rollouts,
+            twins=adapters.twins,
+            budget=adapters.budget,
+            sender=adapters.sender,
+            specs=self.specs,
+            packages=adapters.packages,
+            stop_untrusted=self.stop_untrusted,
+            keys=OfferKeys(intents=self.intent_signer, tickets=self._settings.ticket_keys),
+        )
+
+    @once
+    def visit_ports(self) -> VisitPorts:
+        adapters = self._adapters
+        return VisitPorts(
+            facts=adapters.facts, rollouts=adapters.rollouts, devices=adapters.devices, sender=adapters.sender
+        )
+
+    @once
+    def relay_ports(self) -> RelayPorts:
+        adapters = self._adapters
+        return RelayPorts(
+            facts=adapters.facts, twins=adapters.twin_reader, publisher=adapters.reports, parking=adapters.parking
+        )
+
+    @once
+    def fold_ports(self) -> FoldPorts:
+        adapters = self._adapters
+        return FoldPorts(facts=adapters.facts, rollouts=adapters.rollouts, sender=adapters.sender)
+
+    @once
+    def lifecycle_ports(self) -> LifecyclePorts:
+        adapters = self._adapters
+        return LifecyclePorts(
+            facts=adapters.facts,
+            rollouts=adapters.rollouts,
+            devices=adapters.devices,
+            twins=adapters.twin_reader,
+            sender=adapters.sender,
+        )
+
+
+def _read(setting: str, path: str) -> bytes:
+    """The file a setting names.
+
+    Raises:
+        Unavailable: It cannot be read; the work waits until it is there.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Unavailable(f"{setting} names {path}, which cannot be read: {error.strerror}") from error
