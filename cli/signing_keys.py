@@ -9,7 +9,13 @@ from getpass import getpass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import CryptoSigner, HSMSigner, Key, Signer
 
@@ -79,6 +85,16 @@ def load_public_key(path: Path) -> Key:
         ) from error
     except TrustError as error:
         raise KeyFileInvalid(f"{path}: {error.message}") from error
+
+
+def write_public_key(key: Key) -> bytes:
+    """The key as a PEM file with a public key."""
+    text = str(key.to_dict()["keyval"]["public"])
+    if text.startswith("-----BEGIN"):
+        return text.encode()
+    return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text)).public_bytes(
+        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 def load_token(uri: str, ask: Ask) -> Signer:

@@ -7,7 +7,7 @@ publisher whose lease has run out. Everybody else may read on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from azure.core import MatchConditions
@@ -16,7 +16,7 @@ from azure.storage.blob import BlobClient, BlobLeaseClient, BlobServiceClient, C
 from shared.adapters.azure_blob_errors import blob_errors
 from shared.ports.errors import AlreadyExists, ConcurrentChange, PortError, Unavailable
 from shared.ports.stored import Stored
-from shared.trust.index import TIMESTAMP_FILE
+from shared.trust.index import TIMESTAMP_FILE, newest_versions
 
 METADATA = "metadata"
 LEASE_S = 60
@@ -61,6 +61,11 @@ class AzureIndex:
                 match_condition=MatchConditions.IfNotModified,
                 content_settings=_JSON,
             )
+
+    def newest_versions(self) -> Mapping[str, int]:
+        """Role to the highest version stored of it."""
+        with blob_errors():
+            return newest_versions(self._container.list_blob_names())
 
     @contextmanager
     def hold(self) -> Iterator[str]:

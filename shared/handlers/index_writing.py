@@ -20,6 +20,7 @@ from shared.ports.errors import AlreadyExists, NotThere
 from shared.ports.keys import KeyRing
 from shared.ports.packages import IndexStore
 from shared.ports.stored import Stored
+from shared.trust.ceremonies import keys_of
 from shared.trust.index import (
     TIMESTAMP_FILE,
     Index,
@@ -105,7 +106,7 @@ class IndexWriter:
             IndexUntrusted: What is stored does not hang together.
         """
         timestamp_file = self.store.read(TIMESTAMP_FILE)
-        root = self._read_newest_root()
+        root = self.newest_root()
         timestamp = read_timestamp(root, timestamp_file.value)
         snapshot = read_snapshot(root, self._read("snapshot", timestamp.signed.snapshot_meta.version))
         targets = read_targets(root, self._read("targets", snapshot.signed.meta["targets.json"].version))
@@ -123,30 +124,50 @@ class IndexWriter:
             IndexTooLarge: No client would take it.
         """
         signer = self.keys.signer(KeyRole.BINS, index.bin_keys)
-        step = _step(bin_.version + 1, now + self.expiries.bins, signer)
-        version, _ = self._create(bin_.name, step, lambda step: next_bin(index, bin_.name, bin_.targets, step))
+        step = signing_step(bin_.version + 1, now + self.expiries.bins, signer)
+        version, _ = self.create(bin_.name, step, lambda step: next_bin(index, bin_.name, bin_.targets, step))
         return version
 
-    def write_snapshot(self, index: Index, bins: Mapping[str, int], *, now: datetime) -> MetaFile:
-        """Write the next snapshot with the new versions of bins; how a timestamp names it."""
-        signer = self.keys.signer(KeyRole.SNAPSHOT, index.keys_of("snapshot"))
-        step = _step(index.snapshot.signed.version + 1, now + self.expiries.snapshot, signer)
-        version, content = self._create("snapshot", step, lambda step: next_snapshot(index, bins, step))
+    def write_snapshot(
+        self, index: Index, roles: Mapping[str, int], *, now: datetime, coming: Metadata[Root] | None = None
+    ) -> MetaFile:
+        """Write the next snapshot with the new versions of bins, or of the targets role; how a timestamp names it.
+
+        Args:
+            coming: A root that is about to be published: the keys it names sign too, so that clients that know it
+                already believe the same state as those that do not.
+        """
+        signers = self._signers(KeyRole.SNAPSHOT, index, coming)
+        step = signing_step(index.snapshot.signed.version + 1, now + self.expiries.snapshot, *signers)
+        version, content = self.create("snapshot", step, lambda step: next_snapshot(index, roles, step))
         return describe_snapshot(version, content)
 
-    def make_visible(self, index: Stored[Index], snapshot: MetaFile, *, lease: str, now: datetime) -> None:
+    def make_visible(
+        self,
+        index: Stored[Index],
+        snapshot: MetaFile,
+        *,
+        lease: str,
+        now: datetime,
+        coming: Metadata[Root] | None = None,
+    ) -> None:
         """Replace the timestamp: from here on clients see the new state.
 
         Raises:
             ConcurrentChange: Another publisher was faster; what was written stays unseen.
         """
         version = index.value.timestamp.signed.version + 1
-        signer = self.keys.signer(KeyRole.TIMESTAMP, index.value.keys_of("timestamp"))
-        step = _step(version, now + self.expiries.timestamp, signer)
+        signers = self._signers(KeyRole.TIMESTAMP, index.value, coming)
+        step = signing_step(version, now + self.expiries.timestamp, *signers)
         content = next_timestamp(index.value, snapshot, step, issued=now)
         self.store.replace_timestamp(Stored(value=content, etag=index.etag), lease)
 
-    def _read_newest_root(self) -> Metadata[Root]:
+    def newest_root(self) -> Metadata[Root]:
+        """The newest root that follows from the one the service was born with.
+
+        Raises:
+            IndexUntrusted: A stored one does not follow from the one before it.
+        """
         root = read_root(self.root)
         while True:
             try:
@@ -155,13 +176,24 @@ class IndexWriter:
                 return root
             root = read_root(content, before=root)
 
+    def _signers(self, role: KeyRole, index: Index, coming: Metadata[Root] | None) -> list[Signer]:
+        signers = [self.keys.signer(role, index.keys_of(role))]
+        if coming is not None and keys_of(coming, role) != index.keys_of(role):
+            signers.append(self.keys.signer(role, keys_of(coming, role)))
+        return signers
+
     def _read(self, role: str, version: int) -> bytes:
         return self.store.read(file_name(role, version)).value
 
-    def _create(self, role: str, step: SigningStep, sign: Callable[[SigningStep], bytes]) -> tuple[int, bytes]:
+    def create(self, role: str, step: SigningStep, sign: Callable[[SigningStep], bytes]) -> tuple[int, bytes]:
+        """Write a role's next version, the first that is free; which it is, and its content.
+
+        Raises:
+            TooManyOrphans: Version after version is taken.
+        """
         for version in range(step.version, step.version + MAX_ORPHANS):
             content = sign(replace(step, version=version))
-            _check_size(role, content)
+            check_size(role, content)
             try:
                 self.store.create(file_name(role, version), content)
             except AlreadyExists:
@@ -170,12 +202,13 @@ class IndexWriter:
         raise TooManyOrphans(f"{MAX_ORPHANS} versions of {role} after {step.version} are taken")
 
 
-def _step(version: int, expires: datetime, signer: Signer) -> SigningStep:
+def signing_step(version: int, expires: datetime, *signers: Signer) -> SigningStep:
+    """A step whose end is written as TUF writes times."""
     # TUF times have whole seconds (specification 1.0.33, section 4.2.1).
-    return SigningStep(version=version, expires=expires.replace(microsecond=0), signers=(signer,))
+    return SigningStep(version=version, expires=expires.replace(microsecond=0), signers=signers)
 
 
-def _check_size(role: str, content: bytes) -> None:
+def check_size(role: str, content: bytes) -> None:
     """Return if clients take a file of that size.
 
     Raises:

@@ -141,6 +141,9 @@ class IndexStore(Protocol):
             ConcurrentChange: Another publisher was faster, or the lease has run out.
         """
 
+    def newest_versions(self) -> Mapping[str, int]:
+        """Role to the highest version stored of it, whoever wrote it; reads the names of all files."""
+
     def hold(self) -> AbstractContextManager[str]:
         """Be the only publisher inside the block; gives the lease.
 

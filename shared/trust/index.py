@@ -113,6 +113,16 @@ def file_name(role: str, version: int) -> str:
     return f"{version}.{role}.json"
 
 
+def newest_versions(names: Iterable[str]) -> dict[str, int]:
+    """Role to the highest version among names of metadata files; other names are passed over."""
+    newest: dict[str, int] = {}
+    for name in names:
+        version, _, role = name.removesuffix(".json").partition(".")
+        if name.endswith(".json") and role and version.isdecimal():
+            newest[role] = max(newest.get(role, 0), int(version))
+    return newest
+
+
 def read_root(content: bytes, before: Metadata[Root] | None = None) -> Metadata[Root]:
     """A root, signed by itself and, if given, by the one before it.
 
@@ -186,13 +196,13 @@ def next_bin(index: Index, name: str, targets: Mapping[str, TargetFile], step: S
     return sign_as(Metadata(signed), step.signers, name, index.targets)
 
 
-def next_snapshot(index: Index, bins: Mapping[str, int], step: SigningStep) -> bytes:
-    """A new snapshot that names new versions of some bins.
+def next_snapshot(index: Index, roles: Mapping[str, int], step: SigningStep) -> bytes:
+    """A new snapshot that names new versions of some bins, or of the targets role.
 
     Raises:
         SignatureUnfit: The root does not name the signer's key for the snapshot.
     """
-    meta = {**index.snapshot.signed.meta, **{f"{name}.json": MetaFile(version) for name, version in bins.items()}}
+    meta = {**index.snapshot.signed.meta, **{f"{name}.json": MetaFile(version) for name, version in roles.items()}}
     signed = Snapshot(version=step.version, expires=step.expires, meta=meta)
     return sign_as(Metadata(signed), step.signers, "snapshot", index.root)
 

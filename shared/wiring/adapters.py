@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from shared.adapters.azure_artifacts import AzureArtifacts
 from shared.adapters.azure_budget import AzureBudget
 from shared.adapters.azure_bus import AzureBus
@@ -21,9 +19,8 @@ from shared.adapters.azure_rollouts import AzureRollouts
 from shared.adapters.azure_twin_reader import AzureTwinReader
 from shared.adapters.azure_twins_bulk import AzureTwinBulk
 from shared.adapters.azure_twins_patch import AzureTwinPatches
-from shared.adapters.file_keys import FILE_SCHEME, FileKeyRing
+from shared.adapters.key_rings import open_key_ring
 from shared.handlers.campaign_facts import CampaignFactsCache
-from shared.ports.errors import KeyUnusable
 from shared.ports.hub import TwinWriter
 from shared.ports.keys import KeyRing
 from shared.ports.packages import DownloadLinks
@@ -55,10 +52,7 @@ class Adapters:
 
     @once
     def keys(self) -> KeyRing:
-        uri = self._settings.keys_uri
-        if uri.startswith(FILE_SCHEME):
-            return FileKeyRing(Path(uri.removeprefix(FILE_SCHEME)))
-        raise KeyUnusable(f"no key ring takes the key URI {uri!r}")
+        return open_key_ring(self._settings.keys_uri)
 
     @once
     def links(self) -> DownloadLinks:

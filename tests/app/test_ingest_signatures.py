@@ -212,7 +212,7 @@ def _published(repository: Repository, package: Package) -> PackageState:
 def test_row_planted_in_the_table_does_not_enter_the_index(tmp_path: Path) -> None:
     """A thief of the storage account writes a row as if ingestion had accepted it."""
     owners = new_owners()
-    owners = replace(owners, authorities=replace(AUTHORITIES, intent_keys=owners.authorities.intent_keys))
+    owners.trust(publishers=AUTHORITIES.publishers, publisher_rule=PublisherRule.REQUIRED)
     repository = Repository(owners=owners)
     genuine = new_package()
     genuine = _signed(genuine)

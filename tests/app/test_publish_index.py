@@ -13,7 +13,7 @@ from shared.handlers.publish_index import PUBLISHED_EVENT
 from shared.ports.errors import ConcurrentChange, KeyUnusable, Unavailable
 from shared.trust.authorities import INTENT_KEYS_PATH
 from shared.trust.index import IndexUntrusted
-from shared.trust.index_birth import OnlineSigners
+from shared.trust.signers import KeyRole
 from shared.wire.messages import IndexRequest
 from shared.wire.targets import read_target
 from tests.support.deaths import Writes, every_death
@@ -193,11 +193,9 @@ def test_second_publisher_waits_outside() -> None:
 def test_key_the_index_does_not_name_publishes_nothing_that_devices_see(tmp_path: Path, role: str) -> None:
     repository = Repository()
     requests = repository.accept(new_package())
-    online, strangers = repository.owners.online, new_owners().online
-    signers = OnlineSigners(
-        **{each: getattr(strangers if each == role else online, each) for each in ("bins", "snapshot", "timestamp")}
-    )
-    wrong = replace(repository.writer(), keys=MemoryKeyRing.of(signers))
+    strangers = new_owners().online
+    mixed = {**repository.keys.signers, KeyRole(role): strangers.signers[KeyRole(role)]}
+    wrong = replace(repository.writer(), keys=MemoryKeyRing(signers=mixed))
     publisher = repository.publisher()
     before = repository.store.read("timestamp.json")
     with pytest.raises(KeyUnusable):

@@ -19,18 +19,15 @@ from cli.keys import init_repository
 from shared.adapters.azure_index import AzureIndex
 from shared.adapters.file_keys import FileKeyRing, load_key_file
 from shared.domain.errors import DomainError
-from shared.handlers.found_index import found_index
 from shared.handlers.index_writing import IndexWriter
 from shared.handlers.refresh_index import SHARES, refresh_index
 from shared.ports.errors import NotThere
 from shared.ports.stored import Stored
-from shared.trust.index import IndexUntrusted
 from shared.trust.policy import Expiries, TrustPolicy
 from shared.trust.publishers import sign_package
 from tests.support.deaths import Writes, every_death
-from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_packages import MemoryIndex
-from tests.support.repository import IndexReader, Repository, new_owners, new_package
+from tests.support.repository import IndexReader, Repository, new_package
 
 DAY = timedelta(days=1)
 
@@ -142,30 +139,6 @@ def test_timestamp_must_outlive_three_refreshes() -> None:
         Expiries(timestamp=2 * DAY)
 
 
-def test_founder_may_die_at_any_write(tmp_path: Path) -> None:
-    owners, policy = new_owners(), TrustPolicy(bins=2, root_threshold=1)
-    now = datetime.now(UTC)
-    store = MemoryIndex()
-
-    def found(writes: Writes) -> None:
-        nonlocal store
-        store = MemoryIndex()
-        found_index(writes.through(store), owners, MemoryKeyRing.of(owners.online), policy, now=now)
-
-    for number, _ in enumerate(every_death(found)):
-        found_index(store, owners, MemoryKeyRing.of(owners.online), policy, now=now)
-        IndexReader(store, store.read("1.root.json").value, tmp_path / str(number)).refresh()
-
-
-def test_part_of_an_index_under_other_keys_is_not_built_upon() -> None:
-    store, policy, now = MemoryIndex(), TrustPolicy(bins=2, root_threshold=1), datetime.now(UTC)
-    first, second = new_owners(), new_owners()
-    found_index(store, first, MemoryKeyRing.of(first.online), policy, now=now)
-    del store.files["timestamp.json"]
-    with pytest.raises(IndexUntrusted):
-        found_index(store, second, MemoryKeyRing.of(second.online), policy, now=now)
-
-
 @pytest.mark.parametrize("bins", [0, 3, 32_768])
 def test_number_of_bins_is_a_power_of_two(bins: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
@@ -196,7 +169,7 @@ def test_making_keys_twice_changes_nothing(storage: str, tmp_path: Path) -> None
 
 def test_other_keys_for_an_existing_index_are_refused(storage: str, tmp_path: Path) -> None:
     init_repository(directory=tmp_path / "one", storage=storage, bins=2)
-    with pytest.raises(DomainError, match="another targets key"):
+    with pytest.raises(DomainError, match="made with other keys"):
         init_repository(directory=tmp_path / "two", storage=storage, bins=2)
 
 

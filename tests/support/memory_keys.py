@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from securesystemslib.signer import CryptoSigner, Key, Signer
 
 from shared.ports.errors import KeyUnusable
-from shared.trust.index_birth import OnlineSigners
 from shared.trust.signers import KeyRole
 
 
@@ -17,16 +16,6 @@ class MemoryKeyRing:
     """Role to its signers, the newest first."""
 
     signers: dict[KeyRole, list[Signer]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, online: OnlineSigners) -> MemoryKeyRing:
-        """The signers of an index."""
-        roles: Mapping[KeyRole, Signer] = {
-            KeyRole.BINS: online.bins,
-            KeyRole.SNAPSHOT: online.snapshot,
-            KeyRole.TIMESTAMP: online.timestamp,
-        }
-        return cls(signers={role: [signer] for role, signer in roles.items()})
 
     def add(self, role: KeyRole) -> Signer:
         """A new key for the role, the newest from now on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from shared.ports.bus import OutgoingEvent, OutgoingMessage, Queue
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere, Unavailable
 from shared.ports.packages import CrashReport, IncomingArtifact, QuarantineLabel
 from shared.ports.stored import Page, Stored
-from shared.trust.index import TIMESTAMP_FILE
+from shared.trust.index import TIMESTAMP_FILE, newest_versions
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
@@ -165,6 +165,9 @@ class MemoryIndex:
             if lease != self._held or self.files[TIMESTAMP_FILE].etag != timestamp.etag:
                 raise ConcurrentChange(TIMESTAMP_FILE)
             self._put(TIMESTAMP_FILE, timestamp.value)
+
+    def newest_versions(self) -> Mapping[str, int]:
+        return newest_versions(self.files)
 
     @contextmanager
     def hold(self) -> Iterator[str]:

@@ -8,44 +8,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
-from securesystemslib.signer import CryptoSigner
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
 from shared.domain.ids import package_name
 from shared.domain.packages import Package, PackageKind, RegisteredPackage
 from shared.domain.versions import Version
-from shared.handlers.found_index import found_index
 from shared.handlers.index_writing import IndexWriter
 from shared.handlers.publish_index import IndexPublisher
+from shared.handlers.publish_owned import OwnerPublisher
 from shared.ports.bus import EventPublisher
 from shared.ports.errors import NotThere
 from shared.ports.packages import IndexStore, PackageStore
 from shared.trust.authorities import Authorities, PublisherRule
-from shared.trust.index import FIRST_ROOT_FILE
-from shared.trust.index_birth import IndexOwners, OnlineSigners
 from shared.trust.policy import Expiries, TrustPolicy
 from shared.wire.messages import IndexRequest
 from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_packages import MemoryEvents, MemoryIndex, MemoryPackages
+from tests.support.owners import Owners, new_owners
 
 BASE_URL = "https://updates.example/repository/metadata/"
-
-
-def new_owners(root_keys: int = 1) -> IndexOwners:
-    """Fresh keys for everything."""
-    return IndexOwners(
-        root=tuple(CryptoSigner.generate_ecdsa() for _ in range(root_keys)),
-        targets=CryptoSigner.generate_ecdsa(),
-        online=OnlineSigners(
-            bins=CryptoSigner.generate_ecdsa(),
-            snapshot=CryptoSigner.generate_ecdsa(),
-            timestamp=CryptoSigner.generate_ecdsa(),
-        ),
-        authorities=Authorities(
-            intent_keys=(CryptoSigner.generate_ecdsa().public_key,), publisher_rule=PublisherRule.OPTIONAL
-        ),
-    )
 
 
 def new_package(name: str = "gateway-fw", version: str = "1.0.0", sha256: str = "ab" * 32) -> Package:
@@ -76,7 +58,7 @@ class Repository:
     """
 
     bins: int = 4
-    owners: IndexOwners = field(default_factory=new_owners)
+    owners: Owners = field(default_factory=new_owners)
     store: MemoryIndex = field(default_factory=MemoryIndex)
     packages: MemoryPackages = field(default_factory=MemoryPackages)
     events: MemoryEvents = field(default_factory=MemoryEvents)
@@ -86,12 +68,20 @@ class Repository:
     paused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        policy = TrustPolicy(bins=self.bins, root_threshold=self.root_threshold, expiries=self.expiries)
-        found_index(self.store, self.owners, self.keys, policy, now=self.now)
+        self.root = self.owners.first_root(self.policy, now=self.now)
+        targets = self.owners.sign_targets(1, self.policy, now=self.now)
+        self.owner_publisher().publish(root=self.root, targets=targets, now=self.now)
+
+    @property
+    def policy(self) -> TrustPolicy:
+        return TrustPolicy(bins=self.bins, root_threshold=self.root_threshold, expiries=self.expiries)
 
     @property
     def keys(self) -> MemoryKeyRing:
-        return MemoryKeyRing.of(self.owners.online)
+        return self.owners.online
+
+    def owner_publisher(self, store: IndexStore | None = None) -> OwnerPublisher:
+        return OwnerPublisher(writer=self.writer(store), packages=self.packages)
 
     def accept(self, *packages: Package) -> list[IndexRequest]:
         """Rows as ingestion leaves them, and the requests it sends."""
@@ -104,7 +94,7 @@ class Repository:
             store=store or self.store,
             keys=self.keys,
             expiries=self.expiries,
-            root=self.store.read(FIRST_ROOT_FILE).value,
+            root=self.root,
         )
 
     def publisher(
@@ -122,7 +112,7 @@ class Repository:
 
     def device(self, folder: Path) -> IndexReader:
         """A device with the root it was born with and its own cache."""
-        return IndexReader(self.store, self.store.read(FIRST_ROOT_FILE).value, folder)
+        return IndexReader(self.store, self.root, folder)
 
 
 class StoreFetcher(FetcherInterface):
