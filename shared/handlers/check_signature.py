@@ -15,6 +15,8 @@ from shared.ports.packages import ArtifactStore, IncomingArtifact
 from shared.trust.authorities import Authorities, PublisherRule
 from shared.trust.publishers import check_publisher
 from shared.trust.signature_files import read_signature_file
+from shared.wire.descriptions import describe
+from shared.wire.package_records import write_compatibility
 
 _SIGNED_FIELDS = ("name", "version", "kind", "compatibility", "length_bytes", "sha256")
 
@@ -46,17 +48,16 @@ def read_signed(
 
 
 def describe_signed(signed: Package | None) -> list[Description]:
-    """What the signed statement says, as a description that goes before all others."""
+    """What the signed statement says, as a description that goes before all others.
+
+    Raises:
+        ArtifactRefused: Its compatibility breaks the rules that descriptions have (``bad_description``).
+    """
     if signed is None:
         return []
-    return [
-        Description(
-            origin="the signature",
-            name=signed.name,
-            version=signed.version.text,
-            compatibility=dict(signed.compatibility),
-        )
-    ]
+    compatibility = write_compatibility(signed.compatibility)
+    fields = {"name": signed.name, "version": signed.version.text, "compatibility": compatibility}
+    return [describe(fields, "the signature")]
 
 
 def check_content(inspection: Inspection, signed: Package | None) -> None:

@@ -220,6 +220,12 @@ def test_statement_that_leaves_out_what_the_control_file_says_is_about_something
     assert "compatibility" in intake.reason
 
 
+def test_signed_compatibility_has_the_rules_of_any_other(world: SignedIntake) -> None:
+    unruly = Description(origin="test", name="gateway-fw", compatibility={"hard ware": ("mk2",)})
+    world.drop(mcuboot_image(), world.sign(mcuboot_image(), unruly))
+    assert world.ingest().code == Refusal.BAD_DESCRIPTION
+
+
 def test_signed_artifact_whose_upload_broke_off_is_called_truncated(world: SignedIntake) -> None:
     world.drop(mcuboot_image()[:9_000], world.sign(mcuboot_image()))
     assert world.ingest().code == Refusal.TRUNCATED
