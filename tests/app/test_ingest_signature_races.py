@@ -25,8 +25,8 @@ from shared.trust.signature_files import write_signature_file
 from tests.support.artifacts import debian_package, mcuboot_image
 from tests.support.deaths import Writes, every_death
 from tests.support.memory_packages import NOON, MemoryArtifacts, MemoryCrashReports, MemoryParking
-from tests.support.repository import Repository, new_owners, new_package
-from tests.support.signed_intake import ACME, AUTHORITIES, PATH, SignedIntake
+from tests.support.repository import new_package
+from tests.support.signed_intake import ACME, AUTHORITIES, PATH, SignedIntake, signing_repository
 
 SIGNATURE = f"{PATH}.sig"
 OTHER = mcuboot_image("1.2.4")
@@ -53,14 +53,6 @@ def world(tmp_path: Path) -> SignedIntake:
 def _busy(world: SignedIntake, name: str, act: Callable[[MemoryArtifacts], object]) -> None:
     """Somebody acts on the store just before the blob of that name is read."""
     world.store = BusyArtifacts({name: act})
-
-
-def _signing_index() -> Repository:
-    """An index that names the publishers of these tests."""
-    owners = new_owners()
-    return Repository(
-        owners=replace(owners, authorities=replace(AUTHORITIES, intent_keys=owners.authorities.intent_keys))
-    )
 
 
 def _sweep(world: SignedIntake, reports: MemoryCrashReports, authorities: Callable[[], Authorities]) -> Swept:
@@ -154,7 +146,7 @@ def test_death_at_any_write_of_a_quarantine_loses_neither_artifact_nor_signature
 
 @pytest.mark.parametrize("lost", [TIMESTAMP_FILE, "1.snapshot.json", "1.targets.json"])
 def test_index_that_is_not_there_keeps_artifacts_waiting(world: SignedIntake, lost: str) -> None:
-    repository = _signing_index()
+    repository = signing_repository()
     kept = repository.store.files.pop(lost)
     authorities = KnownAuthorities(repository.writer()).get
     world.drop(mcuboot_image(), world.sign(mcuboot_image()))
@@ -169,7 +161,7 @@ def test_index_that_is_not_there_keeps_artifacts_waiting(world: SignedIntake, lo
 
 def test_forged_index_makes_nobody_a_publisher_and_costs_no_artifact(world: SignedIntake) -> None:
     """The storage thief's index names the thief's key; the sweep, too, leaves everything where it is."""
-    repository, forger = _signing_index(), _signing_index()
+    repository, forger = signing_repository(), signing_repository()
     genuine = dict(repository.store.files)
     repository.store.files["1.targets.json"] = forger.store.files["1.targets.json"]
     authorities = KnownAuthorities(repository.writer()).get

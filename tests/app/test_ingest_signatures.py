@@ -10,7 +10,7 @@ import pytest
 from securesystemslib.signer import CryptoSigner
 
 from shared.domain.artifacts.naming import Description
-from shared.domain.packages import Package, PackageState, RegisteredPackage
+from shared.domain.packages import Package, RegisteredPackage
 from shared.handlers.ingest_package import IntakeOutcome
 from shared.handlers.quarantine_artifact import NOTE_SUFFIX
 from shared.ports.errors import Unavailable
@@ -19,7 +19,7 @@ from shared.trust.publishers import check_publisher, sign_package
 from tests.support.artifacts import debian_package, mcuboot_image
 from tests.support.deaths import Writes, every_death
 from tests.support.memory_packages import NOON, MemoryPackages
-from tests.support.repository import Repository, new_owners, new_package
+from tests.support.repository import new_package
 from tests.support.signed_intake import ACME, AUTHORITIES, NORTH, PATH, SignedIntake
 
 
@@ -159,28 +159,6 @@ def test_a_death_at_any_write_loses_neither_artifact_nor_signature(tmp_path: Pat
         (row,) = world.packages.rows.values()
         assert row.value.package.publisher is not None
         assert PATH not in world.store.incoming
-
-
-def _published(repository: Repository, package: Package) -> PackageState:
-    repository.publisher().publish(repository.accept(package), now=repository.now)
-    return repository.packages.get(package.name, package.version.text).value.state
-
-
-def test_row_planted_in_the_table_does_not_enter_the_index(tmp_path: Path) -> None:
-    """A thief of the storage account writes a row as if ingestion had accepted it."""
-    owners = new_owners()
-    owners = replace(owners, authorities=replace(AUTHORITIES, intent_keys=owners.authorities.intent_keys))
-    repository = Repository(owners=owners)
-    genuine = new_package()
-    genuine = _signed(genuine)
-    assert _published(repository, genuine) is PackageState.PUBLISHED
-
-    planted = replace(new_package("evil-fw"), publisher=genuine.publisher)
-    assert _published(repository, planted) is PackageState.REFUSED
-    assert _published(repository, new_package("unsigned-fw")) is PackageState.REFUSED
-    device = repository.device(tmp_path)
-    assert device.finds(genuine)
-    assert not device.finds(planted)
 
 
 def test_registered_package_keeps_its_signature() -> None:

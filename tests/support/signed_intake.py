@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner, Signer
@@ -14,6 +15,7 @@ from shared.trust.authorities import Authorities, Publisher
 from shared.trust.signature_files import write_signature_file
 from tests.support.deaths import Writes
 from tests.support.memory_packages import NOON, MemoryArtifacts, MemoryPackages, MemorySender
+from tests.support.repository import Repository, new_owners
 
 ACME, NORTH = CryptoSigner.generate_ecdsa(), CryptoSigner.generate_ed25519()
 PATH = "drop/image.bin"
@@ -25,6 +27,14 @@ AUTHORITIES = Authorities(
     ),
 )
 NAMED = Description(origin="test", name="gateway-fw", compatibility={"hardware": ("mk2",)})
+
+
+def signing_repository() -> Repository:
+    """An index that names these publishers."""
+    owners = new_owners()
+    return Repository(
+        owners=replace(owners, authorities=replace(AUTHORITIES, intent_keys=owners.authorities.intent_keys))
+    )
 
 
 class SignedIntake:
