@@ -120,6 +120,8 @@ def _how_to_reach(stack: LocalStack, agent_config: Path) -> str:
     return (
         f"The local cloud and the service are up; Ctrl-C ends them.\n\n"
         f"For another terminal:\n\n{exports}\n\n"
+        f"Artifacts need a publisher's signature, dropped before them; the index names this key:\n\n"
+        f".venv/bin/python -m cli publisher sign ARTIFACT --key {os.path.relpath(stack.publisher_key)}\n\n"
         f"Devices connect with MQTT over TLS to {stack.settings['IOT_HUB_DEVICE_HOST']}:8883 "
         f"and trust {stack.settings['CA_FILE']}.\n"
         f"{own_device.DEVICE_ID} is registered; this runs it:\n\n"

@@ -119,7 +119,10 @@ def _ask_person(what: str) -> str:
 
 
 def _ask_file(path: Path) -> Ask:
-    first_line = _read(path).decode().splitlines()[:1]
+    try:
+        first_line = _read(path).decode().splitlines()[:1]
+    except UnicodeDecodeError as error:
+        raise KeyFileInvalid(f"{path} holds no passphrase: it is not UTF-8 text") from error
     return lambda _what: first_line[0] if first_line else ""
 
 

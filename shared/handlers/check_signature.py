@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from shared.domain.artifacts.inspection import Inspection
 from shared.domain.artifacts.naming import Description
 from shared.domain.artifacts.refusals import Refusal, refused
 from shared.domain.errors import TrustError
@@ -14,6 +15,10 @@ from shared.ports.packages import ArtifactStore, IncomingArtifact
 from shared.trust.authorities import Authorities, PublisherRule
 from shared.trust.publishers import check_publisher
 from shared.trust.signature_files import read_signature_file
+from shared.wire.descriptions import describe
+from shared.wire.package_records import write_compatibility
+
+_SIGNED_FIELDS = ("name", "version", "kind", "compatibility", "length_bytes", "sha256")
 
 type FindAuthorities = Callable[[], Authorities]
 
@@ -25,8 +30,8 @@ def read_signed(
 
     Raises:
         ArtifactRefused: There is no signature and there must be one, or it cannot be believed.
-        NotThere: The signature file is gone, or another one lies there now.
-        PortError: The index, which names the publishers, cannot be read or believed now.
+        PortError: The signature file changed meanwhile, or the index, which names the publishers, cannot be read or
+            believed now.
     """
     known = authorities()
     if sidecars.signature is None:
@@ -43,17 +48,33 @@ def read_signed(
 
 
 def describe_signed(signed: Package | None) -> list[Description]:
-    """What the signed statement says, as a description that goes before all others."""
+    """What the signed statement says, as a description that goes before all others.
+
+    Raises:
+        ArtifactRefused: Its compatibility breaks the rules that descriptions have (``bad_description``).
+    """
     if signed is None:
         return []
-    return [
-        Description(
-            origin="the signature",
-            name=signed.name,
-            version=signed.version.text,
-            compatibility=dict(signed.compatibility),
+    compatibility = write_compatibility(signed.compatibility)
+    fields = {"name": signed.name, "version": signed.version.text, "compatibility": compatibility}
+    return [describe(fields, "the signature")]
+
+
+def check_content(inspection: Inspection, signed: Package | None) -> None:
+    """Return if the signature is about these bytes. Asked before what they are called, which only then matters.
+
+    Raises:
+        ArtifactRefused: It is about others.
+    """
+    if signed is None:
+        return
+    found = (inspection.finding.kind, inspection.length_bytes, inspection.sha256)
+    if found != (signed.kind, signed.length_bytes, signed.sha256):
+        raise refused(
+            Refusal.SIGNATURE_MISMATCH,
+            f"the signature is about other bytes: {signed.kind} of {signed.length_bytes} bytes with SHA-256 "
+            f"{signed.sha256[:12]}…; these are {inspection.length_bytes} bytes with {inspection.sha256[:12]}…",
         )
-    ]
 
 
 def adopt_signature(package: Package, signed: Package | None) -> Package:
@@ -66,9 +87,9 @@ def adopt_signature(package: Package, signed: Package | None) -> Package:
         return package
     adopted = replace(package, publisher=signed.publisher)
     if adopted != signed:
-        fields = ("name", "version", "kind", "compatibility", "length_bytes", "sha256")
-        wrong = [field for field in fields if getattr(adopted, field) != getattr(signed, field)]
+        wrong = [field for field in _SIGNED_FIELDS if getattr(adopted, field) != getattr(signed, field)]
         raise refused(
-            Refusal.SIGNATURE_MISMATCH, f"the signature is about another artifact: its {', '.join(wrong)} differ"
+            Refusal.SIGNATURE_MISMATCH,
+            f"the signature is about another package: its {' and '.join(wrong)} are not those of the artifact",
         )
     return adopted

@@ -12,6 +12,7 @@ from tuf.api.metadata import Metadata, Targets
 from shared.domain.ids import PackagePath
 from shared.domain.packages import Package, RegisteredPackage
 from shared.handlers.index_writing import Bin, add_packages
+from shared.trust.authorities import Authorities
 from shared.trust.index import Index, triage
 from shared.trust.publishers import PublisherRefused, check_publisher
 
@@ -20,8 +21,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class IndexChanges:
-    """Sorted by bin; ``refused`` grows as bins are looked into."""
+    """Sorted by bin; ``refused`` grows as bins are looked into.
 
+    Attributes:
+        authorities: Who may publish, as the index says that is about to change.
+    """
+
+    authorities: Authorities
     added: dict[str, list[Package]] = field(default_factory=lambda: defaultdict(list))
     removed: dict[str, list[Package]] = field(default_factory=lambda: defaultdict(list))
     refused: set[PackagePath] = field(default_factory=set)
@@ -35,32 +41,39 @@ class IndexChanges:
         """What a bin shall hold next; None where it says so already."""
         verdict = triage(bin_, self.added.get(name, ()))
         self.refused.update(_contradicting(verdict.contradicted))
-        after = add_packages(name, bin_, verdict.missing)
+        entering = [package for package in verdict.missing if self._may_enter(package)]
+        after = add_packages(name, bin_, entering)
         gone = {package.path for package in self.removed.get(name, ()) if _holds(bin_, package)}
-        if not verdict.missing and not gone:
+        if not entering and not gone:
             return None
         left = {path: target for path, target in after.targets.items() if path not in gone}
         return Bin(name=name, version=after.version, targets=left)
+
+    def _may_enter(self, package: Package) -> bool:
+        """Whether its publisher is believed, which was asked before its row was written.
+
+        What fails here was written by somebody else, or its publisher has been revoked since. What is in its bin
+        already is not asked about: a row must not deny what the index says.
+        """
+        try:
+            check_publisher(package, self.authorities)
+        except PublisherRefused as error:
+            log.error("%s does not enter the index; its row is refused: %s", package.path, error.message)
+            self.refused.add(package.path)
+            return False
+        return True
 
 
 def sort_changes(rows: Sequence[RegisteredPackage], index: Index) -> IndexChanges:
     """What the rows ask of the index.
 
-    Whether a package's publisher is believed was asked before its row was written: what fails here was written by
-    somebody else, or its publisher has been revoked since.
+    Raises:
+        AuthoritiesUnreadable: The index does not say who may publish.
     """
-    changes, authorities = IndexChanges(), index.authorities
+    changes = IndexChanges(authorities=index.authorities)
     for row in rows:
-        package = row.package
-        if row.is_withdrawn:
-            changes.removed[index.bin_of(package.path)].append(package)
-            continue
-        try:
-            check_publisher(package, authorities)
-            changes.added[index.bin_of(package.path)].append(package)
-        except PublisherRefused as error:
-            log.error("%s does not enter the index; its row is refused: %s", package.path, error.message)
-            changes.refused.add(package.path)
+        wanted = changes.removed if row.is_withdrawn else changes.added
+        wanted[index.bin_of(row.package.path)].append(row.package)
     return changes
 
 

@@ -22,7 +22,13 @@ from shared.domain.artifacts.naming import Description, choose_naming
 from shared.domain.artifacts.refusals import Refusal, refused
 from shared.domain.errors import ArtifactRefused
 from shared.domain.packages import Package, PackageState, RegisteredPackage
-from shared.handlers.check_signature import FindAuthorities, adopt_signature, describe_signed, read_signed
+from shared.handlers.check_signature import (
+    FindAuthorities,
+    adopt_signature,
+    check_content,
+    describe_signed,
+    read_signed,
+)
 from shared.handlers.index_requests import send_index_request
 from shared.handlers.quarantine_artifact import quarantine_artifact
 from shared.handlers.sidecars import Sidecars, find_sidecars, read_sidecar
@@ -111,6 +117,7 @@ class PackageIntake:
         descriptions = [*describe_signed(signed), read_metadata(artifact.metadata), *self._read(sidecars)]
         with closing(self.store.stream(artifact)) as chunks:
             inspection = inspect(chunks)
+        check_content(inspection, signed)
         return inspection, adopt_signature(_make_package(inspection, descriptions, artifact), signed)
 
     def _take_in(self, artifact: IncomingArtifact, now: datetime) -> Intake:

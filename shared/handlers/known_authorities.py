@@ -8,7 +8,7 @@ from threading import Lock
 
 from shared.domain.errors import TrustError
 from shared.handlers.index_writing import IndexWriter
-from shared.ports.errors import Unavailable
+from shared.ports.errors import NotThere, Unavailable
 from shared.trust.authorities import Authorities
 
 FRESH_S = 60.0
@@ -29,7 +29,8 @@ class KnownAuthorities:
         """The authorities.
 
         Raises:
-            PortError: The index cannot be read, or must not be believed; whoever asked must ask again later.
+            Unavailable: The index is not there, not whole or not to be believed; whoever asked must ask again later.
+            PortError: The index cannot be read.
         """
         with self._lock:
             if self._known is None or self._clock() >= self._fresh_until:
@@ -40,6 +41,7 @@ class KnownAuthorities:
     def _read(self) -> Authorities:
         try:
             return self._writer.open().value.authorities
-        except TrustError as error:
-            # An artifact or an offer is not to blame for it, and must neither be refused nor parked.
-            raise Unavailable(error.message) from error
+        except (TrustError, NotThere) as error:
+            # An artifact or an offer is not to blame for it, and must neither be refused nor parked; nor is it the
+            # artifact that is not there.
+            raise Unavailable(f"nobody knows whose signatures count, because of the index: {error}") from error

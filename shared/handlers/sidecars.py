@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from shared.domain.artifacts.refusals import Refusal, refused
+from shared.ports.errors import ConcurrentChange, NotThere
 from shared.ports.packages import ArtifactStore, IncomingArtifact
 from shared.wire.sidecars import DESCRIPTION, SIGNATURE
 
@@ -44,9 +45,13 @@ def read_sidecar(store: ArtifactStore, sidecar: IncomingArtifact, refusal: Refus
 
     Raises:
         ArtifactRefused: It is larger than any sidecar; with the given code.
-        NotThere: It is gone, or other bytes lie there now.
+        ConcurrentChange: It is gone, or other bytes lie there now. No event of its own would bring its artifact back,
+            so that of the artifact must come again.
     """
     if sidecar.size_bytes > MAX_BYTES:
         raise refused(refusal, f"{sidecar.name} is larger than {MAX_BYTES} bytes")
-    with closing(store.stream(sidecar)) as chunks:
-        return b"".join(chunks)
+    try:
+        with closing(store.stream(sidecar)) as chunks:
+            return b"".join(chunks)
+    except NotThere as error:
+        raise ConcurrentChange(f"{sidecar.name} changed while it was read") from error

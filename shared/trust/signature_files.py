@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +13,15 @@ from securesystemslib.signer import Signer
 
 from shared.domain.errors import InvalidId, TrustError
 from shared.domain.ids import package_name
-from shared.domain.packages import Package, PackageKind, PublisherSignature
+from shared.domain.packages import Compatibility, Package, PackageKind, PublisherSignature
 from shared.domain.versions import Version
 from shared.trust.publishers import PAYLOAD_TYPE, write_statement
 
-_FIELDS = frozenset({"name", "version", "kind", "compatibility", "length", "sha256"})
+MAX_BYTES = 64 * 1024
+"""Some forty times what a statement about ten kinds of hardware takes."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_STANDARD_ALPHABET = str.maketrans("-_", "+/")
 
 
 class SignatureUnreadable(TrustError):
@@ -40,35 +45,59 @@ def read_signature_file(content: bytes, *, created: datetime) -> Package:
     """The package that a file says it signs; nothing of it is verified here.
 
     Raises:
-        SignatureUnreadable: It is no JSON envelope of that type with one signature, or its statement lacks a field.
+        SignatureUnreadable: It is no JSON envelope of that type with one signature, or its payload is not, byte by
+            byte, what ``write_statement`` writes: devices have the signature alone and write the statement again.
     """
+    if len(content) > MAX_BYTES:
+        raise SignatureUnreadable(f"it is larger than {MAX_BYTES} bytes")
     try:
         document = json.loads(content)
-        if document["payloadType"] != PAYLOAD_TYPE:
-            raise SignatureUnreadable(f"its payload is of type {document['payloadType']!r}, not {PAYLOAD_TYPE!r}")
-        (signature,) = document["signatures"]
-        statement = json.loads(_decoded(document["payload"]))
-        signed = PublisherSignature(keyid=str(signature["keyid"]), signature=_decoded(signature["sig"]).hex())
-        return _package(statement, signed, created)
+        _check_type(document["payloadType"])
+        payload = _decoded(document["payload"])
+        signed = _package(json.loads(payload), _signature(document["signatures"]), created)
     except (InvalidId, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise SignatureUnreadable(f"it is no signature file: {error!r:.200}") from error
+    if write_statement(signed) != payload:
+        raise SignatureUnreadable("its statement has other fields, or is not canonical JSON")
+    return signed
 
 
-def _package(statement: dict[str, Any], signature: PublisherSignature, created: datetime) -> Package:
-    if statement.keys() != _FIELDS:
-        raise KeyError(f"a statement has the fields {', '.join(sorted(_FIELDS))}")
+def _check_type(payload_type: object) -> None:
+    if payload_type != PAYLOAD_TYPE:
+        raise ValueError(f"its payload is of type {payload_type!r:.80}, not {PAYLOAD_TYPE}")
+
+
+def _signature(signatures: Any) -> PublisherSignature:
+    if len(signatures) != 1:
+        raise ValueError(f"it has {len(signatures)} signatures; the index has room for one")
+    keyid, signature = signatures[0]["keyid"], signatures[0]["sig"]
+    if not isinstance(keyid, str):
+        raise TypeError("its keyid is not text")
+    return PublisherSignature(keyid=keyid, signature=_decoded(signature).hex())
+
+
+def _package(statement: Any, signature: PublisherSignature, created: datetime) -> Package:
     kind = PackageKind(statement["kind"])
+    if type(statement["length"]) is not int or statement["length"] < 0:
+        raise ValueError("its length is no number of bytes")
+    if not _SHA256.fullmatch(statement["sha256"]):
+        raise ValueError("its sha256 is no SHA-256 in lower-case hex")
     return Package(
         name=package_name(statement["name"]),
         version=Version(statement["version"], kind.scheme),
         kind=kind,
-        length_bytes=int(statement["length"]),
-        sha256=str(statement["sha256"]),
+        length_bytes=statement["length"],
+        sha256=statement["sha256"],
         created=created,
-        compatibility={key: tuple(map(str, values)) for key, values in statement["compatibility"].items()},
+        compatibility=_compatibility(statement["compatibility"]),
         publisher=signature,
     )
 
 
+def _compatibility(document: Any) -> Compatibility:
+    return {key: tuple(map(str, values)) for key, values in document.items()}
+
+
 def _decoded(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    # DSSE (protocol 1.0) lets producers choose between the two alphabets of Base64.
+    return base64.b64decode(text.translate(_STANDARD_ALPHABET), validate=True)

@@ -26,7 +26,7 @@ def read_metadata(metadata: Mapping[str, str]) -> Description:
     document: dict[str, Any] = {key: metadata[key].strip() for key in ("name", "version") if key in metadata}
     if "compatibility" in metadata:
         document["compatibility"] = _parse(metadata["compatibility"].encode(), f"compatibility in {origin}")
-    return _read(document, origin)
+    return describe(document, origin)
 
 
 def read_description(content: bytes, origin: str) -> Description:
@@ -43,17 +43,15 @@ def read_description(content: bytes, origin: str) -> Description:
             Refusal.BAD_DESCRIPTION,
             f"{origin} has the unknown field {unknown[0]!r}; known: name, version, compatibility",
         )
-    return _read(document, origin)
+    return describe(document, origin)
 
 
-def _parse(content: bytes, origin: str) -> Any:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise refused(Refusal.BAD_DESCRIPTION, f"{origin} is not JSON: {error}") from error
+def describe(document: Mapping[str, Any], origin: str) -> Description:
+    """The description in the three fields, each of which may be left out.
 
-
-def _read(document: Mapping[str, Any], origin: str) -> Description:
+    Raises:
+        ArtifactRefused: ``bad_description``.
+    """
     for field in ("name", "version"):
         if not isinstance(document.get(field, ""), str):
             raise refused(Refusal.BAD_DESCRIPTION, f"{field} in {origin} is not text")
@@ -64,6 +62,13 @@ def _read(document: Mapping[str, Any], origin: str) -> Description:
         version=document.get("version", ""),
         compatibility=None if compatibility is None else _read_compatibility(compatibility, origin),
     )
+
+
+def _parse(content: bytes, origin: str) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise refused(Refusal.BAD_DESCRIPTION, f"{origin} is not JSON: {error}") from error
 
 
 def _read_compatibility(document: Any, origin: str) -> Compatibility:

@@ -7,74 +7,32 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from securesystemslib.signer import CryptoSigner, Signer
+from securesystemslib.signer import CryptoSigner
 
-from cli.publisher import describe_artifact
 from shared.domain.artifacts.naming import Description
-from shared.domain.packages import Package, PackageState, RegisteredPackage
-from shared.handlers.ingest_package import Intake, IntakeOutcome, PackageIntake
+from shared.domain.packages import Package, RegisteredPackage
+from shared.handlers.ingest_package import IntakeOutcome
 from shared.handlers.quarantine_artifact import NOTE_SUFFIX
 from shared.ports.errors import Unavailable
 from shared.trust.authorities import Authorities, Publisher, PublisherRule
 from shared.trust.publishers import check_publisher, sign_package
-from shared.trust.signature_files import write_signature_file
 from tests.support.artifacts import debian_package, mcuboot_image
 from tests.support.deaths import Writes, every_death
-from tests.support.memory_packages import NOON, MemoryArtifacts, MemoryPackages, MemorySender
-from tests.support.repository import Repository, new_owners, new_package
-
-ACME, NORTH = CryptoSigner.generate_ecdsa(), CryptoSigner.generate_ed25519()
-PATH = "drop/image.bin"
-AUTHORITIES = Authorities(
-    intent_keys=(),
-    publishers=(
-        Publisher(name="acme", keys=(ACME.public_key,)),
-        Publisher(name="north", keys=(NORTH.public_key,), packages=("pump-*",)),
-    ),
-)
-NAMED = Description(origin="test", name="gateway-fw", compatibility={"hardware": ("mk2",)})
-
-
-class World:
-    """Everything intake touches, and what the index says of publishers."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.store, self.packages, self.sender = MemoryArtifacts(), MemoryPackages(), MemorySender()
-        self.authorities = AUTHORITIES
-        self._folder = tmp_path
-
-    def sign(self, content: bytes, described: Description = NAMED, signer: Signer = ACME) -> bytes:
-        """What ``groundswell publisher sign`` writes."""
-        path = self._folder / "artifact"
-        path.write_bytes(content)
-        return write_signature_file(describe_artifact(path, described), signer)
-
-    def drop(self, content: bytes, signature: bytes | None, name: str = PATH) -> None:
-        if signature is not None:
-            self.store.drop(f"{name}.sig", signature)
-        self.store.drop(name, content)
-
-    def ingest(self, name: str = PATH, writes: Writes | None = None) -> Intake:
-        through = (writes or Writes()).through
-        intake = PackageIntake(
-            store=through(self.store),
-            packages=through(self.packages),
-            sender=through(self.sender),
-            authorities=lambda: self.authorities,
-        )
-        return intake.ingest_package(name, now=NOON)
+from tests.support.memory_packages import NOON, MemoryPackages
+from tests.support.repository import new_package
+from tests.support.signed_intake import ACME, AUTHORITIES, NORTH, PATH, SignedIntake
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> SignedIntake:
+    return SignedIntake(tmp_path)
 
 
 def _signed(package: Package) -> Package:
     return replace(package, publisher=sign_package(package, ACME))
 
 
-def _assert_quarantined(world: World, code: str) -> None:
+def _assert_quarantined(world: SignedIntake, code: str) -> None:
     intake = world.ingest()
     assert (intake.outcome, intake.code) == (IntakeOutcome.QUARANTINED, code), intake.reason
     assert world.packages.rows == {}
@@ -84,7 +42,7 @@ def _assert_quarantined(world: World, code: str) -> None:
     assert note["advice"]
 
 
-def test_signed_artifact_is_what_its_publisher_says(world: World) -> None:
+def test_signed_artifact_is_what_its_publisher_says(world: SignedIntake) -> None:
     world.drop(mcuboot_image(), world.sign(mcuboot_image()))
     intake = world.ingest()
     assert intake.outcome is IntakeOutcome.ACCEPTED
@@ -96,7 +54,7 @@ def test_signed_artifact_is_what_its_publisher_says(world: World) -> None:
     assert world.store.incoming == {}
 
 
-def test_what_the_publisher_signed_goes_before_what_an_uploader_writes(world: World) -> None:
+def test_what_the_publisher_signed_goes_before_what_an_uploader_writes(world: SignedIntake) -> None:
     signature = world.sign(mcuboot_image())
     world.store.drop(f"{PATH}.sig", signature)
     world.store.drop(PATH, mcuboot_image(), {"name": "other-fw", "version": "9.9.9"})
@@ -105,32 +63,32 @@ def test_what_the_publisher_signed_goes_before_what_an_uploader_writes(world: Wo
     assert (intake.package.name, intake.package.version.text) == ("gateway-fw", "1.2.3")
 
 
-def test_signed_debian_package_keeps_what_its_control_file_says(world: World) -> None:
+def test_signed_debian_package_keeps_what_its_control_file_says(world: SignedIntake) -> None:
     world.drop(debian_package(), world.sign(debian_package(), Description(origin="test"), ACME))
     assert world.ingest().outcome is IntakeOutcome.ACCEPTED
 
 
-def test_artifact_planted_in_incoming_without_a_signature_is_kept_aside(world: World) -> None:
+def test_artifact_planted_in_incoming_without_a_signature_is_kept_aside(world: SignedIntake) -> None:
     world.drop(mcuboot_image(), None)
     _assert_quarantined(world, "signature_missing")
 
 
-def test_artifact_signed_by_a_stranger_is_kept_aside(world: World) -> None:
+def test_artifact_signed_by_a_stranger_is_kept_aside(world: SignedIntake) -> None:
     world.drop(mcuboot_image(), world.sign(mcuboot_image(), signer=CryptoSigner.generate_ecdsa()))
     _assert_quarantined(world, "publisher_unknown")
 
 
-def test_publisher_cannot_sign_packages_of_another(world: World) -> None:
+def test_publisher_cannot_sign_packages_of_another(world: SignedIntake) -> None:
     world.drop(mcuboot_image(), world.sign(mcuboot_image(), signer=NORTH))
     _assert_quarantined(world, "publisher_not_allowed")
 
 
-def test_genuine_signature_beside_other_bytes_is_of_no_use(world: World) -> None:
+def test_genuine_signature_beside_other_bytes_is_of_no_use(world: SignedIntake) -> None:
     world.drop(mcuboot_image("1.2.3", 10_000), world.sign(mcuboot_image()))
     _assert_quarantined(world, "signature_mismatch")
 
 
-def test_changed_statement_is_refused_before_the_artifact_is_read(world: World) -> None:
+def test_changed_statement_is_refused_before_the_artifact_is_read(world: SignedIntake) -> None:
     document = json.loads(world.sign(mcuboot_image()))
     document["payload"] = json.loads(world.sign(mcuboot_image("9.9.9")))["payload"]
     world.drop(b"no firmware at all", json.dumps(document).encode())
@@ -142,19 +100,19 @@ def test_changed_statement_is_refused_before_the_artifact_is_read(world: World) 
     [b"", b"not JSON", b"[]", b'{"payloadType": "x"}', b"[" * 100_000, b"x" * 70_000],
     ids=["empty", "no json", "a list", "another type", "deep", "huge"],
 )
-def test_signature_file_that_is_none_is_kept_aside_with_its_artifact(world: World, content: bytes) -> None:
+def test_signature_file_that_is_none_is_kept_aside_with_its_artifact(world: SignedIntake, content: bytes) -> None:
     world.drop(mcuboot_image(), content)
     _assert_quarantined(world, "signature_unreadable")
     assert len(world.store.quarantine) == 3
 
 
-def test_wrong_signature_is_refused_even_where_none_is_needed(world: World) -> None:
+def test_wrong_signature_is_refused_even_where_none_is_needed(world: SignedIntake) -> None:
     world.authorities = replace(AUTHORITIES, publisher_rule=PublisherRule.OPTIONAL)
     world.drop(mcuboot_image(), world.sign(mcuboot_image(), signer=CryptoSigner.generate_ecdsa()))
     _assert_quarantined(world, "publisher_unknown")
 
 
-def test_signature_dropped_after_its_artifact_was_refused_does_not_bring_it_back(world: World) -> None:
+def test_signature_dropped_after_its_artifact_was_refused_does_not_bring_it_back(world: SignedIntake) -> None:
     world.drop(mcuboot_image(), None)
     _assert_quarantined(world, "signature_missing")
     world.store.drop(f"{PATH}.sig", world.sign(mcuboot_image()))
@@ -162,7 +120,7 @@ def test_signature_dropped_after_its_artifact_was_refused_does_not_bring_it_back
     assert world.packages.rows == {}
 
 
-def test_same_bytes_signed_by_another_publisher_change_nothing(world: World) -> None:
+def test_same_bytes_signed_by_another_publisher_change_nothing(world: SignedIntake) -> None:
     second = CryptoSigner.generate_ecdsa()
     world.authorities = replace(
         AUTHORITIES, publishers=(*AUTHORITIES.publishers, Publisher(name="second", keys=(second.public_key,)))
@@ -175,24 +133,23 @@ def test_same_bytes_signed_by_another_publisher_change_nothing(world: World) -> 
     assert again.outcome is not IntakeOutcome.QUARANTINED
 
 
-def test_nothing_is_refused_while_nobody_knows_the_publishers(world: World) -> None:
+def test_nothing_is_refused_while_nobody_knows_the_publishers(world: SignedIntake) -> None:
     world.drop(mcuboot_image(), world.sign(mcuboot_image()))
 
     def unknown() -> Authorities:
         raise Unavailable("the index cannot be read")
 
-    intake = PackageIntake(store=world.store, packages=world.packages, sender=world.sender, authorities=unknown)
     with pytest.raises(Unavailable):
-        intake.ingest_package(PATH, now=NOON)
+        world.intake(authorities=unknown).ingest_package(PATH, now=NOON)
     assert set(world.store.incoming) == {PATH, f"{PATH}.sig"}
     assert world.ingest().outcome is IntakeOutcome.ACCEPTED
 
 
 def test_a_death_at_any_write_loses_neither_artifact_nor_signature(tmp_path: Path) -> None:
-    state: dict[str, World] = {}
+    state: dict[str, SignedIntake] = {}
 
     def run(writes: Writes) -> None:
-        state["world"] = world = World(tmp_path)
+        state["world"] = world = SignedIntake(tmp_path)
         world.drop(mcuboot_image(), world.sign(mcuboot_image()))
         world.ingest(writes=writes)
 
@@ -202,28 +159,6 @@ def test_a_death_at_any_write_loses_neither_artifact_nor_signature(tmp_path: Pat
         (row,) = world.packages.rows.values()
         assert row.value.package.publisher is not None
         assert PATH not in world.store.incoming
-
-
-def _published(repository: Repository, package: Package) -> PackageState:
-    repository.publisher().publish(repository.accept(package), now=repository.now)
-    return repository.packages.get(package.name, package.version.text).value.state
-
-
-def test_row_planted_in_the_table_does_not_enter_the_index(tmp_path: Path) -> None:
-    """A thief of the storage account writes a row as if ingestion had accepted it."""
-    owners = new_owners()
-    owners.trust(publishers=AUTHORITIES.publishers, publisher_rule=PublisherRule.REQUIRED)
-    repository = Repository(owners=owners)
-    genuine = new_package()
-    genuine = _signed(genuine)
-    assert _published(repository, genuine) is PackageState.PUBLISHED
-
-    planted = replace(new_package("evil-fw"), publisher=genuine.publisher)
-    assert _published(repository, planted) is PackageState.REFUSED
-    assert _published(repository, new_package("unsigned-fw")) is PackageState.REFUSED
-    device = repository.device(tmp_path)
-    assert device.finds(genuine)
-    assert not device.finds(planted)
 
 
 def test_registered_package_keeps_its_signature() -> None:

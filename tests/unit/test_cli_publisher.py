@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
 )
 
 from cli.__main__ import main
@@ -20,7 +21,7 @@ from shared.trust.authorities import Authorities, Publisher
 from shared.trust.publishers import check_publisher
 from shared.trust.signature_files import read_signature_file
 from shared.trust.signers import describe_public_key
-from tests.support.artifacts import mcuboot_image
+from tests.support.artifacts import debian_package, mcuboot_image
 
 
 def _key_file(folder: Path, key: PrivateKeyTypes, passphrase: str = "") -> Path:
@@ -85,3 +86,87 @@ def test_artifact_that_can_be_no_package_is_not_signed(tmp_path: Path, capsys: p
     assert main(["publisher", "sign", str(artifact), "--key", str(key_file)]) == 1
     assert "no kind of package" in capsys.readouterr().err
     assert not (tmp_path / "notes.txt.sig").exists()
+
+
+def _sign(folder: Path, *options: str) -> int:
+    """Sign an image with a new key; its public half lies in ``key.pub``."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    (folder / "key.pub").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    named = ["--key", str(_key_file(folder, key)), "--name", "gateway-fw", *options]
+    return main(["publisher", "sign", str(_artifact(folder)), *named])
+
+
+def _check(folder: Path) -> int:
+    return main(["publisher", "check", str(folder / "fw.bin"), "--publisher-key", str(folder / "key.pub")])
+
+
+def test_what_is_signed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _sign(tmp_path, "--compatibility", '{"hardware": ["mk2"]}') == 0
+    size = len(mcuboot_image())
+    assert f'fw.bin.sig: gateway-fw 1.2.3 (firmware), {size} bytes, for {{"hardware": ["mk2"]}}' in (
+        capsys.readouterr().out
+    )
+    assert _sign(tmp_path) == 0
+    assert "for every device" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["{hardware: mk2}", '["mk2"]', '{"hardware": []}', '{"hard ware": "mk2"}'])
+def test_compatibility_that_cannot_be_read_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    assert _sign(tmp_path, "--compatibility", text) == 1
+    assert "compatibility" in capsys.readouterr().err
+    assert not (tmp_path / "fw.bin.sig").exists()
+
+
+def test_image_that_does_not_say_its_name_needs_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _sign(tmp_path, "--name", "") == 1
+    assert "what it is called" in capsys.readouterr().err
+
+
+def test_debian_package_is_signed_as_what_its_control_file_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package, key_file = tmp_path / "app.deb", _key_file(tmp_path, ec.generate_private_key(ec.SECP256R1()))
+    package.write_bytes(debian_package())
+    assert main(["publisher", "sign", str(package), "--key", str(key_file)]) == 0
+    assert "sensor-app 1:2.4.1-3 (deb)" in capsys.readouterr().out
+    assert main(["publisher", "sign", str(package), "--key", str(key_file), "--name", "other-app"]) == 1
+    assert "the control file says 'sensor-app'" in capsys.readouterr().err
+
+
+def test_signature_can_be_looked_at_before_it_is_dropped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _sign(tmp_path)
+    assert _check(tmp_path) == 0
+    assert "gateway-fw 1.2.3" in capsys.readouterr().out
+
+    (tmp_path / "fw.bin").write_bytes(mcuboot_image("1.2.4"))
+    assert _check(tmp_path) == 1
+    assert "other bytes" in capsys.readouterr().err
+
+
+def test_signature_by_another_key_is_not_by_this_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _sign(tmp_path)
+    signature = (tmp_path / "fw.bin.sig").read_bytes()
+    _sign(tmp_path)
+    (tmp_path / "fw.bin.sig").write_bytes(signature)
+    assert _check(tmp_path) == 1
+    assert "no known publisher has the key" in capsys.readouterr().err
+
+
+def test_what_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["publisher", "sign", str(_artifact(tmp_path)), "--key", str(tmp_path / "none.pem"), "--name", "f"]) == 1
+    )
+    assert "none.pem cannot be read" in capsys.readouterr().err
+    _sign(tmp_path)
+    (tmp_path / "fw.bin.sig").unlink()
+    assert _check(tmp_path) == 1
+    assert "fw.bin.sig" in capsys.readouterr().err
+
+
+def test_private_key_is_no_public_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _sign(tmp_path)
+    (tmp_path / "key.pub").write_bytes((tmp_path / "key.pem").read_bytes())
+    assert _check(tmp_path) == 1
+    assert "key.pub is no public key" in capsys.readouterr().err
