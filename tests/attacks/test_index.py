@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tuf.api.metadata import Metadata, Snapshot, Timestamp
 
 from tests.support.agent import Bench, Factory, MovedClock
 from tests.support.agent_service import SignedIndex, new_signer
@@ -240,3 +241,37 @@ def test_index_of_somebody_elses_root(bench: Bench, factory: Factory) -> None:
     bench.hub.put(factory.offer(package, 9))
 
     victim.resists(REFUSED, running="1.1.0")
+
+
+def test_snapshot_key_alone(bench: Bench, factory: Factory) -> None:
+    """A thief of the snapshot key and the storage account writes a snapshot of his own in the place of the genuine."""
+    victim = Victim(bench)
+    victim.update("1.1.0")
+    _offer_next(bench, factory, victim)
+    name = f"{factory.index.version}.snapshot.json"
+    forged = Metadata[Snapshot].from_bytes(factory.index.files[name])
+    forged.signed.meta["bin-0.json"].version = 1
+    forged.sign(factory.index.signers["snapshot"])
+    genuine = factory.index.files[name]
+    factory.index.files[name] = forged.to_bytes()
+
+    victim.resists(REFUSED, running="1.1.0")
+
+    factory.index.files[name] = genuine
+    _offer_next(bench, factory, victim, "1.3.0")
+    assert victim.outcome() == ("succeeded", "")
+
+
+def test_timestamp_key_alone(bench: Bench, factory: Factory) -> None:
+    """A thief of the timestamp key and the storage account signs a new timestamp over yesterday's snapshot."""
+    victim = Victim(bench)
+    victim.update("1.1.0")
+    yesterday = Metadata[Timestamp].from_bytes(factory.index.files["timestamp.json"]).signed.snapshot_meta
+    victim.update("1.2.0")
+    _offer_next(bench, factory, victim, "1.3.0")
+    newer = factory.index.version + 1
+    forged = Metadata(Timestamp(version=newer, expires=factory.index.expires, snapshot_meta=yesterday))
+    forged.sign(factory.index.signers["timestamp"])
+    factory.index.files["timestamp.json"] = forged.to_bytes()
+
+    victim.resists(REFUSED, running="1.2.0")

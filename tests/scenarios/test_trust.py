@@ -70,6 +70,7 @@ def test_withdrawn_package_is_gone_everywhere(scene: Scene, tmp_path: Path) -> N
     register(scene.stack.settings["IotHub"], devices)
     campaign = scene.start(devices)
     scene.wait_for_states(campaign, dict.fromkeys(devices, "offered"))
+    wait_until(lambda: "update" in scene.desired(devices[0]), what="the offer to be in the twin")
     ticket = scene.desired(devices[0])["update"]["ticket"]
     url = f"{scene.stack.api}/downloads/{path}"
     headers = {"Groundswell-Ticket": ticket}
@@ -95,3 +96,22 @@ def test_withdrawn_package_is_gone_everywhere(scene: Scene, tmp_path: Path) -> N
 
     scene.artifacts.drop(image(scene.name, "2.0.0"))
     assert scene.artifacts.wait_for_refusal()["code"] == "package_withdrawn"
+
+
+def test_ticket_replayed_after_cancel(scene: Scene) -> None:
+    """A ticket that was good once, kept and shown again after the campaign was cancelled."""
+    devices = scene.devices(1)
+    register(scene.stack.settings["IotHub"], devices)
+    scene.artifacts.publish()
+    campaign = scene.start(devices)
+    scene.wait_for_states(campaign, {devices[0]: "offered"})
+    wait_until(lambda: "update" in scene.desired(devices[0]), what="the offer to be in the twin")
+    url = f"{scene.stack.api}/downloads/{scene.name}/2.0.0/{scene.name}-2.0.0.img"
+    headers = {"Groundswell-Ticket": scene.desired(devices[0])["update"]["ticket"]}
+    assert requests.get(url, headers=headers, allow_redirects=False, timeout=10).status_code == 307
+
+    assert scene.act(campaign, "cancel").status_code == 200
+    answer = requests.get(url, headers=headers, allow_redirects=False, timeout=10)
+    assert (answer.status_code, answer.json()["code"]) == (410, "campaign_over")
+    forged = {"Groundswell-Ticket": headers["Groundswell-Ticket"][:-4] + "AAAA"}
+    assert requests.get(url, headers=forged, allow_redirects=False, timeout=10).status_code == 401
