@@ -17,4 +17,4 @@ def open_key_ring(uri: str) -> KeyRing:
     """
     if uri.startswith(FILE_SCHEME):
         return FileKeyRing(Path(uri.removeprefix(FILE_SCHEME)))
-    raise KeyUnusable(f"no key ring takes the URI {uri!r}; give file:<folder> or https://<vault>")
+    raise KeyUnusable(f"no key ring takes the URI {uri!r} yet; give file:<folder>")
