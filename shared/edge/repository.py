@@ -13,8 +13,11 @@ TICKET_HEADER = "Groundswell-Ticket"
 
 def show_metadata(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with a metadata file, or 304 to a caller that has it."""
-    file = service.serve_repository(request.route_params["name"])
-    headers = {"ETag": file.etag, "Cache-Control": file.cache_control}
+    plain = service.serve_repository(request.route_params["name"])
+    file = plain.encoded_for(request.headers.get("Accept-Encoding", ""))
+    headers = {"ETag": file.etag, "Cache-Control": file.cache_control, "Vary": "Accept-Encoding"}
+    if file.encoding:
+        headers["Content-Encoding"] = file.encoding
     if file.is_known(request.headers.get("If-None-Match", "")):
         return func.HttpResponse(status_code=304, headers=headers)
     return func.HttpResponse(file.content, mimetype="application/json", headers=headers)

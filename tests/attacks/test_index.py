@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -102,6 +103,24 @@ def test_endless_data(bench: Bench, factory: Factory, role: str) -> None:
     assert kept < 100_000
 
     factory.service.faults.endless = set()
+    _offer_next(bench, factory, victim, "1.2.0")
+    assert victim.outcome() == ("succeeded", "")
+
+
+def test_endless_data_in_a_small_parcel(bench: Bench, factory: Factory) -> None:
+    """A compressed answer that expands to a gibibyte is cut where the file's limit is, in memory too."""
+    victim = Victim(bench)
+    _offer_next(bench, factory, victim, "1.1.0")
+    factory.service.faults.bombs = {"2.snapshot.json"}
+    tracemalloc.start()
+    try:
+        victim.resists(UNAVAILABLE, running="1.0.0")
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 100 << 20
+
+    factory.service.faults.bombs = set()
     _offer_next(bench, factory, victim, "1.2.0")
     assert victim.outcome() == ("succeeded", "")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from aiohttp import web
@@ -161,6 +163,7 @@ class Faults:
         cut_after_bytes: How much each next answer carries before the connection is dropped.
         endless: Names of metadata files whose answers never end.
         trickling: Names of metadata files that come a byte at a time.
+        bombs: Names of metadata files that come compressed and expand to gigabytes.
         headers: Sent with each 503.
         hold_at_byte: Where an answer stops until ``released`` is set; None: nowhere.
     """
@@ -170,10 +173,18 @@ class Faults:
     cut_after_bytes: list[int] = field(default_factory=list)
     endless: set[str] = field(default_factory=set)
     trickling: set[str] = field(default_factory=set)
+    bombs: set[str] = field(default_factory=set)
     headers: dict[str, str] = field(default_factory=dict)
     hold_at_byte: int | None = None
     held: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
+
+
+@cache
+def _bomb() -> bytes:
+    """A gibibyte of spaces, compressed to about a mebibyte."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join([*(packer.compress(b" " * (1 << 20)) for _ in range(1 << 10)), packer.flush()])
 
 
 class PackageService:
@@ -244,6 +255,8 @@ class PackageService:
         self.asked.append(name)
         if name in self.faults.endless | self.faults.trickling:
             return await self._never_end(request, name)
+        if name in self.faults.bombs:
+            return web.Response(body=_bomb(), headers={"Content-Encoding": "gzip"})
         content = self.index.files.get(name)
         return web.Response(body=content) if content is not None else web.Response(status=404)
 
