@@ -20,6 +20,7 @@ from emulator.cloud_config import CloudConfig, read_cloud_config
 from emulator.cloud_settings import (
     event_hub_connection_string,
     hub_settings,
+    identity_settings,
     load_or_make_secrets,
     open_subscription,
     storage_settings,
@@ -36,12 +37,16 @@ from emulator.host.keys import load_or_make_keys
 from emulator.hub import HubError, HubServer
 from emulator.hub_controls import HubControls
 from emulator.hub_routes import HubRoutes
+from emulator.identity import IdentityApi, TokenIssuer
 from emulator.names import KEY_NAME, KEYS_FILE, SETTINGS_FILE
+from emulator.pki import open_authority
 from emulator.shutdown import until_told_to_stop
 from emulator.storage.azurite import Azurite, AzuritePorts
 from emulator.storage.blob_events import BlobEvents, make_events_queue
 from emulator.storage.queue_depths import QueueDepths
 from emulator.storage.resources import make_containers, make_tables
+from emulator.vault import APP_CLIENT_ID, OWNER_CLIENT_ID, VaultServer
+from emulator.vault.store import KeyStore
 
 log = logging.getLogger("cloud")
 
@@ -62,6 +67,7 @@ class Cloud:
         self._functions_url = f"http://127.0.0.1:{self._addresses.port('functions')}"
         self._control_port = self._addresses.port("control")
         self._secrets = load_or_make_secrets(state_dir / "secrets.json", config)
+        self._issuer = TokenIssuer(state_dir / "identity.pem")
         self._bell = Bell()
         self._blob_events = BlobEvents(config.blob_trigger_containers, on_queued=self._bell.ring)
         self._event_hubs = {name: EventLog(name, partitions=n) for name, n in config.event_hubs.items()}
@@ -78,6 +84,7 @@ class Cloud:
         self._bus = await self._start_bus()
         await self._start_grid(azurite.connection_string)
         self._hub = await self._start_hub()
+        self._vault = await self._start_vault()
         await self._start_http()
         return self._settings(azurite.connection_string)
 
@@ -158,6 +165,18 @@ class Cloud:
         self._open.push_async_callback(hub.stop)
         return hub
 
+    async def _start_vault(self) -> VaultServer:
+        """The vault stands behind the hub's authority, which every client trusts already."""
+        vault = VaultServer(
+            KeyStore(self._state_dir / "vault.json"),
+            self._issuer,
+            port=self._addresses.port("vault"),
+            tls=open_authority(self._state_dir / "hub").server_context({"127.0.0.1"}),
+        )
+        await vault.start()
+        self._open.push_async_callback(vault.stop)
+        return vault
+
     async def _start_http(self) -> None:
         app = web.Application()
         self._topics.add_routes(app)
@@ -168,10 +187,13 @@ class Cloud:
             faults=self._routes.faults,
             set_throttle=controls.set_throttle,
             set_queries=controls.set_queries,
+            set_vault_fault=self._vault.limits.set_fault,
             bell=self._bell,
             find_device=self._find_device,
         )
         control.add_routes(app)
+        header, others = self._secrets["identity"], frozenset({OWNER_CLIENT_ID})
+        IdentityApi(self._issuer, header, own=APP_CLIENT_ID, others=others).add_routes(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         self._open.push_async_callback(runner.cleanup)
@@ -196,6 +218,7 @@ class Cloud:
             "subscriptions": {name: asdict(each) for name, each in self._deliveries.counts.items()},
             "faults": {"held": self._routes.faults.held, "applied": self._routes.faults.applied},
             "hub": asdict(self._hub.statistics()),
+            "vault": {"signatures": dict(self._vault.limits.signatures)},
         }
 
     def _settings(self, storage: str) -> dict[str, str]:
@@ -211,6 +234,9 @@ class Cloud:
             "EventHub": event_hub_connection_string(self._control_port, self._secrets["event-hubs"]),
             **urls,
             **topic_settings(urls["CONTROL_URL"], self._topic_keys()),
+            **identity_settings(urls["CONTROL_URL"], self._secrets["identity"]),
+            "KEY_VAULT_URI": self._vault.url,
+            "KEY_OWNER_CLIENT_ID": OWNER_CLIENT_ID,
         }
 
     def _topic_keys(self) -> dict[str, str]:

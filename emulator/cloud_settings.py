@@ -10,6 +10,7 @@ from emulator.cloud_config import CloudConfig, SubscriptionConfig
 from emulator.grid.schedule import RetryLimits
 from emulator.grid.subscriptions import Subscription
 from emulator.hub import HubServer
+from emulator.identity import TOKEN_PATH
 from emulator.names import KEY_NAME
 
 
@@ -40,6 +41,11 @@ def topic_settings(control_url: str, keys: Mapping[str, str]) -> dict[str, str]:
     return settings
 
 
+def identity_settings(control_url: str, header: str) -> dict[str, str]:
+    """Where an app gets tokens for its identity, as App Service tells it."""
+    return {"IDENTITY_ENDPOINT": f"{control_url}{TOKEN_PATH}", "IDENTITY_HEADER": header}
+
+
 def open_subscription(config: SubscriptionConfig, *, webhook: str, retry_scale: float) -> Subscription:
     """A subscription that delivers to its endpoint, or to its function by way of the host's webhook."""
     limits = RetryLimits(
@@ -61,7 +67,7 @@ def open_subscription(config: SubscriptionConfig, *, webhook: str, retry_scale: 
 def load_or_make_secrets(path: Path, config: CloudConfig) -> dict[str, str]:
     """Keys of the bus, the event hubs and each topic: 32 random bytes in base64, made once."""
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    names = ["bus", "event-hubs", *(f"topic:{topic}" for topic in config.topics)]
+    names = ["bus", "event-hubs", "identity", *(f"topic:{topic}" for topic in config.topics)]
     kept = {name: known.get(name) or base64.b64encode(secrets.token_bytes(32)).decode() for name in names}
     write_private(path, kept)
     return kept

@@ -44,6 +44,7 @@ class ControlApi:
         faults: the twin faults.
         set_throttle: takes the fields of `POST /throttle`; ValueError for bad ones.
         set_queries: takes the fields of `POST /queries`; likewise.
+        set_vault_fault: takes the fields of `POST /vault-faults`; likewise.
         bell: rings for every queued blob event.
         find_device: a device's connection string; KeyError for an unknown one.
     """
@@ -55,6 +56,7 @@ class ControlApi:
         faults: TwinFaults,
         set_throttle: Change,
         set_queries: Change,
+        set_vault_fault: Change,
         bell: Bell,
         find_device: Callable[[str], str],
     ) -> None:
@@ -62,6 +64,7 @@ class ControlApi:
         self._faults = faults
         self._set_throttle = set_throttle
         self._set_queries = set_queries
+        self._set_vault_fault = set_vault_fault
         self._bell = bell
         self._find_device = find_device
 
@@ -71,6 +74,7 @@ class ControlApi:
         app.router.add_delete("/faults", self._clear_faults)
         app.router.add_post("/throttle", self._throttle)
         app.router.add_post("/queries", self._queries)
+        app.router.add_post("/vault-faults", self._vault_faults)
         app.router.add_get("/devices/{device_id}/connection-string", self._device)
         app.router.add_get("/signals/blob-events", self._wait_for_bell)
 
@@ -92,6 +96,10 @@ class ControlApi:
     async def _queries(self, request: web.Request) -> web.Response:
         """Body: `{"lagSeconds"}`; 400 when malformed."""
         return await _apply(request, self._set_queries)
+
+    async def _vault_faults(self, request: web.Request) -> web.Response:
+        """Body: `{"status", "operation"?, "count"?, "retryAfter"?}`, or `{}` to clear; 400 when malformed."""
+        return await _apply(request, self._set_vault_fault)
 
     async def _device(self, request: web.Request) -> web.Response:
         try:

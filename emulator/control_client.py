@@ -57,6 +57,14 @@ class ControlClient:
     def set_fault(self, fields: dict[str, Any]) -> None:
         self._call("POST", "/faults", fields)
 
+    def set_vault_fault(self, status: int, *, operation: str = "", count: int = 1, retry_after_s: int = 1) -> None:
+        """Answer the next calls of the vault with that status."""
+        fields = {"status": status, "operation": operation, "count": count, "retryAfter": retry_after_s}
+        self._call("POST", "/vault-faults", fields)
+
+    def clear_vault_faults(self) -> None:
+        self._call("POST", "/vault-faults", {})
+
     def clear_faults(self) -> None:
         self._call("DELETE", "/faults")
 

@@ -53,7 +53,7 @@ def _run_publish(arguments: argparse.Namespace) -> int:
         packages = AzurePackages(tables.create_table_if_not_exists("packages"))
         writer = IndexWriter(
             store=AzureIndex(blobs),
-            keys=open_key_ring(arguments.keys_uri),
+            keys=open_key_ring(arguments.keys_uri, DefaultAzureCredential),
             expiries=read_policy(arguments).expiries,
             root=arguments.born_with.read_bytes(),
         )
@@ -95,7 +95,7 @@ def _tell(writer: IndexWriter, rebuilt: Rebuilt | None) -> str:
 
 
 def _run_export(arguments: argparse.Namespace) -> int:
-    ring = open_key_ring(arguments.keys_uri)
+    ring = open_key_ring(arguments.keys_uri, DefaultAzureCredential)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for role in KeyRole:
         for number, key in enumerate(ring.public_keys(role)):

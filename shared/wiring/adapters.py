@@ -52,7 +52,7 @@ class Adapters:
 
     @once
     def keys(self) -> KeyRing:
-        return open_key_ring(self._settings.keys_uri)
+        return open_key_ring(self._settings.keys_uri, lambda: self._clients.credential)
 
     @once
     def links(self) -> DownloadLinks:
