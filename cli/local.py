@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli import own_device
-from cli.keys import PUBLISHER_KEY, init_repository
+from cli.keys import PUBLISHER_KEY
+from cli.local_keys import found_index
 from emulator.local import LocalCloud
 
 PROJECT = Path(__file__).parents[1]
@@ -59,18 +60,17 @@ def local_stack(
     """
     with LocalCloud(config=config, state_dir=state_dir / "cloud") as cloud:
         keys = state_dir / "keys"
-        init_repository(directory=keys, storage=cloud.settings["Storage"], bins=INDEX_BINS)
-        own = {**_app_settings(state_dir, keys), **_hub_size(config)}
+        root_json = found_index(cloud.settings, directory=keys, bins=INDEX_BINS)
+        own = {"KEYS_URI": cloud.settings["KEY_VAULT_URI"], **_app_settings(state_dir, root_json), **_hub_size(config)}
         settings = {**cloud.settings, **own, **(app_settings or {})}
-        stack = LocalStack(cloud=cloud, settings=settings, root_json=keys / "root.json")
+        stack = LocalStack(cloud=cloud, settings=settings, root_json=root_json)
         cloud.start_functions(PROJECT, settings)
         yield stack
 
 
-def _app_settings(state_dir: Path, keys: Path) -> dict[str, str]:
+def _app_settings(state_dir: Path, root_json: Path) -> dict[str, str]:
     return {
-        "KEYS_URI": f"file:{keys.resolve()}",
-        "ROOT_FILE": str((keys / "root.json").resolve()),
+        "ROOT_FILE": str(root_json.resolve()),
         "TICKET_KEYS": _ticket_keys(state_dir / "ticket-keys.json"),
         "TWIN_CHANGES_HUB": "twin-changes",
         "PYTHON_THREADPOOL_THREAD_COUNT": "16",

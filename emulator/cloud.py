@@ -38,7 +38,7 @@ from emulator.hub import HubError, HubServer
 from emulator.hub_controls import HubControls
 from emulator.hub_routes import HubRoutes
 from emulator.identity import IdentityApi, TokenIssuer
-from emulator.names import KEY_NAME, KEYS_FILE, SETTINGS_FILE
+from emulator.names import KEY_NAME, KEYS_FILE, SETTINGS_FILE, VAULT_FILE
 from emulator.pki import open_authority
 from emulator.shutdown import until_told_to_stop
 from emulator.storage.azurite import Azurite, AzuritePorts
@@ -168,7 +168,7 @@ class Cloud:
     async def _start_vault(self) -> VaultServer:
         """The vault stands behind the hub's authority, which every client trusts already."""
         vault = VaultServer(
-            KeyStore(self._state_dir / "vault.json"),
+            KeyStore(self._state_dir / VAULT_FILE),
             self._issuer,
             port=self._addresses.port("vault"),
             tls=open_authority(self._state_dir / "hub").server_context({"127.0.0.1"}),

@@ -11,7 +11,7 @@ from typing import Self
 from emulator.child import Child, ChildFailedError
 from emulator.control_client import ControlClient, Faults
 from emulator.host.keys import FunctionKeys, load_or_make_keys
-from emulator.names import KEYS_FILE, SETTINGS_FILE
+from emulator.names import KEYS_FILE, SETTINGS_FILE, VAULT_FILE
 
 _START_S = 30.0
 _STOP_S = 15.0
@@ -86,6 +86,11 @@ class LocalCloud:
     def functions_url(self) -> str:
         """Base URL of the functions host; the same over all its restarts."""
         return self.settings["FUNCTIONS_URL"]
+
+    @property
+    def vault_path(self) -> Path:
+        """The file with the vault's private keys, to look for where they must not be."""
+        return self._state_dir / VAULT_FILE
 
     @property
     def keys(self) -> FunctionKeys:

@@ -15,10 +15,11 @@ from azure.keyvault.keys import KeyClient
 from azure.keyvault.keys.crypto import CryptographyClient, SignatureAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from emulator.app_environment import app_environment
 from emulator.identity import TokenIssuer, TokenRefusedError
 from emulator.local import LocalCloud
 from tests.support.cloud import write_config
-from tests.support.local_vault import LocalVault, environment, running_vault
+from tests.support.local_vault import LocalVault, running_vault
 
 DIGEST = hashlib.sha256(b"payload").digest()
 
@@ -170,9 +171,9 @@ def test_tokens_of_others_for_others_or_of_the_past_are_refused(tmp_path: Path) 
 
 def test_keys_outlive_a_restart_and_lie_in_a_private_file(tmp_path: Path) -> None:
     config = write_config(tmp_path)
-    with LocalCloud(config=config, state_dir=tmp_path / "state") as cloud, environment(cloud.settings):
+    with LocalCloud(config=config, state_dir=tmp_path / "state") as cloud, app_environment(cloud.settings):
         made = LocalVault(cloud).owner.create_ec_key("a-key", curve="P-256")
     assert (tmp_path / "state/vault.json").stat().st_mode & 0o777 == 0o600
-    with LocalCloud(config=config, state_dir=tmp_path / "state") as cloud, environment(cloud.settings):
+    with LocalCloud(config=config, state_dir=tmp_path / "state") as cloud, app_environment(cloud.settings):
         kept = LocalVault(cloud).owner.get_key("a-key")
     assert (kept.properties.version, kept.key.x) == (made.properties.version, made.key.x)

@@ -29,9 +29,20 @@ def read_secrets(stack: LocalStack, devices: list[str]) -> dict[str, str]:
         match = _KEY_FIELD.search(stack.cloud.device_connection_string(device))
         assert match is not None
         found[device] = match[1]
-    keys = Path(settings["KEYS_URI"].removeprefix("file:"))
-    found |= {path.name: path.read_text().splitlines()[1] for path in keys.glob("*.pem")}
+    found |= {"identity header": settings["IDENTITY_HEADER"]}
+    found |= {path.name: path.read_text().splitlines()[1] for path in stack.root_json.parent.glob("*.pem")}
+    found |= read_vault(stack.cloud.vault_path)
     return found
+
+
+def read_vault(path: Path) -> dict[str, str]:
+    """The vault's private keys, each by its first line after the heading."""
+    kept = json.loads(path.read_text())
+    return {
+        f"vault key {name}/{version['version']}": version["private_pem"].splitlines()[1]
+        for name, versions in kept.items()
+        for version in versions
+    }
 
 
 def read_places(scene: Scene, devices: list[str]) -> Iterator[tuple[str, str]]:

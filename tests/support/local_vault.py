@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,26 +10,11 @@ from azure.identity import ManagedIdentityCredential
 from azure.keyvault.keys import KeyClient
 from securesystemslib.signer import Key
 
+from emulator.app_environment import app_environment
 from emulator.local import LocalCloud
 from shared.adapters.key_vault import VaultKeyRing
 from shared.trust.signers import KeyRole
 from tests.support.cloud import write_config
-
-
-@contextmanager
-def environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """What App Service tells an app's process, told to this one."""
-    names = ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ |= {name: settings[name] for name in names}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 class LocalVault:
@@ -79,5 +63,5 @@ class LocalVault:
 @contextmanager
 def running_vault(folder: Path) -> Iterator[LocalVault]:
     """A local cloud with nothing to do but keep keys."""
-    with LocalCloud(config=write_config(folder), state_dir=folder / "state") as cloud, environment(cloud.settings):
+    with LocalCloud(config=write_config(folder), state_dir=folder / "state") as cloud, app_environment(cloud.settings):
         yield LocalVault(cloud)
