@@ -14,7 +14,9 @@ from emulator.local import LocalCloud
 def main() -> int:
     """Start, print the settings as `NAME=value` lines, wait. Exit status 1 when something does not start."""
     arguments = _parse()
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A shell's background job starts with SIGINT ignored; whoever sends it here means it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     try:
         with LocalCloud(config=arguments.config, state_dir=arguments.state) as cloud:
             if arguments.app is not None:

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tuf.ngclient import UpdaterConfig
 
 from shared.domain.packages import Package, PackageState
+from shared.handlers.index_writing import MAX_BYTES, MAX_TARGETS_BYTES, IndexTooLarge
 from shared.handlers.publish_index import PUBLISHED_EVENT
 from shared.ports.errors import ConcurrentChange, KeyUnusable, Unavailable
 from shared.trust.authorities import INTENT_KEYS_PATH
@@ -209,3 +211,24 @@ def test_publisher_does_not_build_on_a_forged_index() -> None:
     repository.store.files["1.snapshot.json"] = forger.store.files["1.snapshot.json"]
     with pytest.raises(IndexUntrusted):
         repository.publisher().publish(repository.accept(new_package()), now=repository.now)
+
+
+def test_what_clients_take_is_what_the_tuf_client_takes() -> None:
+    config = UpdaterConfig()
+    assert {
+        "root": config.root_max_length,
+        "timestamp": config.timestamp_max_length,
+        "snapshot": config.snapshot_max_length,
+    } == MAX_BYTES
+    assert config.targets_max_length == MAX_TARGETS_BYTES
+
+
+def test_bin_that_no_client_would_take_is_never_published(tmp_path: Path) -> None:
+    repository, known = Repository(bins=1), new_package()
+    repository.publisher().publish(repository.accept(known), now=repository.now)
+    many = [new_package(f"gateway-{number}", "1.0.0", f"{number:064x}") for number in range(25_000)]
+    with pytest.raises(IndexTooLarge, match="more bins"):
+        repository.publisher().publish(repository.accept(*many), now=repository.now)
+    device = repository.device(tmp_path)
+    assert device.finds(known)
+    assert not device.finds(many[0])
