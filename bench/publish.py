@@ -7,7 +7,6 @@ several publishes in one run, and each is also given as a multiple of the smalle
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import statistics
 import sys
@@ -21,6 +20,7 @@ from azure.storage.blob import BlobServiceClient
 
 from shared.adapters.azure_index import AzureIndex
 from shared.domain.packages import Package, PackageState, RegisteredPackage
+from shared.handlers.serve_repository import MetadataFile
 from shared.ports.packages import IndexStore
 from shared.ports.stored import Stored
 from shared.trust.authorities import Publisher, PublisherRule
@@ -147,12 +147,12 @@ def _publish(repository: Repository, store: CountingStore, prefix: str, batch: i
 
 
 def _fetch(device: IndexReader, store: CountingStore, package: Package) -> tuple[int, int]:
-    """Bytes that a device fetched to find a package, as they are and compressed file by file."""
+    """Bytes that a device fetched to find a package, as they are stored and as they are served to who takes gzip."""
     store.served.clear()
     if not device.finds(package):
         raise RuntimeError(f"{package.path} is not in the index")
-    files = {name: store.served[name] for name in device.fetcher.fetched}
-    return sum(map(len, files.values())), sum(len(gzip.compress(content)) for content in files.values())
+    files = [MetadataFile(content=store.served[name], etag='""', cache_control="") for name in device.fetcher.fetched]
+    return sum(len(file.content) for file in files), sum(len(file.encoded_for("gzip").content) for file in files)
 
 
 def _as_store(store: CountingStore) -> IndexStore:

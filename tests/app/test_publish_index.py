@@ -223,12 +223,19 @@ def test_what_clients_take_is_what_the_tuf_client_takes() -> None:
     assert config.targets_max_length == MAX_TARGETS_BYTES
 
 
-def test_bin_that_no_client_would_take_is_never_published(tmp_path: Path) -> None:
-    repository, known = Repository(bins=1), new_package()
+def test_bin_that_no_client_would_take_is_never_published_and_loses_no_package(tmp_path: Path) -> None:
+    repository, known = Repository(bins=2), new_package()
     repository.publisher().publish(repository.accept(known), now=repository.now)
-    many = [new_package(f"gateway-{number}", "1.0.0", f"{number:064x}") for number in range(25_000)]
+    index, files = repository.writer().open().value, dict(repository.store.files)
+    many = [new_package(f"gateway-{number}", "1.0.0", f"{number:064x}") for number in range(50_000)]
+    crowded = [package for package in many if index.bin_of(package.path) == index.bins[0]]
+    beside = next(package for package in many if index.bin_of(package.path) == index.bins[1])
     with pytest.raises(IndexTooLarge, match="more bins"):
-        repository.publisher().publish(repository.accept(*many), now=repository.now)
+        repository.publisher().publish(repository.accept(*crowded), now=repository.now)
+    assert repository.store.files == files
+    assert repository.packages.get(crowded[0].name, "1.0.0").value.state is PackageState.ACCEPTED
+    repository.publisher().publish(repository.accept(beside), now=repository.now)
     device = repository.device(tmp_path)
     assert device.finds(known)
-    assert not device.finds(many[0])
+    assert device.finds(beside)
+    assert not device.finds(crowded[0])

@@ -92,13 +92,20 @@ def test_storage_keys_and_addresses_survive_a_restart(tmp_path: Path) -> None:
 def test_nothing_is_left_running_however_the_parent_ends(tmp_path: Path, number: signal.Signals) -> None:
     config, state = write_config(tmp_path), tmp_path / "state"
     command = [sys.executable, "-m", "emulator", "--config", str(config), "--state", str(state)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as parent:
+    with subprocess.Popen(
+        as_in_the_background(command), cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
+    ) as parent:
         assert parent.stdout is not None
         assert b"=" in parent.stdout.readline()
         assert processes_of(state), "a sanity check: the children are there"
         parent.send_signal(number)
         parent.wait(timeout=20)
     wait_until(lambda: not processes_of(state), what="children gone")
+
+
+def as_in_the_background(command: list[str]) -> list[str]:
+    """A shell starts its background jobs with SIGINT ignored, and Python then leaves it so."""
+    return ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
 
 
 def processes_of(state: Path) -> list[str]:
