@@ -61,10 +61,13 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
 
 
 def write_signed_spec(campaign: Campaign) -> bytes:
-    """What is signed when a campaign is posted: canonical JSON over all that decides what is installed where."""
+    """What is signed when a campaign is posted: canonical JSON over all that decides what is installed where.
+
+    Defaults are left out, so that a field added by a later release does not make running campaigns untrusted.
+    """
     fields = {
         "id": campaign.id,
-        "spec": _SPEC.dump_python(campaign.spec, mode="json"),
+        "spec": _SPEC.dump_python(campaign.spec, mode="json", exclude_defaults=True),
         "package": write_package(campaign.package),
         "shards": campaign.shards,
         "requested_by": campaign.requested_by,

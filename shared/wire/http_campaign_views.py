@@ -14,7 +14,7 @@ from shared.domain.gates import Counters, Gate
 from shared.domain.steps_by_operators import fitting_actions
 from shared.domain.waves import DeviceCount, Percent, Wave, WaveSize
 from shared.domain.windows import Window
-from shared.wire.http_campaigns import WEEKDAYS
+from shared.wire.http_policies import WEEKDAYS
 
 
 class CampaignSummary(BaseModel):

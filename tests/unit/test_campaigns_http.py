@@ -12,7 +12,8 @@ from shared.domain.campaigns import DeviceList, DeviceQuery
 from shared.domain.gates import Gate
 from shared.domain.waves import DeviceCount, Percent, Rest
 from shared.domain.windows import Window
-from shared.wire.http_campaigns import CampaignRequest, InvalidRequest, read_campaign_request
+from shared.wire.http_campaigns import CampaignRequest, read_campaign_request
+from shared.wire.http_fields import InvalidRequest
 
 GOOD: dict[str, Any] = {
     "name": "spring",

@@ -1,0 +1,26 @@
+"""What the models of requests have in common: their strictness, and fields with bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.domain.errors import DomainError
+
+
+class InvalidRequest(DomainError):
+    """The request breaks a rule; the message names every field that does."""
+
+    code = "invalid_request"
+
+
+class RequestModel(BaseModel):
+    """Part of a request: unknown fields are refused, and text is stripped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+type Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+type PercentField = Annotated[float, Field(ge=0, le=100)]
+type Seconds = Annotated[float, Field(ge=1, le=366 * 86_400)]
