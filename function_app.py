@@ -7,7 +7,7 @@ from typing import List  # noqa: UP035  (the worker refuses list[...] in the sig
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from shared.edge import campaigns, health, packages, repository
+from shared.edge import campaigns, health, packages, repository, stops
 from shared.edge.answers import answer
 from shared.edge.events import event_data, read_hub_events
 from shared.edge.messages import consume, consume_each, inbox_of
@@ -130,6 +130,24 @@ def get_campaign(req: func.HttpRequest) -> func.HttpResponse:
 def post_campaign_action(req: func.HttpRequest) -> func.HttpResponse:
     """Pause, resume or cancel a campaign."""
     return answer(lambda: campaigns.act(req, service()))
+
+
+@app.route("stop", methods=["POST"])
+def post_stop(req: func.HttpRequest) -> func.HttpResponse:
+    """Stop the whole fleet: no offer leaves, no package is handed out."""
+    return answer(lambda: stops.post(req, service()))
+
+
+@app.route("stop", methods=["DELETE"])
+def delete_stop(req: func.HttpRequest) -> func.HttpResponse:
+    """Let the fleet go on."""
+    return answer(lambda: stops.release(req, service()))
+
+
+@app.route("stop", methods=["GET"])
+def get_stop(req: func.HttpRequest) -> func.HttpResponse:
+    """Say whether the fleet is stopped, by whom and why."""
+    return answer(lambda: stops.show(req, service()))
 
 
 @app.route("packages", methods=["GET"])

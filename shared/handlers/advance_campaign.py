@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.campaigns import Campaign
@@ -20,6 +20,7 @@ from shared.handlers.evaluate_campaign import evaluate_campaign, keep_looking, l
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step, step_when_due
 from shared.handlers.pause_campaign import stop_untrusted
 from shared.handlers.plan_campaign import list_page, order_targets
+from shared.handlers.wakeups import STOPPED_LOOK_S
 from shared.handlers.withdraw_campaign import withdraw_batches
 from shared.ports.bus import Queue
 from shared.ports.stored import Stored
@@ -27,6 +28,7 @@ from shared.trust.specs import SpecUntrusted
 from shared.wire.messages import CampaignStep
 
 _JUDGED = frozenset({StepKind.DISPATCH, StepKind.EVALUATE})
+_HELD_BY_STOP = frozenset({StepKind.START_WAVE, StepKind.DISPATCH})
 _UNSIGNED = frozenset({StepKind.WITHDRAW, StepKind.NOTHING})
 """What may be done whatever the row says: taking offers back, and nothing."""
 
@@ -78,7 +80,10 @@ def _evaluate(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Cha
 
 
 def _take(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
-    step = _STEPS.get(next_step(campaign))
+    kind = next_step(campaign)
+    if kind in _HELD_BY_STOP and ports.stops.get().value.stands:
+        return Change(campaign=campaign, due_at=now + timedelta(seconds=STOPPED_LOOK_S))
+    step = _STEPS.get(kind)
     return step(campaign, ports, now=now) if step else None
 
 

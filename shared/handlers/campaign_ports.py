@@ -10,6 +10,7 @@ from shared.ports.campaigns import AuditLog, BudgetStore, CampaignStore, Manifes
 from shared.ports.hub import DeviceDirectory
 from shared.ports.packages import PackageStore
 from shared.ports.rollouts import DeviceStore, RolloutStore
+from shared.ports.stops import StopStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class CampaignPorts:
     campaigns: CampaignStore
     manifests: ManifestStore
     budget: BudgetStore
+    stops: StopStore
     audit: AuditLog
     rollouts: RolloutStore
     devices: DeviceStore

@@ -9,6 +9,7 @@ from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import NotFound
 from shared.domain.ids import shard_of
 from shared.domain.rollouts import FINAL, Rollout
+from shared.handlers.stop_fleet import StopWatch
 from shared.handlers.withdraw_package import is_package_withdrawn
 from shared.ports.campaigns import CampaignStore
 from shared.ports.errors import NotThere
@@ -17,6 +18,7 @@ from shared.ports.rollouts import RolloutStore
 from shared.trust.tickets import Ticket, TicketKeys, TicketRefused, read_ticket
 
 PAUSE_RETRY_S = 300
+STOP_RETRY_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class TicketDesk:
     packages: PackageStore
     links: DownloadLinks
     link_lifetime: timedelta
+    stop: StopWatch
 
     def exchange_ticket(self, path: str, ticket_text: str, *, now: datetime) -> Exchange:
         """The answer to ``GET /downloads/<path>`` with the header ``Groundswell-Ticket``.
@@ -72,6 +75,8 @@ class TicketDesk:
         ticket = read_ticket(ticket_text, self.keys, now=now)
         if ticket.path != path:
             raise TicketRefused("the ticket is for another package")
+        if self.stop.look().stands:
+            return NotNow(code="fleet_stopped", detail="the whole fleet is stopped", retry_after_s=STOP_RETRY_S)
         campaign = self._campaign(ticket)
         obstacle = _judge_campaign(campaign, ticket) or _judge_rollout(self._rollout(ticket, campaign), ticket)
         if obstacle is not None:

@@ -18,7 +18,7 @@ from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, pause_for_quota, retry_at, wants_retry
 from shared.handlers.sign_offers import OfferKeys, sign_offers
 from shared.handlers.spec_desk import SpecDesk
-from shared.handlers.wakeups import request_evaluation, request_work_again, utc_now
+from shared.handlers.wakeups import request_evaluation, request_work_again, request_work_later, utc_now
 from shared.handlers.withdraw_package import is_package_withdrawn
 from shared.ports.bus import MessageSender, Queue
 from shared.ports.campaigns import BudgetStore, CampaignStore
@@ -26,6 +26,7 @@ from shared.ports.errors import QuotaExceeded
 from shared.ports.hub import TwinOutcome, TwinResult, TwinWriter
 from shared.ports.packages import PackageStore
 from shared.ports.rollouts import RolloutChange, RolloutStore
+from shared.ports.stops import StopStore
 from shared.ports.stored import Stored
 from shared.trust.specs import SpecUntrusted
 from shared.wire.messages import BatchWork
@@ -47,6 +48,7 @@ class DispatchPorts:
     rollouts: RolloutStore
     twins: TwinWriter
     budget: BudgetStore
+    stops: StopStore
     sender: MessageSender
     keys: OfferKeys
     specs: SpecDesk
@@ -63,6 +65,10 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     """
     if campaign.state not in OFFERING:
         log.info("%s is %s: the offers of a batch are dropped", campaign.id, campaign.state)
+        return
+    if ports.stops.get().value.stands:
+        log.warning("the fleet is stopped: %s waits", name_of(work))
+        ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=now)])
         return
     if not _may_be_offered(campaign, ports, now):
         return

@@ -15,6 +15,9 @@ from shared.wire.messages import BatchPurpose, BatchVisit, BatchWork, CampaignSt
 OFFER_AGAIN_S = 600
 """Offers presumed lost are asked for at most this often for one batch; duplicate detection looks back as far."""
 
+STOPPED_LOOK_S = 15
+"""While the fleet is stopped, work that waits for it looks this often whether it still is."""
+
 
 def utc_now() -> datetime:
     """The time, for ports that are given no other clock."""
@@ -69,6 +72,17 @@ def request_work_again(work: BatchWork, *, enqueue_at: datetime) -> OutgoingMess
     again = replace(work, retry=work.retry + 1)
     message_id = f"{work.campaign}:{_place(work.batch)}:{work.step}:{again.retry}"
     return OutgoingMessage(body=write_message(again), message_id=message_id, enqueue_at=enqueue_at)
+
+
+def request_work_later(work: BatchWork, *, now: datetime) -> OutgoingMessage:
+    """A message for ``device-batches``: the same work in a while, because the fleet is stopped.
+
+    Times lie on a grid and take the place of the step: however many messages for a batch are put off, one comes back,
+    and neither it nor its retries are taken for repeats of those that came before.
+    """
+    epoch = (math.floor(now.timestamp()) // STOPPED_LOOK_S + 1) * STOPPED_LOOK_S
+    at = datetime.fromtimestamp(epoch, UTC)
+    return request_work(work.campaign, work.batch, work.purpose, epoch, enqueue_at=at)
 
 
 def request_offers_again(campaign: CampaignId, batch: DeviceBatch, *, now: datetime) -> OutgoingMessage:

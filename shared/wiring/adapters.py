@@ -16,6 +16,7 @@ from shared.adapters.azure_packages_table import AzurePackages
 from shared.adapters.azure_parking import AzureParking
 from shared.adapters.azure_poison import POISON_QUEUE, AzureCrashReports
 from shared.adapters.azure_rollouts import AzureRollouts
+from shared.adapters.azure_stops import AzureStops
 from shared.adapters.azure_twin_reader import AzureTwinReader
 from shared.adapters.azure_twins_bulk import AzureTwinBulk
 from shared.adapters.azure_twins_patch import AzureTwinPatches
@@ -81,6 +82,10 @@ class Adapters:
     def budget(self) -> AzureBudget:
         ceiling = self._settings.twin_updates_per_s
         return AzureBudget(self._clients.table("budget"), hub=self._clients.hub_name, ceiling_per_s=ceiling)
+
+    @once
+    def stops(self) -> AzureStops:
+        return AzureStops(self._clients.table("budget"), hub=self._clients.hub_name)
 
     @once
     def rollouts(self) -> AzureRollouts:

@@ -20,6 +20,7 @@ from shared.handlers.pause_campaign import stop_untrusted
 from shared.handlers.relay_reports import RelayPorts
 from shared.handlers.sign_offers import OfferKeys
 from shared.handlers.spec_desk import SpecDesk
+from shared.handlers.stop_fleet import StopPorts, StopWatch
 from shared.handlers.visit_batch import VisitPorts
 from shared.ports.errors import Unavailable
 from shared.settings import Settings
@@ -79,7 +80,13 @@ class HandlerPorts:
             packages=self._adapters.packages,
             links=self._adapters.links,
             link_lifetime=self._settings.link_lifetime,
+            stop=StopWatch(self._adapters.stops),
         )
+
+    @once
+    def stop_ports(self) -> StopPorts:
+        adapters = self._adapters
+        return StopPorts(stops=adapters.stops, audit=adapters.audit, publisher=adapters.events)
 
     @once
     def campaign_ports(self) -> CampaignPorts:
@@ -88,6 +95,7 @@ class HandlerPorts:
             campaigns=adapters.campaigns,
             manifests=adapters.manifests,
             budget=adapters.budget,
+            stops=adapters.stops,
             audit=adapters.audit,
             rollouts=adapters.rollouts,
             devices=adapters.devices,
@@ -106,6 +114,7 @@ class HandlerPorts:
             rollouts=adapters.rollouts,
             twins=adapters.twins,
             budget=adapters.budget,
+            stops=adapters.stops,
             sender=adapters.sender,
             specs=self.specs,
             packages=adapters.packages,

@@ -29,6 +29,7 @@ from shared.handlers.relay_reports import relay_reports
 from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.serve_repository import MetadataFile, serve_repository
 from shared.handlers.show_campaigns import list_campaigns, show_campaign, view_of
+from shared.handlers.stop_fleet import release_fleet, stop_fleet
 from shared.handlers.sweep_incoming import IncomingSweep
 from shared.handlers.visit_batch import visit_batch
 from shared.handlers.watch_index import watch_index
@@ -40,6 +41,7 @@ from shared.trust.index import TIMESTAMP_FILE
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
 from shared.wire.http_packages import PackagePage, PackageView, view_package
+from shared.wire.http_stops import StopView, view_stop
 from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexRequest
 from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent, read_lifecycle
@@ -156,6 +158,18 @@ class Service:
         """The campaign after an operator's action."""
         after = act_on_campaign(campaign, action, self._ports.campaign_ports, now=self._clock(), who=who)
         return view_of(after, self._adapters.rollouts)
+
+    def stop_fleet(self, reason: str, *, who: str) -> StopView:
+        """Stop the whole fleet."""
+        return view_stop(stop_fleet(reason, self._ports.stop_ports, who=who, now=self._clock()))
+
+    def release_fleet(self, *, who: str) -> StopView:
+        """Let the fleet go on."""
+        return view_stop(release_fleet(self._ports.stop_ports, who=who, now=self._clock()))
+
+    def show_stop(self) -> StopView:
+        """Whether the fleet is stopped."""
+        return view_stop(self._adapters.stops.get().value)
 
     def advance(self, step: CampaignStep) -> None:
         """Take a campaign's next step."""

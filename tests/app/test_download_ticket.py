@@ -12,9 +12,12 @@ from shared.domain.errors import NotFound
 from shared.domain.ids import CampaignId, DeviceId, PackagePath, shard_of
 from shared.domain.packages import PackageState, RegisteredPackage
 from shared.domain.rollouts import FINAL, PROGRESS, PackageTarget, RolloutState
-from shared.handlers.exchange_ticket import Exchange, Gone, NotNow, Redirect, TicketDesk
+from shared.domain.stops import FleetStop, stop
+from shared.handlers.exchange_ticket import STOP_RETRY_S, Exchange, Gone, NotNow, Redirect, TicketDesk
+from shared.handlers.stop_fleet import StopWatch
+from shared.ports.stored import Stored
 from shared.trust.tickets import Ticket, TicketKeys, TicketRefused, issue_ticket
-from tests.support.memory_campaigns import MemoryCampaigns
+from tests.support.memory_campaigns import MemoryCampaigns, MemoryStops
 from tests.support.memory_packages import MemoryLinks, MemoryPackages, settled
 from tests.support.memory_rollouts import MemoryRollouts
 from tests.support.repository import new_package
@@ -35,6 +38,7 @@ class World:
         attempt: int = 1,
     ) -> None:
         self.campaigns, self.rollouts, self.packages = MemoryCampaigns(), MemoryRollouts(), MemoryPackages()
+        self.stops, self.monotonic_s = MemoryStops(), 0.0
         self.packages.create(RegisteredPackage(package=PACKAGE, state=PackageState.PUBLISHED, accepted_at=NOON))
         spec = CampaignSpec(
             name="Spring fix",
@@ -78,6 +82,7 @@ class World:
             packages=self.packages,
             links=MemoryLinks(),
             link_lifetime=timedelta(minutes=10),
+            stop=StopWatch(self.stops, clock=lambda: self.monotonic_s),
         )
 
 
@@ -159,3 +164,11 @@ def test_a_ticket_for_a_withdrawn_package_opens_nothing() -> None:
         answer = world.exchange()
         assert isinstance(answer, Gone)
         assert answer.code == "package_withdrawn"
+
+
+def test_a_stopped_fleet_hands_out_no_package_and_asks_to_come_again() -> None:
+    world = World()
+    world.stops.save(Stored(value=stop(FleetStop(), "smoke", who="ada", now=NOON), etag=""))
+    answer = world.exchange()
+    assert isinstance(answer, NotNow)
+    assert (answer.code, answer.retry_after_s) == ("fleet_stopped", STOP_RETRY_S)

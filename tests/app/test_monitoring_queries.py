@@ -20,12 +20,14 @@ from shared.adapters.azure_devices import AzureDevices
 from shared.adapters.azure_packages_table import AzurePackages
 from shared.adapters.azure_parking import AzureParking
 from shared.adapters.azure_rollouts import AzureRollouts
+from shared.adapters.azure_stops import AzureStops
 from shared.domain.audit import AuditEntry
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import PackageState, RegisteredPackage
 from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.stops import FleetStop, stop
 from shared.ports.stored import Stored
 from tests.support.azurite import private_azurite
 from tests.support.made_campaigns import make_campaign, make_package
@@ -33,7 +35,7 @@ from tests.support.rollouts import CAMPAIGN, NOON, TARGET, make_rollout
 
 S = RolloutState
 PAGE = Path(__file__).parents[2] / "docs/monitoring.md"
-TABLES = ("rollout", "devices", "campaigns", "audit", "packages")
+TABLES = ("rollout", "devices", "campaigns", "audit", "packages", "budget")
 CONTAINERS = ("quarantine", "parked")
 
 _QUESTION = re.compile(r"^### (?P<title>.+)$|^```odata (?P<table>\w+)\n(?P<filter>.+?)\n```$", re.MULTILINE)
@@ -50,6 +52,7 @@ ANSWERS: dict[str, list[list[str]]] = {
     "Who is in wave 2?": [["gw-10"]],
     "Who was left out?": [["gw-11"]],
     "One device's history": [["gw-1", "gw-1"]],
+    "Is the fleet stopped?": [["hub.example"]],
     "What does a device run?": [["gw-1"]],
     "Which devices does a campaign hold?": [["gw-1"]],
     "Which devices were deleted in IoT Hub?": [["gw-3"]],
@@ -89,6 +92,8 @@ def _fill_tables(connection: str) -> None:
         _fill_devices(AzureDevices(tables["devices"]))
         _fill_campaigns(AzureCampaigns(tables["campaigns"]), AzureAuditLog(tables["audit"]))
         _fill_packages(AzurePackages(tables["packages"]))
+        stopped = stop(FleetStop(), "smoke", who="ada", now=NOON)
+        AzureStops(tables["budget"], hub="hub.example").save(Stored(value=stopped, etag=""))
 
 
 def _fill_rollouts(store: AzureRollouts) -> None:

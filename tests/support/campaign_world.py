@@ -31,7 +31,7 @@ from shared.wire.http_campaigns import read_campaign_request
 from shared.wire.messages import BatchPurpose, BatchWork, read_batch_visit, read_batch_work, read_campaign_step
 from tests.support.campaign_sources import NOON, MemoryDirectory, Packages
 from tests.support.memory_bus import MemoryBus, MemoryEvents, Waiting
-from tests.support.memory_campaigns import MemoryAuditLog, MemoryBudget, MemoryCampaigns, MemoryManifests
+from tests.support.memory_campaigns import MemoryAuditLog, MemoryBudget, MemoryCampaigns, MemoryManifests, MemoryStops
 from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_rollouts import MemoryDevices, MemoryRollouts, counters_of
 from tests.support.mortal import Died, Faults, Life, Mortal
@@ -72,6 +72,7 @@ class CampaignWorld:
         self.campaigns = MemoryCampaigns(self._check_save)
         self.manifests = MemoryManifests()
         self.budget = MemoryBudget(rate_per_s)
+        self.stops = MemoryStops()
         self.audit = MemoryAuditLog()
         self.packages = Packages()
         self.keys = MemoryKeyRing()
@@ -90,6 +91,7 @@ class CampaignWorld:
             "campaigns": self.campaigns,
             "manifests": self.manifests,
             "budget": self.budget,
+            "stops": self.stops,
             "audit": self.audit,
             "rollouts": self.rollouts,
             "devices": self.device_rows,

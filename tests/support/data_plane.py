@@ -35,7 +35,7 @@ from shared.wire.twin_events import RawTwinEvent
 from tests.support.campaign_world import Life, Mortal
 from tests.support.made_campaigns import make_campaign
 from tests.support.memory_bus import MemoryBus, MemoryEvents, MemoryParking
-from tests.support.memory_campaigns import MemoryBudget, MemoryCampaigns
+from tests.support.memory_campaigns import MemoryAuditLog, MemoryBudget, MemoryCampaigns, MemoryStops
 from tests.support.memory_hub import MemoryHub
 from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_packages import MemoryPackages
@@ -68,6 +68,8 @@ class DataPlane:
         self.events = MemoryEvents()
         self.parking = MemoryParking()
         self.budget = MemoryBudget(50.0)
+        self.stops = MemoryStops()
+        self.audit = MemoryAuditLog()
         self.campaigns = MemoryCampaigns()
         self.rollouts: Any = rollouts or MemoryRollouts()
         self.devices: Any = devices or MemoryDevices()
@@ -116,6 +118,7 @@ class DataPlane:
             rollouts=self.mortal(self.rollouts),
             twins=self.mortal(self.hub),
             budget=self.mortal(self.budget),
+            stops=self.stops,
             sender=self.mortal(self.bus),
             keys=self.keys,
             specs=self.specs,

@@ -11,6 +11,7 @@ from shared.domain.audit import AuditEntry
 from shared.domain.campaigns import Campaign
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.pacing import Budget
+from shared.domain.stops import FleetStop
 from shared.domain.waves import DeviceBatch
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
 from shared.ports.stored import Page, Stored
@@ -118,6 +119,22 @@ class MemoryBudget:
 
     def _stored(self, budget: Budget) -> Stored[Budget]:
         return Stored(value=budget, etag=str(next(self._etags)))
+
+
+class MemoryStops:
+    """A ``StopStore``."""
+
+    def __init__(self) -> None:
+        self._etags = count(1)
+        self._row = Stored(value=FleetStop(), etag="")
+
+    def get(self) -> Stored[FleetStop]:
+        return self._row
+
+    def save(self, stop: Stored[FleetStop]) -> None:
+        if stop.etag != self._row.etag:
+            raise ConcurrentChange("stop")
+        self._row = Stored(value=stop.value, etag=str(next(self._etags)))
 
 
 class MemoryAuditLog:
