@@ -1,4 +1,4 @@
-"""Gates: whether a wave passed, must wait, or stops the campaign. Reads counters only, never devices."""
+"""Gates: the conditions under which the next wave starts, or the campaign stops; and the counters they look at."""
 
 from __future__ import annotations
 
@@ -10,28 +10,95 @@ from shared.domain.rollouts import FINAL, RolloutState
 
 S = RolloutState
 
+FAILURES = frozenset({S.FAILED, S.REJECTED, S.REGRESSED})
+BAD_ENDS = FAILURES | {S.TIMED_OUT}
+"""The states that can stop a campaign."""
+
+
+class OnStop(StrEnum):
+    """What becomes of the campaign once a gate stops it."""
+
+    PAUSE = "pause"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A limit on how many devices may end in one of the states.
+
+    Attributes:
+        name: What it is called in a gate: ``<name>_percent`` and ``<name>_count``.
+        words: What such a device did, to follow "12 devices".
+        percent: More than this share exceeds it; None: no limit.
+        count: This many exceed it; None: no limit.
+    """
+
+    name: str
+    words: str
+    states: frozenset[RolloutState]
+    percent: float | None
+    count: int | None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """The conditions under which the next wave starts, or the campaign stops.
 
-    Percentages are of the wave's counted devices: all but the skipped and the cancelled.
+    Percentages are of the wave's counted devices: all but the skipped and the cancelled. Counts are never held back by
+    ``minimum_completed``.
 
     Attributes:
         success_percent: The wave passes once this share succeeded and none still waits for its offer, 0-100.
+        success_count: It passes as well once this many succeeded; None: only the share counts.
         failure_percent: The campaign stops once more than this share failed, was rejected or regressed; None: no bound.
         failure_count: The campaign stops once this many did; None: no bound.
-        silent_percent: The campaign stops once more than this share timed out; None: no bound.
+        rejected_percent: The same for those alone that rejected the package.
+        silent_percent: The same for those that timed out.
         minimum_completed: No percentage stops the campaign before this many devices ended.
+        confidence_percent: Percentages are held against the Wilson bound of what was seen at this two-sided level, so
+            that few devices prove little; None: against what was seen.
         soak_s: Seconds between the success condition and the next wave; failures during the soak still count.
     """
 
     success_percent: float = 100.0
+    success_count: int | None = None
     failure_percent: float | None = 0.0
     failure_count: int | None = None
+    rejected_percent: float | None = None
+    rejected_count: int | None = None
     silent_percent: float | None = 10.0
+    silent_count: int | None = None
     minimum_completed: int = 1
+    confidence_percent: float | None = None
     soak_s: float = 0.0
+    on_stop: OnStop = OnStop.PAUSE
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """Its limits on bad ends, the widest first."""
+        return (
+            Bound(
+                name="failure",
+                words="failed",
+                states=FAILURES,
+                percent=self.failure_percent,
+                count=self.failure_count,
+            ),
+            Bound(
+                name="rejected",
+                words="rejected the package",
+                states=frozenset({S.REJECTED}),
+                percent=self.rejected_percent,
+                count=self.rejected_count,
+            ),
+            Bound(
+                name="silent",
+                words="stayed silent",
+                states=frozenset({S.TIMED_OUT}),
+                percent=self.silent_percent,
+                count=self.silent_count,
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +124,7 @@ class Counters:
     @property
     def failures(self) -> int:
         """Devices that failed, rejected the package or went back to the old version."""
-        return self.of(S.FAILED, S.REJECTED, S.REGRESSED)
+        return self.of(*FAILURES)
 
     @property
     def ended(self) -> int:
@@ -75,117 +142,14 @@ class Counters:
         counts[after] = counts.get(after, 0) + 1
         return Counters(by_state=counts)
 
+    def without(self, acknowledged: Counters) -> Counters:
+        """The counters without what was acknowledged.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acknowledged:
-    """What an operator accepted when resuming after a gate had stopped: only what comes on top can stop it again.
-
-    Attributes:
-        failures: Devices that had failed, rejected the package or regressed.
-        silent: Devices that had timed out.
-    """
-
-    failures: int = 0
-    silent: int = 0
+        A device may leave a state again, by reporting late or by a retry: no more is taken off than is there.
+        """
+        return Counters(by_state={state: max(0, self.of(state) - acknowledged.of(state)) for state in S})
 
 
-class Decision(StrEnum):
-    """What a gate says about a wave."""
-
-    WAIT = "wait"
-    PASS = "pass"
-    STOP = "stop"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """A gate's decision with the sentence that explains it to an operator."""
-
-    decision: Decision
-    reason: str
-
-
-def acknowledge(counters: Counters) -> Acknowledged:
-    """Everything the counters hold that could stop a gate."""
-    return Acknowledged(failures=counters.failures, silent=counters.of(S.TIMED_OUT))
-
-
-def judge_wave(gate: Gate, counters: Counters, acknowledged: Acknowledged | None = None) -> Verdict:
-    """The gate's verdict over a wave's counters; the soak is the caller's to wait for.
-
-    Acknowledged devices leave the count as skipped ones do.
-    """
-    tally = _tally(counters, acknowledged or Acknowledged())
-    if (stop := _stop_reason(gate, tally)) is not None:
-        return Verdict(decision=Decision.STOP, reason=stop)
-    if tally.share >= gate.success_percent and not counters.of(S.PLANNED):
-        return Verdict(decision=Decision.PASS, reason=f"{tally.success_words}{tally.acknowledged_words}")
-    if tally.ended == tally.counted:
-        return Verdict(
-            decision=Decision.STOP,
-            reason=f"all {tally.counted} devices ended and only {tally.succeeded} succeeded "
-            f"({tally.share:.0f} %, the gate asks {gate.success_percent:g} %)",
-        )
-    return Verdict(
-        decision=Decision.WAIT,
-        reason=f"{tally.ended} of {tally.counted} devices ended, {tally.succeeded} succeeded{tally.acknowledged_words}",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tally:
-    """What a gate looks at: the counters without what was acknowledged."""
-
-    counted: int
-    ended: int
-    succeeded: int
-    failures: int
-    silent: int
-    acknowledged: int
-
-    @property
-    def share(self) -> float:
-        return _percent(self.succeeded, self.counted) if self.counted else 100.0
-
-    @property
-    def success_words(self) -> str:
-        return f"{self.succeeded} of {self.counted} devices succeeded ({self.share:.0f} %)"
-
-    @property
-    def acknowledged_words(self) -> str:
-        return f", {self.acknowledged} more acknowledged by an operator" if self.acknowledged else ""
-
-
-def _tally(counters: Counters, acknowledged: Acknowledged) -> _Tally:
-    # A device may leave the silent again by reporting late, so no more is taken off than is there.
-    failures = min(acknowledged.failures, counters.failures)
-    silent = min(acknowledged.silent, counters.of(S.TIMED_OUT))
-    return _Tally(
-        counted=counters.counted - failures - silent,
-        ended=counters.ended - failures - silent,
-        succeeded=counters.of(S.SUCCEEDED),
-        failures=counters.failures - failures,
-        silent=counters.of(S.TIMED_OUT) - silent,
-        acknowledged=failures + silent,
-    )
-
-
-def _stop_reason(gate: Gate, tally: _Tally) -> str | None:
-    if gate.failure_count is not None and tally.failures >= max(1, gate.failure_count):
-        return f"{tally.failures} devices failed, the gate stops at {gate.failure_count}"
-    if tally.ended < min(gate.minimum_completed, tally.counted):
-        return None
-    if gate.failure_percent is not None and _percent(tally.failures, tally.counted) > gate.failure_percent:
-        return _exceeded(tally.failures, tally.counted, "failed", gate.failure_percent)
-    if gate.silent_percent is not None and _percent(tally.silent, tally.counted) > gate.silent_percent:
-        return _exceeded(tally.silent, tally.counted, "stayed silent", gate.silent_percent)
-    return None
-
-
-def _exceeded(count: int, counted: int, what: str, allowed_percent: float) -> str:
-    share = _percent(count, counted)
-    return f"{count} of {counted} devices {what} ({share:.0f} %, the gate allows {allowed_percent:g} %)"
-
-
-def _percent(part: int, whole: int) -> float:
-    return 100.0 * part / whole if whole else 0.0
+def acknowledge(counters: Counters) -> Counters:
+    """What of the counters could stop a gate: an operator who resumes accepts it, and only what comes on top counts."""
+    return Counters(by_state={state: counters.of(state) for state in BAD_ENDS if counters.of(state)})

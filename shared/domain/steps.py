@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.endings import give_up
 from shared.domain.errors import Conflict
-from shared.domain.gates import Decision, Verdict
+from shared.domain.gates import OnStop
+from shared.domain.verdicts import Decision, Verdict
 from shared.domain.waves import DONE_WAVES, Wave, WaveState
 
 REEVALUATE_S = 120.0
@@ -132,13 +134,16 @@ def _wave_in_hand(campaign: Campaign) -> Wave:
 
 
 def _stop(campaign: Campaign, wave: Wave, verdict: Verdict, now: datetime) -> Change:
-    failed = replace(wave, state=WaveState.FAILED, reason=verdict.reason, ended_at=now, soak_until=None)
-    paused = replace(
-        campaign.with_wave(failed),
-        state=CampaignState.PAUSED,
-        reason=f"the gate of wave {wave.number} ({wave.spec.name}) stopped it: {verdict.reason}",
+    failed = replace(
+        wave, state=WaveState.FAILED, verdict=verdict, reason=verdict.reason, ended_at=now, soak_until=None
     )
-    return Change(campaign=paused, due_at=now)
+    reason = f"the gate of wave {wave.number} ({wave.spec.name}) stopped it: {verdict.reason}"
+    stopped = campaign.with_wave(failed)
+    match wave.spec.gate.on_stop:
+        case OnStop.PAUSE:
+            return Change(campaign=replace(stopped, state=CampaignState.PAUSED, reason=reason), due_at=now)
+        case OnStop.ABORT:
+            return Change(campaign=give_up(stopped, reason, now=now), due_at=now)
 
 
 def _leave_soak(campaign: Campaign, wave: Wave, now: datetime) -> Change | None:
@@ -151,9 +156,9 @@ def _leave_soak(campaign: Campaign, wave: Wave, now: datetime) -> Change | None:
 def _pass_or_soak(campaign: Campaign, wave: Wave, verdict: Verdict, now: datetime) -> Change | None:
     if wave.state is WaveState.RUNNING and wave.spec.gate.soak_s > 0 and wave.devices:
         until = now + timedelta(seconds=wave.spec.gate.soak_s)
-        soaking = replace(wave, state=WaveState.SOAKING, soak_until=until, reason=verdict.reason)
+        soaking = replace(wave, state=WaveState.SOAKING, soak_until=until, verdict=verdict, reason=verdict.reason)
         return Change(campaign=campaign.with_wave(soaking), due_at=until)
     if wave.soak_until is not None and now < wave.soak_until:
         return None
-    passed = replace(wave, state=WaveState.PASSED, reason=verdict.reason, ended_at=now)
+    passed = replace(wave, state=WaveState.PASSED, verdict=verdict, reason=verdict.reason, ended_at=now)
     return Change(campaign=campaign.with_wave(passed), due_at=now)

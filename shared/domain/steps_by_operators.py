@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase, Withdrawal
+from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.endings import give_up
 from shared.domain.errors import Conflict
-from shared.domain.gates import Acknowledged
+from shared.domain.gates import Counters
 from shared.domain.steps import dispatch_again
-from shared.domain.waves import DONE_WAVES, Wave, WaveState
+from shared.domain.waves import Wave, WaveState
 
 C = CampaignState
 
@@ -37,7 +38,7 @@ _HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
 
 
 def act(
-    campaign: Campaign, action: OperatorAction, *, acknowledged: Acknowledged, who: str, now: datetime
+    campaign: Campaign, action: OperatorAction, *, acknowledged: Counters, who: str, now: datetime
 ) -> Campaign | None:
     """The campaign after the action; None where the action holds already.
 
@@ -57,7 +58,7 @@ def act(
         case OperatorAction.RESUME:
             return _resume(campaign, acknowledged, who)
         case OperatorAction.CANCEL:
-            return _cancel(campaign, who, now)
+            return give_up(campaign, f"cancelled by {who}", now=now)
 
 
 def fitting_actions(state: CampaignState) -> list[OperatorAction]:
@@ -70,7 +71,7 @@ def _misfit(campaign: Campaign, action: OperatorAction) -> str:
     return f"{campaign.id} is {campaign.state}: {action} does not fit, these actions do: {fitting}"
 
 
-def _resume(campaign: Campaign, acknowledged: Acknowledged, who: str) -> Campaign:
+def _resume(campaign: Campaign, acknowledged: Counters, who: str) -> Campaign:
     planned = campaign.planning.phase is PlanningPhase.DONE
     resumed = replace(campaign, state=C.RUNNING if planned else C.PLANNING, reason=f"resumed by {who}")
     wave = campaign.wave_in_hand
@@ -79,26 +80,8 @@ def _resume(campaign: Campaign, acknowledged: Acknowledged, who: str) -> Campaig
     return resumed.with_wave(_dispatched_again(wave, acknowledged))
 
 
-def _dispatched_again(wave: Wave, acknowledged: Acknowledged) -> Wave:
+def _dispatched_again(wave: Wave, acknowledged: Counters) -> Wave:
     """Batches that came up during the pause were dropped, so all go out again."""
     if wave.state is WaveState.FAILED:
         wave = replace(wave, acknowledged=acknowledged)
     return dispatch_again(wave)
-
-
-def _cancel(campaign: Campaign, who: str, now: datetime) -> Campaign:
-    reason = f"cancelled by {who}"
-    return replace(
-        campaign,
-        state=C.ABORTED,
-        reason=reason,
-        waves=tuple(_given_up(wave, reason, now) for wave in campaign.waves),
-        withdrawal=Withdrawal() if campaign.waves else None,
-    )
-
-
-def _given_up(wave: Wave, reason: str, now: datetime) -> Wave:
-    if wave.state in DONE_WAVES or wave.state is WaveState.FAILED:
-        return wave
-    state = WaveState.SKIPPED if wave.state is WaveState.PENDING else WaveState.FAILED
-    return replace(wave, state=state, reason=reason, ended_at=now, soak_until=None)

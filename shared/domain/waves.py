@@ -9,8 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.domain.errors import DomainError
-from shared.domain.gates import Acknowledged, Gate
+from shared.domain.gates import Counters, Gate
 from shared.domain.ids import DeviceId, shard_of
+from shared.domain.verdicts import Verdict
 
 MAX_BATCH_DEVICES = 99
 """With the counters row they fill one table transaction of 100 entities (Table storage, entity group transactions)."""
@@ -75,7 +76,8 @@ class Wave:
         dispatched: How many of them have been put on the queue.
         soak_until: When a soaking wave passes, if nothing fails until then.
         acknowledged: What an operator accepted when resuming after the gate had stopped; the gate counts it no more.
-        reason: The gate's latest sentence about it.
+        verdict: The latest verdict that moved it, with all its numbers.
+        reason: Why it is in its state: the gate's sentence, or what an operator did.
     """
 
     number: int
@@ -88,7 +90,8 @@ class Wave:
     started_at: datetime | None = None
     soak_until: datetime | None = None
     ended_at: datetime | None = None
-    acknowledged: Acknowledged = field(default_factory=Acknowledged)
+    acknowledged: Counters = field(default_factory=Counters)
+    verdict: Verdict | None = None
     reason: str = ""
 
     @property

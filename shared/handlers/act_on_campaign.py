@@ -7,7 +7,7 @@ from datetime import datetime
 from shared.domain.audit import AuditEntry
 from shared.domain.campaigns import Campaign
 from shared.domain.errors import Conflict
-from shared.domain.gates import Acknowledged, acknowledge
+from shared.domain.gates import Counters, acknowledge
 from shared.domain.ids import CampaignId
 from shared.domain.steps import Change
 from shared.domain.steps_by_operators import OperatorAction, act
@@ -60,10 +60,10 @@ def _check_resumable(campaign: Campaign, ports: CampaignPorts) -> None:
         raise Conflict(f"{campaign.id} cannot go on: its package was withdrawn; cancel it", code="package_withdrawn")
 
 
-def _suffered(campaign: Campaign, ports: CampaignPorts) -> Acknowledged:
+def _suffered(campaign: Campaign, ports: CampaignPorts) -> Counters:
     wave = campaign.wave_in_hand
     if wave is None or wave.state is not WaveState.FAILED:
-        return Acknowledged()
+        return Counters()
     return acknowledge(ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards))
 
 

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from shared.domain.audit import AuditEntry
 from shared.domain.campaigns import Campaign
-from shared.domain.gates import Verdict, judge_wave
 from shared.domain.rollouts import RolloutState
 from shared.domain.steps import QUIET_S, REEVALUATE_S, Change, apply_verdict, dispatch_again
+from shared.domain.verdicts import Verdict, judge_wave
 from shared.domain.waves import Wave, WaveState
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.wakeups import request_visit

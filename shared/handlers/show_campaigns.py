@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shared.domain.campaigns import Campaign, CampaignState
-from shared.domain.gates import judge_wave
 from shared.domain.ids import CampaignId
+from shared.domain.verdicts import judge_wave
 from shared.domain.waves import Wave, WaveState
 from shared.handlers.keep_campaign import get_stored_campaign
 from shared.ports.campaigns import CampaignStore
@@ -38,7 +38,7 @@ def view_of(campaign: Campaign, rollouts: RolloutStore) -> CampaignView:
         wave.number: rollouts.read_counters(campaign.id, wave.number, campaign.shards) for wave in campaign.waves
     }
     verdicts = {
-        wave.number: judge_wave(wave.spec.gate, counters[wave.number], wave.acknowledged).reason
+        wave.number: judge_wave(wave.spec.gate, counters[wave.number], wave.acknowledged)
         for wave in campaign.waves
         if _is_judged(campaign, wave)
     }

@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Planning, Withdrawal
-from shared.domain.gates import Acknowledged
+from shared.domain.gates import Counters
 from shared.domain.ids import campaign_id
+from shared.domain.verdicts import Verdict
 from shared.domain.waves import Wave, WaveSpec, WaveState
 from shared.wire.package_records import read_package, write_package
 
@@ -22,6 +23,8 @@ AWAITS_STEP = "awaits_step"
 
 _SPEC: TypeAdapter[CampaignSpec] = TypeAdapter(CampaignSpec)
 _WAVE_SPEC: TypeAdapter[WaveSpec] = TypeAdapter(WaveSpec)
+_COUNTERS: TypeAdapter[Counters] = TypeAdapter(Counters)
+_VERDICT: TypeAdapter[Verdict | None] = TypeAdapter(Verdict | None)
 _PLANNING: TypeAdapter[Planning] = TypeAdapter(Planning)
 _WITHDRAWAL: TypeAdapter[Withdrawal | None] = TypeAdapter(Withdrawal | None)
 
@@ -91,8 +94,8 @@ def write_wave_row(campaign: Campaign, wave: Wave) -> dict[str, Any]:
         "devices": wave.devices,
         "batches": wave.batches,
         "dispatched": wave.dispatched,
-        "acknowledged_failures": wave.acknowledged.failures,
-        "acknowledged_silent": wave.acknowledged.silent,
+        "acknowledged": _COUNTERS.dump_json(wave.acknowledged).decode(),
+        "verdict": _VERDICT.dump_json(wave.verdict).decode(),
         "spec": _WAVE_SPEC.dump_json(wave.spec).decode(),
         **{name: time for name, time in times.items() if time is not None},
     }
@@ -133,6 +136,7 @@ def _read_wave(row: Mapping[str, Any]) -> Wave:
         started_at=row.get("started_at"),
         soak_until=row.get("soak_until"),
         ended_at=row.get("ended_at"),
-        acknowledged=Acknowledged(failures=row["acknowledged_failures"], silent=row["acknowledged_silent"]),
+        acknowledged=_COUNTERS.validate_json(row["acknowledged"]),
+        verdict=_VERDICT.validate_json(row["verdict"]),
         reason=row["reason"],
     )

@@ -10,11 +10,12 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from shared.domain.campaigns import Campaign, DeviceQuery, Targets
-from shared.domain.gates import Counters, Gate
+from shared.domain.gates import Counters
 from shared.domain.steps_by_operators import fitting_actions
-from shared.domain.waves import DeviceCount, Percent, Wave, WaveSize
+from shared.domain.verdicts import Verdict
 from shared.domain.windows import Window
 from shared.wire.http_policies import WEEKDAYS
+from shared.wire.http_wave_views import WaveView, view_wave
 
 
 class CampaignSummary(BaseModel):
@@ -37,37 +38,6 @@ class CampaignPage(BaseModel):
 
     campaigns: list[CampaignSummary]
     continuation: str | None = None
-
-
-class GateView(BaseModel):
-    """The gate of a wave. Percentages are of its devices without the skipped, cancelled and acknowledged ones."""
-
-    success_percent: float = Field(description="The wave passes once this share succeeded")
-    failure_percent: float | None = Field(description="The campaign stops once more than this share failed")
-    failure_count: int | None = Field(description="The campaign stops once this many failed")
-    silent_percent: float | None = Field(description="The campaign stops once more than this share timed out")
-    minimum_completed: int = Field(description="No percentage stops the campaign before this many devices ended")
-    soak_s: float = Field(description="Seconds between the success condition and the next wave")
-
-
-class WaveView(BaseModel):
-    """A wave: its part of the targets, how far it is, and what its gate says."""
-
-    number: int
-    name: str
-    state: str
-    size: str = Field(description="What was asked for: a number of devices, a share, or the rest")
-    devices: int
-    batches: int = Field(description="Device batches it is cut into")
-    dispatched: int = Field(description="Device batches put on the queue so far")
-    counters: dict[str, int] = Field(description="Rollout state to the number of devices in it; zeros left out")
-    gate: GateView
-    verdict: str = Field(description="The gate's sentence about it, now or when it ended")
-    acknowledged_failures: int = Field(description="Failures an operator accepted by resuming")
-    acknowledged_silent: int = Field(description="Silent devices an operator accepted by resuming")
-    started_at: datetime | None
-    soak_until: datetime | None
-    ended_at: datetime | None
 
 
 class WindowView(BaseModel):
@@ -104,12 +74,14 @@ def view_summary(campaign: Campaign) -> CampaignSummary:
     return CampaignSummary(**_summary(campaign))
 
 
-def view_campaign(campaign: Campaign, counters: Mapping[int, Counters], verdicts: Mapping[int, str]) -> CampaignView:
+def view_campaign(
+    campaign: Campaign, counters: Mapping[int, Counters], verdicts: Mapping[int, Verdict]
+) -> CampaignView:
     """A campaign with its waves.
 
     Args:
         counters: Wave number to what its devices are in.
-        verdicts: Wave number to its gate's present sentence, where it has one.
+        verdicts: Wave number to what its gate says now, where it is asked.
     """
     return CampaignView(
         **_summary(campaign),
@@ -121,8 +93,7 @@ def view_campaign(campaign: Campaign, counters: Mapping[int, Counters], verdicts
             phase=campaign.planning.phase, listed=campaign.planning.listed, skipped=campaign.planning.skipped
         ),
         waves=[
-            _view_wave(wave, counters.get(wave.number, Counters()), verdicts.get(wave.number, wave.reason))
-            for wave in campaign.waves
+            view_wave(wave, counters.get(wave.number, Counters()), verdicts.get(wave.number)) for wave in campaign.waves
         ],
         actions=[action.value for action in fitting_actions(campaign.state)],
     )
@@ -143,26 +114,6 @@ def _summary(campaign: Campaign) -> dict[str, Any]:
     }
 
 
-def _view_wave(wave: Wave, counters: Counters, verdict: str) -> WaveView:
-    return WaveView(
-        number=wave.number,
-        name=wave.spec.name,
-        state=wave.state.value,
-        size=_size(wave.spec.size),
-        devices=wave.devices,
-        batches=wave.batches,
-        dispatched=wave.dispatched,
-        counters={state.value: count for state, count in counters.by_state.items() if count},
-        gate=_view_gate(wave.spec.gate),
-        verdict=verdict,
-        acknowledged_failures=wave.acknowledged.failures,
-        acknowledged_silent=wave.acknowledged.silent,
-        started_at=wave.started_at,
-        soak_until=wave.soak_until,
-        ended_at=wave.ended_at,
-    )
-
-
 def _view_window(window: Window) -> WindowView:
     return WindowView(
         days=[WEEKDAYS[day - 1] for day in window.days],
@@ -172,19 +123,5 @@ def _view_window(window: Window) -> WindowView:
     )
 
 
-def _view_gate(gate: Gate) -> GateView:
-    return GateView(**asdict(gate))
-
-
 def _query(targets: Targets) -> str | None:
     return targets.query if isinstance(targets, DeviceQuery) else None
-
-
-def _size(size: WaveSize) -> str:
-    match size:
-        case DeviceCount(devices=devices):
-            return f"{devices} devices"
-        case Percent(percent=percent):
-            return f"{percent:g} %"
-        case _:
-            return "rest"

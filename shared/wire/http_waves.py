@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from shared.domain.errors import DomainError
-from shared.domain.gates import Gate
+from shared.domain.gates import Gate, OnStop
 from shared.domain.waves import DeviceCount, Percent, Rest, WaveSize, WaveSpec, slice_waves
 from shared.wire.http_fields import InvalidRequest, Name, PercentField, RequestModel
 
@@ -16,15 +16,24 @@ MAX_WAVES = 50
 """With the campaign's row they stay within one table transaction of 100 entities."""
 
 
+type _Count = Annotated[int, Field(ge=1)]
+
+
 class GateRequest(RequestModel):
     """The conditions under which the next wave starts, or the campaign stops; see ``shared.domain.gates.Gate``."""
 
     success_percent: PercentField = Gate().success_percent
+    success_count: _Count | None = Gate().success_count
     failure_percent: PercentField | None = Gate().failure_percent
-    failure_count: Annotated[int, Field(ge=1)] | None = Gate().failure_count
+    failure_count: _Count | None = Gate().failure_count
+    rejected_percent: PercentField | None = Gate().rejected_percent
+    rejected_count: _Count | None = Gate().rejected_count
     silent_percent: PercentField | None = Gate().silent_percent
-    minimum_completed: Annotated[int, Field(ge=1)] = Gate().minimum_completed
+    silent_count: _Count | None = Gate().silent_count
+    minimum_completed: _Count = Gate().minimum_completed
+    confidence_percent: Annotated[float, Field(ge=50, le=99.99)] | None = Gate().confidence_percent
     soak_s: Annotated[float, Field(ge=0, le=90 * 86_400)] = Gate().soak_s
+    on_stop: OnStop = Gate().on_stop
 
     def to_gate(self) -> Gate:
         """The gate it means."""

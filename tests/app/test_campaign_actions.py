@@ -8,6 +8,7 @@ from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.rollouts import RolloutState
+from shared.domain.verdicts import Decision
 from shared.domain.waves import WaveState
 from shared.ports.bus import Queue
 from tests.support.campaign_world import CampaignWorld, fleet
@@ -65,7 +66,10 @@ def test_resuming_after_a_gate_stop_accepts_the_failures_so_far() -> None:
     resumed = world.act(campaign.id, "resume")
     assert resumed.waves[0].acknowledged.failures == 1
     done = world.run_until(campaign.id, C.COMPLETED)
-    assert done.waves[0].reason == "4 of 4 devices succeeded (100 %), 1 more acknowledged by an operator"
+    assert (
+        done.waves[0].reason
+        == "4 of 4 devices succeeded (100 %, the gate asks 100 %), 1 more acknowledged by an operator"
+    )
 
 
 def test_new_failures_after_a_resume_stop_the_campaign_again() -> None:
@@ -154,3 +158,19 @@ def test_the_audit_log_tells_who_did_what_and_what_the_gate_said() -> None:
         ("gate", "stop", "running", "paused"),
         ("grace", "cancel", "paused", "aborted"),
     ]
+
+
+def test_a_gate_may_give_the_campaign_up_and_keep_what_is_done() -> None:
+    world = CampaignWorld(fleet(30), outcome=lambda device: S.FAILED if device == first else S.SUCCEEDED)
+    first: DeviceId | None = None
+    campaign = world.post(waves=TWO_WAVES, gate={"on_stop": "abort"})
+    world.run(lambda: bool(world.starts))
+    first = world.manifests.read_manifest(campaign.id)[0]
+    ended = world.run_until(campaign.id, C.ABORTED)
+    assert ended.reason.startswith("the gate of wave 1 (wave 1) stopped it: ")
+    assert ended.waves[0].verdict is not None
+    assert ended.waves[0].verdict.decision is Decision.STOP
+    world.run()
+    counters = world.rollouts.read_counters(campaign.id, 2, campaign.shards)
+    assert counters.of(S.CANCELLED) == counters.total
+    assert [entry.what for entry in world.audit.read(campaign.id)] == ["create", "stop"]

@@ -22,10 +22,11 @@ from shared.domain.campaigns import (
     Withdrawal,
 )
 from shared.domain.errors import DomainError
-from shared.domain.gates import Acknowledged, Gate
+from shared.domain.gates import Counters, Gate
 from shared.domain.ids import CampaignId, package_name
 from shared.domain.packages import Package, PackageKind
-from shared.domain.rollouts import PackageTarget
+from shared.domain.rollouts import PackageTarget, RolloutState
+from shared.domain.verdicts import judge_wave
 from shared.domain.versions import Version, VersionScheme
 from shared.domain.waves import DeviceCount, Percent, Rest, Wave, WaveSpec, WaveState
 from shared.ports.campaigns import AuditLog, CampaignStore
@@ -98,7 +99,8 @@ def planned(campaign: Campaign) -> Campaign:
         state=WaveState.SOAKING,
         started_at=NOW,
         soak_until=NOW + timedelta(seconds=1.5),
-        acknowledged=Acknowledged(failures=1, silent=2),
+        acknowledged=Counters(by_state={RolloutState.FAILED: 1, RolloutState.TIMED_OUT: 2}),
+        verdict=judge_wave(Gate(confidence_percent=95), Counters(by_state={RolloutState.SUCCEEDED: 2})),
         reason="2 of 2",
     )
     others = (Wave(number=2, spec=SPECS[1], start=2, stop=12), Wave(number=3, spec=SPECS[2], start=12, stop=99))

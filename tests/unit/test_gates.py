@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.gates import Acknowledged, Counters, Decision, Gate, acknowledge, judge_wave
+from shared.domain.confidence import wilson_interval
+from shared.domain.gates import Counters, Gate, acknowledge
 from shared.domain.rollouts import RolloutState
+from shared.domain.verdicts import Decision, judge_wave
 
 S = RolloutState
 
@@ -15,9 +20,14 @@ percents = st.floats(0, 100)
 gates = st.builds(
     Gate,
     success_percent=percents,
+    success_count=st.none() | st.integers(1, 60),
     failure_percent=st.none() | percents,
     failure_count=st.none() | st.integers(1, 20),
+    rejected_percent=st.none() | percents,
+    rejected_count=st.none() | st.integers(1, 20),
     silent_percent=st.none() | percents,
+    silent_count=st.none() | st.integers(1, 20),
+    confidence_percent=st.none() | st.floats(50, 99.9),
     minimum_completed=st.integers(1, 20),
 )
 
@@ -26,7 +36,7 @@ def count(**by_state: int) -> Counters:
     return Counters(by_state={S(state): number for state, number in by_state.items()})
 
 
-def decide(gate: Gate, found: Counters, acknowledged: Acknowledged | None = None) -> Decision:
+def decide(gate: Gate, found: Counters, acknowledged: Counters | None = None) -> Decision:
     return judge_wave(gate, found, acknowledged).decision
 
 
@@ -73,7 +83,7 @@ def test_a_wave_that_ended_short_of_its_success_share_stops_and_says_so() -> Non
     gate = Gate(success_percent=90, failure_percent=50)
     verdict = judge_wave(gate, count(succeeded=8, failed=2))
     assert verdict.decision is Decision.STOP
-    assert verdict.reason == "all 10 devices ended and only 8 succeeded (80 %, the gate asks 90 %)"
+    assert verdict.reason == "all 10 devices ended: 8 of 10 devices succeeded (80 %, the gate asks 90 %)"
 
 
 def test_acknowledged_failures_stop_nothing_again_but_new_ones_do() -> None:
@@ -110,3 +120,84 @@ def test_a_failure_in_place_of_a_success_never_lifts_a_stop(gate: Gate, found: C
     before, after = decide(gate, found), decide(gate, found.moved(S.SUCCEEDED, S.FAILED))
     if found.of(S.SUCCEEDED) and found.ended >= gate.minimum_completed and before is Decision.STOP:
         assert after is Decision.STOP
+
+
+def test_rejections_and_silence_are_counted_on_their_own() -> None:
+    lenient = Gate(success_percent=0, failure_percent=None, silent_percent=None, rejected_count=2)
+    assert decide(lenient, count(failed=50, rejected=1, offered=9)) is Decision.PASS
+    assert decide(lenient, count(failed=1, rejected=2, offered=9)) is Decision.STOP
+    quiet = Gate(success_percent=0, failure_percent=None, silent_percent=None, silent_count=3)
+    assert decide(quiet, count(timed_out=2, failed=5)) is Decision.PASS
+    assert decide(quiet, count(timed_out=3, failed=5)) is Decision.STOP
+
+
+def test_a_number_of_successes_is_enough_where_the_gate_says_so() -> None:
+    gate = Gate(success_count=50)
+    assert decide(gate, count(succeeded=49, offered=51)) is Decision.WAIT
+    assert decide(gate, count(succeeded=50, offered=50)) is Decision.PASS
+    assert decide(gate, count(succeeded=10)) is Decision.PASS, "all of a small wave succeeded"
+
+
+def test_one_of_three_proves_little_and_thirty_of_a_thousand_prove_enough() -> None:
+    gate = Gate(success_percent=0, failure_percent=2, confidence_percent=95)
+    assert decide(gate, count(failed=1, succeeded=2)) is Decision.PASS
+    verdict = judge_wave(gate, count(failed=30, succeeded=970))
+    assert verdict.decision is Decision.STOP
+    assert verdict.reason == (
+        "30 of 1000 devices that ended failed (3 %, at 95 % confidence at least 2.1 %, the gate allows 2 %)"
+    )
+    assert decide(replace(gate, confidence_percent=None), count(failed=1, succeeded=2)) is Decision.STOP
+
+
+def test_with_confidence_a_small_wave_is_not_stopped_for_a_share_it_cannot_disprove() -> None:
+    gate = Gate(success_percent=95, failure_percent=None, confidence_percent=95)
+    verdict = judge_wave(gate, count(failed=1, succeeded=2))
+    assert verdict.decision is Decision.PASS
+    assert "may stand for 98.2 %" in verdict.reason
+    assert decide(gate, count(failed=100, succeeded=900)) is Decision.STOP
+    assert decide(gate, count(failed=1, succeeded=2, offered=1)) is Decision.WAIT
+
+
+def test_a_wave_of_nobody_passes_and_says_why() -> None:
+    verdict = judge_wave(Gate(), count(skipped=40))
+    assert verdict.decision is Decision.PASS
+    assert verdict.reason == "no device is left to count: all were skipped, cancelled or acknowledged"
+
+
+@given(st.integers(0, 300), st.integers(1, 300), st.floats(50, 99.9))
+def test_the_interval_holds_the_share_and_narrows_with_more_devices(count: int, of: int, level: float) -> None:
+    count = min(count, of)
+    low, high = wilson_interval(count, of, level)
+    assert 0 <= low <= count / of <= high <= 1
+    wider_low, wider_high = wilson_interval(count, of, min(99.95, level + (100 - level) / 2))
+    assert wider_low <= low
+    assert high <= wider_high
+    low_of_ten, high_of_ten = wilson_interval(10 * count, 10 * of, level)
+    assert low <= low_of_ten + 1e-9
+    assert high_of_ten <= high + 1e-9
+
+
+def test_the_interval_agrees_with_published_figures() -> None:
+    """R. G. Newcombe, Statistics in Medicine 17 (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29 at 95 %."""
+    published = {
+        (81, 263): (0.2535, 0.3682),
+        (15, 148): (0.0598, 0.1644),
+        (0, 20): (0, 0.2005),
+        (1, 29): (0.0018, 0.1963),
+    }
+    for (found, of), (low, high) in published.items():
+        assert wilson_interval(found, of, 95) == pytest.approx((low, high), abs=1e-4)
+
+
+@given(gates, counters, counters)
+def test_a_verdict_shows_every_limit_and_only_a_limit_that_holds_stops(
+    gate: Gate, found: Counters, ok: Counters
+) -> None:
+    verdict = judge_wave(gate, found, acknowledge(ok))
+    limits = {check.rule for check in verdict.checks}
+    asked = {
+        name for name, value in asdict(gate).items() if name.endswith(("_percent", "_count")) and value is not None
+    }
+    assert limits == asked - {"confidence_percent"}
+    exceeded = [check for check in verdict.checks if check.holds and not check.rule.startswith("success_")]
+    assert bool(exceeded) <= (verdict.decision is Decision.STOP)

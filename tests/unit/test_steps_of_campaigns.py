@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from shared.domain.campaigns import FINISHED, Campaign, CampaignSpec, CampaignState, DeviceQuery, Withdrawal
 from shared.domain.errors import Conflict
-from shared.domain.gates import Acknowledged, Decision, Gate, Verdict
+from shared.domain.gates import Counters, Gate
 from shared.domain.ids import CampaignId, package_name
 from shared.domain.packages import Package, PackageKind
 from shared.domain.rollouts import PackageTarget
 from shared.domain.steps import StepKind, apply_verdict, complete, next_step, note_dispatched, start_wave
 from shared.domain.steps_by_operators import OperatorAction, act
+from shared.domain.verdicts import Decision, Verdict
 from shared.domain.versions import Version
 from shared.domain.waves import DONE_WAVES, Rest, Wave, WaveSpec, WaveState
 
@@ -157,16 +158,16 @@ def test_an_operators_action_done_twice_is_the_same_as_once(
     """I9: and it never reopens what is finished."""
     before = campaign(*states, state=state)
     try:
-        after = act(before, action, acknowledged=Acknowledged(), who="ada", now=NOW)
+        after = act(before, action, acknowledged=Counters(), who="ada", now=NOW)
     except Conflict:
         return
     if after is not None:
         assert not before.is_finished
-        assert act(after, action, acknowledged=Acknowledged(), who="grace", now=NOW) is None
+        assert act(after, action, acknowledged=Counters(), who="grace", now=NOW) is None
 
 
 def test_a_cancelled_campaign_steps_until_its_offers_are_taken_back() -> None:
-    cancelled = act(campaign(W.RUNNING), OperatorAction.CANCEL, acknowledged=Acknowledged(), who="ada", now=NOW)
+    cancelled = act(campaign(W.RUNNING), OperatorAction.CANCEL, acknowledged=Counters(), who="ada", now=NOW)
     assert cancelled is not None
     assert cancelled.state in FINISHED
     assert cancelled.withdrawal == Withdrawal()

@@ -1,0 +1,177 @@
+"""Verdicts: what a gate says about a wave, with every number it was judged by. Reads counters only, never devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.domain.confidence import wilson_interval
+from shared.domain.gates import BAD_ENDS, Bound, Counters, Gate
+from shared.domain.rollouts import RolloutState
+
+S = RolloutState
+
+
+class Decision(StrEnum):
+    """What a gate says about a wave."""
+
+    WAIT = "wait"
+    PASS = "pass"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One limit of a gate, held against what was seen.
+
+    Attributes:
+        rule: The gate's field, such as ``failure_percent``.
+        seen: Devices, or their share in percent.
+        judged: What was held against the limit: ``seen``, or its bound at the gate's confidence level.
+        holds: Whether the condition is met: for success that it is reached, for bad ends that it is exceeded.
+        reason: The sentence about it, for people.
+    """
+
+    rule: str
+    seen: float
+    judged: float
+    limit: float
+    holds: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A gate's decision with the sentence that explains it to an operator.
+
+    Attributes:
+        counted: The wave's devices without the skipped, the cancelled and the acknowledged.
+        ended: How many of them ended.
+        acknowledged: Devices that an operator took out of the count by resuming.
+        checks: Every limit the gate has, whether it decided or not.
+    """
+
+    decision: Decision
+    reason: str
+    counted: int = 0
+    ended: int = 0
+    succeeded: int = 0
+    failures: int = 0
+    silent: int = 0
+    acknowledged: int = 0
+    checks: tuple[Check, ...] = ()
+
+
+def judge_wave(gate: Gate, counters: Counters, acknowledged: Counters | None = None) -> Verdict:
+    """The gate's verdict over a wave's counters; the soak is the caller's to wait for.
+
+    Acknowledged devices leave the count as skipped ones do.
+    """
+    judged = counters.without(acknowledged or Counters())
+    checks = (*_success_checks(gate, judged), *_bad_checks(gate, judged))
+    taken_off = counters.of(*BAD_ENDS) - judged.of(*BAD_ENDS)
+    decision, reason = _decide(judged, checks)
+    return Verdict(
+        decision=decision,
+        reason=reason + (f", {taken_off} more acknowledged by an operator" if taken_off else ""),
+        counted=judged.counted,
+        ended=judged.ended,
+        succeeded=judged.of(S.SUCCEEDED),
+        failures=judged.failures,
+        silent=judged.of(S.TIMED_OUT),
+        acknowledged=taken_off,
+        checks=checks,
+    )
+
+
+def _decide(counters: Counters, checks: tuple[Check, ...]) -> tuple[Decision, str]:
+    success = [check for check in checks if check.rule.startswith("success_")]
+    for check in checks:
+        if check.holds and check not in success:
+            return Decision.STOP, check.reason
+    reached = next((check for check in success if check.holds), None)
+    if reached is not None and not counters.of(S.PLANNED):
+        return Decision.PASS, reached.reason
+    if counters.ended == counters.counted:
+        return Decision.STOP, f"all {counters.counted} devices ended: {' and '.join(check.reason for check in success)}"
+    return Decision.WAIT, f"{counters.ended} of {counters.counted} devices ended, {counters.of(S.SUCCEEDED)} succeeded"
+
+
+def _success_checks(gate: Gate, counters: Counters) -> Iterator[Check]:
+    succeeded, counted = counters.of(S.SUCCEEDED), counters.counted
+    if gate.success_count is not None:
+        yield Check(
+            rule="success_count",
+            seen=succeeded,
+            judged=succeeded,
+            limit=gate.success_count,
+            holds=succeeded >= gate.success_count,
+            reason=f"{succeeded} devices succeeded, the gate asks {gate.success_count}",
+        )
+    yield _success_share(gate, succeeded, counted, all_ended=counters.ended == counted)
+
+
+def _success_share(gate: Gate, succeeded: int, counted: int, *, all_ended: bool) -> Check:
+    """Confidence speaks only at the end: before it, devices that have not ended yet may still prove the share."""
+    share = judged = _percent(succeeded, counted) if counted else 100.0
+    words = f"{succeeded} of {counted} devices succeeded ({share:.0f} %, the gate asks {gate.success_percent:g} %)"
+    if not counted:
+        words = "no device is left to count: all were skipped, cancelled or acknowledged"
+    elif all_ended and gate.confidence_percent is not None and share < gate.success_percent:
+        judged = 100 * wilson_interval(succeeded, counted, gate.confidence_percent)[1]
+        words += f", which {_at(gate.confidence_percent)} may stand for {judged:.1f} %"
+    return Check(
+        rule="success_percent",
+        seen=share,
+        judged=judged,
+        limit=gate.success_percent,
+        holds=judged >= gate.success_percent,
+        reason=words,
+    )
+
+
+def _bad_checks(gate: Gate, counters: Counters) -> Iterator[Check]:
+    is_enough = counters.ended >= min(gate.minimum_completed, counters.counted)
+    for bound in gate.bounds:
+        count = counters.of(*bound.states)
+        if bound.count is not None:
+            yield Check(
+                rule=f"{bound.name}_count",
+                seen=count,
+                judged=count,
+                limit=bound.count,
+                holds=count >= max(1, bound.count),
+                reason=f"{count} devices {bound.words}, the gate stops at {bound.count}",
+            )
+        if bound.percent is not None:
+            yield _bad_share(gate, bound, bound.percent, count, counters, is_enough=is_enough)
+
+
+def _bad_share(gate: Gate, bound: Bound, limit: float, count: int, counters: Counters, *, is_enough: bool) -> Check:
+    """Without a confidence level the share is of all counted devices, with one it is of those that ended."""
+    of = counters.counted if gate.confidence_percent is None else counters.ended
+    share = judged = _percent(count, of)
+    words = f"{count} of {of} devices {bound.words} ({share:.0f} %, the gate allows {limit:g} %)"
+    if gate.confidence_percent is not None:
+        judged = 100 * wilson_interval(count, of, gate.confidence_percent)[0]
+        words = (
+            f"{count} of {of} devices that ended {bound.words} ({share:.0f} %, {_at(gate.confidence_percent)} at least "
+            f"{judged:.1f} %, the gate allows {limit:g} %)"
+        )
+    return Check(
+        rule=f"{bound.name}_percent",
+        seen=share,
+        judged=judged,
+        limit=limit,
+        holds=is_enough and judged > limit,
+        reason=words,
+    )
+
+
+def _at(level_percent: float) -> str:
+    return f"at {level_percent:g} % confidence"
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100.0 * part / whole if whole else 0.0
