@@ -21,8 +21,8 @@ class AzureManifests:
     def write_page(self, campaign: CampaignId, page: int, devices: Iterable[DeviceId]) -> None:
         self._write(wire.page_blob(campaign, page), wire.write_devices(devices))
 
-    def read_pages(self, campaign: CampaignId, pages: int) -> Iterator[list[DeviceId]]:
-        for page in range(pages):
+    def read_pages(self, campaign: CampaignId, stop: int, *, start: int = 0) -> Iterator[list[DeviceId]]:
+        for page in range(start, stop):
             yield wire.read_devices(self._read(wire.page_blob(campaign, page)))
 
     def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId]) -> None:

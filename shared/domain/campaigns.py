@@ -11,6 +11,7 @@ from enum import StrEnum
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package
 from shared.domain.rollouts import PackageTarget, RolloutState
+from shared.domain.targeting import Targeting
 from shared.domain.waves import DONE_WAVES, Wave, WaveSpec
 from shared.domain.windows import Window
 
@@ -135,6 +136,7 @@ class CampaignSpec:
     deadlines: Deadlines = field(default_factory=Deadlines)
     allow_downgrade: bool = False
     windows: tuple[Window, ...] = ()
+    targeting: Targeting = field(default_factory=Targeting)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,21 +144,27 @@ class Planning:
     """The cursor of planning, so that each page is taken up where the last one ended.
 
     Attributes:
-        page: Listing: pages of targets written so far.
+        page: Listing: pages written so far, of all listings, see ``shared.domain.listings``.
+        ends: Listing: for each finished listing, one past its last page.
         continuation: Listing: IoT Hub's token for the next page; empty at the beginning.
         listed: Targets found so far, repeats included.
+        excluded: Targets left out because the operator excluded them.
         claimed_wave: Claiming: the wave in hand, from 1.
         claimed_batches: Claiming: batches of that wave whose rows are written.
         skipped: Targets left out because another campaign holds them.
+        current: Targets left out because they run the version already.
     """
 
     phase: PlanningPhase = PlanningPhase.LISTING
     page: int = 0
+    ends: tuple[int, ...] = ()
     continuation: str = ""
     listed: int = 0
+    excluded: int = 0
     claimed_wave: int = 1
     claimed_batches: int = 0
     skipped: int = 0
+    current: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

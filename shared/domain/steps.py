@@ -119,6 +119,8 @@ def complete(campaign: Campaign) -> Campaign:
     reason = f"all {len(campaign.waves)} waves passed"
     if skipped := campaign.planning.skipped:
         reason += f"; {skipped} of {campaign.targets} devices were skipped, because other campaigns hold them"
+    if current := campaign.planning.current:
+        reason += f"; {current} of {campaign.targets} devices ran the version already"
     return replace(campaign, state=CampaignState.COMPLETED, reason=reason)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.handlers.spec_desk import SpecDesk
 from shared.ports.bus import EventPublisher, MessageSender
 from shared.ports.campaigns import AuditLog, BudgetStore, CampaignStore, ManifestStore
-from shared.ports.hub import DeviceDirectory
+from shared.ports.hub import DeviceDirectory, TwinReader
 from shared.ports.packages import PackageStore
 from shared.ports.rollouts import DeviceStore, RolloutStore
 from shared.ports.stops import StopStore
@@ -26,6 +26,7 @@ class CampaignPorts:
     devices: DeviceStore
     packages: PackageStore
     directory: DeviceDirectory
+    twins: TwinReader
     sender: MessageSender
     publisher: EventPublisher
     specs: SpecDesk

@@ -1,4 +1,5 @@
-"""Claiming: every target gets a rollout row, planned where it is free, skipped where another campaign holds it.
+"""Claiming: every target gets a rollout row, planned where it is free, skipped where another campaign holds it or where
+it runs the version already.
 
 Repeating a claim at any point ends in the same rows: a device held by the campaign keeps its sequence, and a batch
 whose rollout rows are written is left alone.
@@ -8,82 +9,143 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState, Planning, PlanningPhase
 from shared.domain.devices import DeviceRecord, claim
 from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.steps import Change
-from shared.domain.waves import DeviceBatch
+from shared.domain.waves import DeviceBatch, Wave
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
-from shared.handlers.plan_campaign import CLAIM_BATCHES
-from shared.ports.errors import NotThere
+from shared.handlers.current_devices import CURRENT, CurrentDevices
+from shared.handlers.plan_campaign import CLAIM_BATCHES, QUOTA_REASON
+from shared.ports.campaigns import ManifestStore
+from shared.ports.errors import NotThere, QuotaExceeded, Throttled
 from shared.ports.stored import Stored
+
+CONFIRMATIONS = 500
+"""Twins read in one step before it is kept: seconds, and within what IoT Hub S1 allows for a minute."""
+
+CONFIRM_AGAIN_S = 15.0
+"""How long a throttled step waits, where the hub does not say."""
+
+_HELD_BY = "held_by:"
 
 
 def claim_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
-    """The campaign with the next batches of the wave in planning claimed; running after the last wave's."""
+    """The campaign with the next batches of the wave in planning claimed; running after the last wave's.
+
+    It is paused where the hub's daily quota is used up.
+    """
     planning = campaign.planning
     wave = campaign.waves[planning.claimed_wave - 1]
     if planning.claimed_batches >= wave.batches:
-        return Change(campaign=_next_wave(campaign, ports), due_at=now)
-    part, stop = planning.claimed_batches // CLAIM_BATCHES, planning.claimed_batches + CLAIM_BATCHES
-    batches = ports.manifests.read_batches(campaign.id, wave.number)[planning.claimed_batches : stop]
-    members = ports.manifests.read_members(campaign.id, wave.number, part)
-    holders = _Holders(campaign=campaign.id, ports=ports, campaigns={})
-    for batch, devices in zip(batches, members, strict=True):
-        _claim_batch(campaign, batch, devices, holders, ports, now)
-    claimed = replace(planning, claimed_batches=planning.claimed_batches + len(batches))
-    return Change(campaign=replace(campaign, planning=claimed), due_at=now)
+        return Change(campaign=_next_wave(campaign), due_at=now)
+    claimer = _Claimer(campaign, ports, now)
+    try:
+        for batch, devices in _batches_in_hand(campaign, wave, ports.manifests):
+            planning = _counted(planning, claimer.claim_batch(batch, devices))
+            if claimer.confirmations >= CONFIRMATIONS:
+                break
+    except Throttled as error:
+        wait = timedelta(seconds=error.retry_after_s or CONFIRM_AGAIN_S)
+        return Change(campaign=replace(campaign, planning=planning), due_at=now + wait)
+    except QuotaExceeded:
+        paused = replace(campaign, planning=planning, state=CampaignState.PAUSED, reason=QUOTA_REASON)
+        return Change(campaign=paused, due_at=now)
+    return Change(campaign=replace(campaign, planning=planning), due_at=now)
 
 
-def _next_wave(campaign: Campaign, ports: CampaignPorts) -> Campaign:
-    """Counts what the finished wave had to skip, from its counters, so that a repeat counts the same."""
+def _batches_in_hand(
+    campaign: Campaign, wave: Wave, manifests: ManifestStore
+) -> list[tuple[DeviceBatch, list[DeviceId]]]:
+    """The batches left of the part of the manifest in hand, with their devices."""
+    claimed = campaign.planning.claimed_batches
+    part, done = divmod(claimed, CLAIM_BATCHES)
+    members = manifests.read_members(campaign.id, wave.number, part)[done:]
+    batches = manifests.read_batches(campaign.id, wave.number)[claimed : claimed + len(members)]
+    return list(zip(batches, members, strict=True))
+
+
+def _next_wave(campaign: Campaign) -> Campaign:
     planning = campaign.planning
-    counters = ports.rollouts.read_counters(campaign.id, planning.claimed_wave, campaign.shards)
-    skipped = planning.skipped + counters.of(RolloutState.SKIPPED)
     if planning.claimed_wave < len(campaign.waves):
-        planning = replace(planning, claimed_wave=planning.claimed_wave + 1, claimed_batches=0, skipped=skipped)
+        planning = replace(planning, claimed_wave=planning.claimed_wave + 1, claimed_batches=0)
         return replace(campaign, planning=planning)
-    planning = replace(planning, phase=PlanningPhase.DONE, skipped=skipped)
+    planning = replace(planning, phase=PlanningPhase.DONE)
     return replace(campaign, planning=planning, state=CampaignState.RUNNING, reason="")
 
 
-def _claim_batch(
-    campaign: Campaign,
-    batch: DeviceBatch,
-    devices: Sequence[DeviceId],
-    holders: _Holders,
-    ports: CampaignPorts,
-    now: datetime,
-) -> None:
-    records = _hold(devices, holders, ports, now)
-    rollouts = [_rollout(campaign.id, batch, records[device], now) for device in devices]
-    ports.rollouts.create_batch(campaign.id, batch.shard, rollouts)
+def _counted(planning: Planning, rollouts: Sequence[Rollout]) -> Planning:
+    """The cursor behind a batch whose rows are written, and what of it had to be skipped."""
+    current = sum(rollout.code == CURRENT for rollout in rollouts)
+    held = sum(rollout.code.startswith(_HELD_BY) for rollout in rollouts)
+    return replace(
+        planning,
+        claimed_batches=planning.claimed_batches + 1,
+        skipped=planning.skipped + held,
+        current=planning.current + current,
+    )
 
 
-def _hold(
-    devices: Sequence[DeviceId], holders: _Holders, ports: CampaignPorts, now: datetime
-) -> Mapping[DeviceId, DeviceRecord]:
-    """The device rows after the campaign took all it may have.
+class _Claimer:
+    """Claims the batches of one step; remembers for its length what it learnt of other campaigns and of twins."""
 
-    Raises:
-        ConcurrentChange: Other campaigns kept writing the same rows.
-    """
+    def __init__(self, campaign: Campaign, ports: CampaignPorts, now: datetime) -> None:
+        self._campaign = campaign
+        self._ports = ports
+        self._now = now
+        self._holders = _Holders(campaign=campaign.id, ports=ports, campaigns={})
+        self._current = CurrentDevices(campaign.target, ports.twins)
 
-    def attempt() -> Mapping[DeviceId, DeviceRecord]:
-        rows = ports.devices.read_batch(devices)
-        taken = holders.holding([row.value for row in rows.values()])
-        before = [rows.get(device, _unknown(device, now)) for device in devices]
-        after = [row if row.value.device in taken else _claimed(row, holders.campaign, now) for row in before]
+    @property
+    def confirmations(self) -> int:
+        """Twins read so far."""
+        return self._current.reads
+
+    def claim_batch(self, batch: DeviceBatch, devices: Sequence[DeviceId]) -> list[Rollout]:
+        """The rows of the batch as they stand, written now or by an earlier try.
+
+        Raises:
+            ConcurrentChange: Other campaigns kept writing the same device rows.
+        """
+        what = f"device rows of {self._campaign.id}"
+        records = until_written(lambda: self._hold(devices), what=what)
+        rollouts = [self._rollout(batch, records[device]) for device in devices]
+        if self._ports.rollouts.create_batch(self._campaign.id, batch.shard, rollouts):
+            return rollouts
+        return [row.value for row in self._ports.rollouts.read_batch(self._campaign.id, batch)]
+
+    def _hold(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceRecord]:
+        """The device rows after the campaign took all it may have and has something for."""
+        rows = self._ports.devices.read_batch(devices)
+        taken = self._holders.holding([row.value for row in rows.values()])
+        free = [row.value for row in rows.values() if row.value.device not in taken]
+        left_alone = taken | self._current.among([record for record in free if record.held_by != self._campaign.id])
+        before = [rows.get(device, _unknown(device, self._now)) for device in devices]
+        after = [
+            row if row.value.device in left_alone else _claimed(row, self._campaign.id, self._now) for row in before
+        ]
         changed = [new for old, new in zip(before, after, strict=True) if new.value != old.value]
         if changed:
-            ports.devices.write(changed)
+            self._ports.devices.write(changed)
         return {row.value.device: row.value for row in after}
 
-    return until_written(attempt, what=f"device rows of {holders.campaign}")
+    def _rollout(self, batch: DeviceBatch, record: DeviceRecord) -> Rollout:
+        planned = Rollout(
+            device=record.device,
+            campaign=self._campaign.id,
+            wave=batch.wave,
+            batch=batch.number,
+            sequence=record.sequence,
+            changed_at=self._now,
+        )
+        if record.held_by == self._campaign.id:
+            return planned
+        code = CURRENT if record.device in self._current.confirmed else f"{_HELD_BY}{record.held_by}"
+        return replace(planned, state=RolloutState.SKIPPED, code=code)
 
 
 def _unknown(device: DeviceId, now: datetime) -> Stored[DeviceRecord]:
@@ -92,20 +154,6 @@ def _unknown(device: DeviceId, now: datetime) -> Stored[DeviceRecord]:
 
 def _claimed(row: Stored[DeviceRecord], campaign: CampaignId, now: datetime) -> Stored[DeviceRecord]:
     return Stored(value=claim(row.value, campaign, now=now), etag=row.etag)
-
-
-def _rollout(campaign: CampaignId, batch: DeviceBatch, record: DeviceRecord, now: datetime) -> Rollout:
-    planned = Rollout(
-        device=record.device,
-        campaign=campaign,
-        wave=batch.wave,
-        batch=batch.number,
-        sequence=record.sequence,
-        changed_at=now,
-    )
-    if record.held_by == campaign:
-        return planned
-    return replace(planned, state=RolloutState.SKIPPED, code=f"held_by:{record.held_by}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

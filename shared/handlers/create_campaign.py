@@ -5,22 +5,19 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import datetime
-from itertools import batched
 
 from shared.domain.audit import AuditEntry
-from shared.domain.campaigns import Campaign, CampaignState, DeviceList, Planning, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.ids import CampaignId
 from shared.domain.packages import Package, PackageState
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.keep_campaign import announce, step_when_due
+from shared.handlers.post_targets import first_planning, keep_posted
 from shared.ports.bus import Queue
-from shared.ports.campaigns import ManifestStore
 from shared.ports.errors import AlreadyExists, NotThere
 from shared.ports.packages import PackageStore
 from shared.wire.http_campaigns import CampaignRequest
-
-PAGE_DEVICES = 5_000
 
 
 def create_campaign(
@@ -48,7 +45,7 @@ def create_campaign(
     package = _published(ports.packages, request)
     campaign = ports.specs.sign(_new(identity, request, package, requested_by, shards, now))
     # The order matters: an audit entry without its campaign is harmless, a campaign that nobody answers for is not.
-    _keep_listed(ports.manifests, campaign, request)
+    keep_posted(ports.manifests, campaign, request)
     ports.audit.append(_entry(campaign))
     try:
         ports.campaigns.create(campaign)
@@ -104,10 +101,6 @@ def _new(
     identity: CampaignId, request: CampaignRequest, package: Package, requested_by: str, shards: int, now: datetime
 ) -> Campaign:
     spec = request.to_spec()
-    planning = Planning()
-    if isinstance(spec.targets, DeviceList):
-        pages = -(-spec.targets.count // PAGE_DEVICES)
-        planning = Planning(phase=PlanningPhase.ORDERING, page=pages, listed=spec.targets.count)
     return Campaign(
         id=identity,
         spec=spec,
@@ -116,17 +109,12 @@ def _new(
         state=CampaignState.PLANNING,
         step=1,
         step_due_at=now,
-        planning=planning,
+        planning=first_planning(spec),
         requested_by=requested_by,
         created_at=now,
         changed_at=now,
         request_sha256=request.sha256,
     )
-
-
-def _keep_listed(manifests: ManifestStore, campaign: Campaign, request: CampaignRequest) -> None:
-    for page, devices in enumerate(batched(request.devices, PAGE_DEVICES, strict=False)):
-        manifests.write_page(campaign.id, page, devices)
 
 
 def _entry(campaign: Campaign) -> AuditEntry:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import batched
 
-from shared.domain.campaigns import Campaign, CampaignState, DeviceList, DeviceQuery, PlanningPhase, digest_devices
+from shared.domain.campaigns import Campaign, CampaignState, Planning, PlanningPhase, digest_devices
 from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId, ring_order, ring_start
+from shared.domain.listings import Listing, ListingKind, listings, page_spans
 from shared.domain.steps import Change, abort
 from shared.domain.waves import Wave, cut_batches, slice_waves
 from shared.handlers.campaign_ports import CampaignPorts
@@ -35,11 +36,12 @@ def list_page(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Cha
 
     It is aborted where the hub refuses the query, and paused where the hub's daily quota is used up.
     """
-    planning, targets = campaign.planning, campaign.spec.targets
-    if not isinstance(targets, DeviceQuery):
+    planning, known = campaign.planning, listings(campaign.spec)
+    if len(planning.ends) >= len(known):
         raise TypeError(f"{campaign.id} has nothing to list")
+    listing = known[len(planning.ends)]
     try:
-        page = _list_some(targets.query, planning.continuation, ports.directory)
+        page = _list_some(listing.query, planning.continuation, ports.directory)
     except Throttled as error:
         return Change(campaign=campaign, due_at=now + timedelta(seconds=error.retry_after_s or LIST_AGAIN_S))
     except QuotaExceeded:
@@ -47,20 +49,29 @@ def list_page(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Cha
     except DomainError as error:
         return Change(campaign=abort(campaign, error.message), due_at=now)
     ports.manifests.write_page(campaign.id, planning.page, page.items)
-    listed = replace(
+    return Change(campaign=replace(campaign, planning=_listed(planning, known, page)), due_at=now)
+
+
+def _listed(planning: Planning, known: Sequence[Listing], page: Page[DeviceId]) -> Planning:
+    """The cursor after a page: in the same listing, in the next one, or behind all of them."""
+    listing, pages = known[len(planning.ends)], planning.page + 1
+    found = len(page.items) if listing.kind is ListingKind.TARGETS else 0
+    ends = planning.ends if page.continuation else (*planning.ends, pages)
+    return replace(
         planning,
-        phase=PlanningPhase.LISTING if page.continuation else PlanningPhase.ORDERING,
-        page=planning.page + 1,
+        phase=PlanningPhase.LISTING if len(ends) < len(known) else PlanningPhase.ORDERING,
+        page=pages,
+        ends=ends,
         continuation=page.continuation,
-        listed=planning.listed + len(page.items),
+        listed=planning.listed + found,
     )
-    return Change(campaign=replace(campaign, planning=listed), due_at=now)
 
 
 def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
     """The campaign with its manifest, waves and device batches; aborted where they cannot be made."""
     try:
-        devices = _ordered(campaign, _merge(campaign, ports.manifests))
+        targets, excluded = _merge(campaign, ports.manifests)
+        devices = _ordered(campaign, targets)
         waves = slice_waves(len(devices), campaign.spec.waves)
     except DomainError as error:
         return Change(campaign=abort(campaign, error.message), due_at=now)
@@ -69,7 +80,7 @@ def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
         campaign,
         targets=len(devices),
         waves=tuple(_cut(campaign, ports.manifests, wave, devices[wave.start : wave.stop]) for wave in waves),
-        planning=replace(campaign.planning, phase=PlanningPhase.CLAIMING, continuation=""),
+        planning=replace(campaign.planning, phase=PlanningPhase.CLAIMING, continuation="", excluded=excluded),
     )
     return Change(campaign=planned, due_at=now)
 
@@ -90,15 +101,29 @@ def _list_some(query: str, continuation: str, directory: DeviceDirectory) -> Pag
     return Page(items=tuple(found), continuation=continuation)
 
 
-def _merge(campaign: Campaign, manifests: ManifestStore) -> set[DeviceId]:
-    pages = [device for page in manifests.read_pages(campaign.id, campaign.planning.page) for device in page]
-    targets = campaign.spec.targets
-    # Two requests under one key that came at the same moment may have written over each other's list.
-    if isinstance(targets, DeviceList) and digest_devices(pages) != targets.sha256:
-        raise DomainError("the list of devices is not the one that was posted; post the campaign again under a new key")
-    if not pages:
+def _merge(campaign: Campaign, manifests: ManifestStore) -> tuple[set[DeviceId], int]:
+    """The targets without those excluded, and how many of them were."""
+    known = listings(campaign.spec)
+    found: dict[ListingKind, set[DeviceId]] = {kind: set() for kind in ListingKind}
+    for listing, span in zip(known, page_spans(campaign.planning, known), strict=True):
+        found[listing.kind].update(_read_listing(campaign, listing, span, manifests))
+    targets, excluded = found[ListingKind.TARGETS], found[ListingKind.EXCLUDED]
+    if not targets:
         raise DomainError("no device matches the query; nothing to roll out", code="no_targets")
-    return set(pages)
+    if targets <= excluded:
+        raise DomainError("every target is excluded; nothing to roll out", code="no_targets")
+    return targets - excluded, len(targets & excluded)
+
+
+def _read_listing(
+    campaign: Campaign, listing: Listing, span: tuple[int, int], manifests: ManifestStore
+) -> list[DeviceId]:
+    pages = manifests.read_pages(campaign.id, span[1], start=span[0])
+    devices = [device for page in pages for device in page]
+    # Two requests under one key that came at the same moment may have written over each other's list.
+    if listing.sha256 and digest_devices(devices) != listing.sha256:
+        raise DomainError("the list of devices is not the one that was posted; post the campaign again under a new key")
+    return devices
 
 
 def _ordered(campaign: Campaign, devices: set[DeviceId]) -> list[DeviceId]:

@@ -53,8 +53,8 @@ class ManifestStore(Protocol):
     def write_page(self, campaign: CampaignId, page: int, devices: Iterable[DeviceId]) -> None:
         """Keep one page of the listing."""
 
-    def read_pages(self, campaign: CampaignId, pages: int) -> Iterator[list[DeviceId]]:
-        """The kept pages in order."""
+    def read_pages(self, campaign: CampaignId, stop: int, *, start: int = 0) -> Iterator[list[DeviceId]]:
+        """The kept pages from ``start`` on, in order, ``stop`` not included."""
 
     def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId]) -> None:
         """Keep the ordered targets."""

@@ -46,6 +46,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "version": campaign.target.version,
         "targets": campaign.targets,
         "skipped": campaign.planning.skipped,
+        "current": campaign.planning.current,
         "phase": campaign.planning.phase.value,
         "step": campaign.step,
         "step_due_at": campaign.step_due_at,

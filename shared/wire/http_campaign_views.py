@@ -54,13 +54,16 @@ class PlanView(BaseModel):
 
     phase: str = Field(description="listing, ordering, claiming or done")
     listed: int = Field(description="Devices found so far, repeats included")
+    excluded: int = Field(description="Targets left out because the operator excluded them")
     skipped: int = Field(description="Devices left out because another campaign holds them")
+    current: int = Field(description="Devices left out because they run the version already, as their twins confirmed")
 
 
 class CampaignView(CampaignSummary):
     """A campaign with everything an operator asks about."""
 
     query: str | None = Field(description="The query its targets were listed by; null where they were named")
+    excluded_query: str | None = Field(description="The query that found devices to leave out; null without one")
     allow_downgrade: bool
     windows: list[WindowView] = Field(description="When devices may install; empty for always")
     deadlines: dict[str, float] = Field(description="Seconds a device may stay in a state")
@@ -86,11 +89,16 @@ def view_campaign(
     return CampaignView(
         **_summary(campaign),
         query=_query(campaign.spec.targets),
+        excluded_query=campaign.spec.targeting.excluded_query or None,
         allow_downgrade=campaign.spec.allow_downgrade,
         windows=[_view_window(window) for window in campaign.spec.windows],
         deadlines=asdict(campaign.spec.deadlines),
         plan=PlanView(
-            phase=campaign.planning.phase, listed=campaign.planning.listed, skipped=campaign.planning.skipped
+            phase=campaign.planning.phase,
+            listed=campaign.planning.listed,
+            excluded=campaign.planning.excluded,
+            skipped=campaign.planning.skipped,
+            current=campaign.planning.current,
         ),
         waves=[
             view_wave(wave, counters.get(wave.number, Counters()), verdicts.get(wave.number)) for wave in campaign.waves

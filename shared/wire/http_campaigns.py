@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from shared.domain.campaigns import CampaignSpec, Deadlines, DeviceList, DeviceQuery, Targets, digest_devices
+from shared.domain.campaigns import CampaignSpec, Deadlines
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import PackageTarget
 from shared.domain.windows import MAX_WINDOWS
@@ -34,7 +34,7 @@ class CampaignRequest(RequestModel):
     @property
     def devices(self) -> list[DeviceId]:
         """The ids given one by one, in their order, repeats removed; empty for a query."""
-        return [DeviceId(device) for device in dict.fromkeys(self.targets.devices or [])]
+        return self.targets.named_devices
 
     @property
     def sha256(self) -> str:
@@ -47,17 +47,13 @@ class CampaignRequest(RequestModel):
         return CampaignSpec(
             name=self.name,
             package=PackageTarget(name=self.package.name, version=self.package.version),
-            targets=self._targets(),
+            targets=self.targets.to_targets(),
             waves=tuple(wave.to_wave(number, gate) for number, wave in enumerate(self.waves, start=1)),
             deadlines=Deadlines(**self.deadlines.model_dump()),
             allow_downgrade=self.allow_downgrade,
             windows=tuple(window.to_window() for window in self.windows),
+            targeting=self.targets.to_targeting(),
         )
-
-    def _targets(self) -> Targets:
-        if self.targets.query is not None:
-            return DeviceQuery(query=self.targets.query)
-        return DeviceList(count=len(self.devices), sha256=digest_devices(self.devices))
 
 
 def read_campaign_request(body: bytes) -> CampaignRequest:
@@ -70,7 +66,7 @@ def read_campaign_request(body: bytes) -> CampaignRequest:
         request = CampaignRequest.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise InvalidRequest("; ".join(_complaint(problem) for problem in error.errors()[:10])) from error
-    check_cover(request.to_spec().waves, len(request.devices))
+    check_cover(request.to_spec().waves, request.targets.most_devices)
     return request
 
 

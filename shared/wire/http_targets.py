@@ -7,8 +7,10 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from shared.domain.campaigns import DeviceList, DeviceQuery, Targets, digest_devices
 from shared.domain.errors import DomainError
-from shared.domain.ids import device_id, package_name
+from shared.domain.ids import DeviceId, device_id, package_name
+from shared.domain.targeting import Targeting
 from shared.wire.http_fields import Name, RequestModel
 
 MAX_DEVICES = 10_000
@@ -44,16 +46,74 @@ class PackageRequest(RequestModel):
     version: Name
 
 
+type Devices = Annotated[
+    list[Annotated[str, AfterValidator(_check_device)]], Field(min_length=1, max_length=MAX_DEVICES)
+]
+type Query = Annotated[str, Field(max_length=4_000), AfterValidator(_check_query)]
+
+
+class ExcludeRequest(RequestModel):
+    """Who is left out: ids one by one, what a query over ``devices`` finds, or both."""
+
+    devices: Devices | None = None
+    query: Query | None = None
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> Self:
+        if self.devices is None and self.query is None:
+            raise ValueError("give devices, query or both")
+        return self
+
+
 class TargetsRequest(RequestModel):
     """Who gets it: ids one by one, or an IoT Hub query over ``devices``; exactly one of the two."""
 
-    devices: Annotated[
-        list[Annotated[str, AfterValidator(_check_device)]] | None, Field(min_length=1, max_length=MAX_DEVICES)
-    ] = None
-    query: Annotated[str, Field(max_length=4_000), AfterValidator(_check_query)] | None = None
+    devices: Devices | None = None
+    query: Query | None = None
+    exclude: ExcludeRequest | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.devices is None) == (self.query is None):
             raise ValueError("give either devices or query")
         return self
+
+    @model_validator(mode="after")
+    def _somebody_left(self) -> Self:
+        if self.devices is not None and set(self.devices) <= set(self.excluded_devices):
+            raise ValueError("exclude leaves no device over")
+        return self
+
+    @property
+    def excluded_devices(self) -> list[DeviceId]:
+        """The ids to leave out, in their order, repeats removed."""
+        return _distinct(self.exclude.devices if self.exclude else None)
+
+    @property
+    def named_devices(self) -> list[DeviceId]:
+        """The ids given one by one, in their order, repeats removed; empty for a query."""
+        return _distinct(self.devices)
+
+    @property
+    def most_devices(self) -> int:
+        """How many devices it can be at most; 0 where only a listing can tell."""
+        return len(set(self.named_devices) - set(self.excluded_devices))
+
+    def to_targets(self) -> Targets:
+        """The targets it means."""
+        if self.query is not None:
+            return DeviceQuery(query=self.query)
+        return DeviceList(count=len(self.named_devices), sha256=digest_devices(self.named_devices))
+
+    def to_targeting(self) -> Targeting:
+        """What it says beyond naming the targets."""
+        excluded = self.excluded_devices
+        return Targeting(
+            excluded=len(excluded),
+            excluded_sha256=digest_devices(excluded) if excluded else "",
+            excluded_query=(self.exclude.query or "") if self.exclude else "",
+        )
+
+
+def _distinct(devices: list[str] | None) -> list[DeviceId]:
+    return [DeviceId(device) for device in dict.fromkeys(devices or [])]

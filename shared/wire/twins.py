@@ -108,6 +108,15 @@ def read_report(device: DeviceId, document: Mapping[str, Any], mark: OrderMark) 
         raise MalformedMessage(f"the report of {device} cannot be read: {error!r:.100}") from error
 
 
+def read_installed(reported: Mapping[str, Any] | None) -> Mapping[str, str]:
+    """Package name to the version the device says it runs; empty where its twin says nothing that can be read."""
+    try:
+        installed = (reported or {})[PROPERTY]["installed"]
+        return {unescape_key(key): str(version) for key, version in installed.items()}
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return {}
+
+
 def read_mark(reported: Mapping[str, Any]) -> OrderMark:
     """The order mark of a reported section, from ``$metadata.update.$lastUpdated`` and ``$version``.
 

@@ -101,6 +101,7 @@ class HandlerPorts:
             devices=adapters.devices,
             packages=adapters.packages,
             directory=adapters.directory,
+            twins=adapters.twin_reader,
             sender=adapters.sender,
             publisher=adapters.events,
             specs=self.specs,

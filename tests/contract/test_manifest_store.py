@@ -39,6 +39,7 @@ def test_pages_are_read_back_in_order(store: ManifestStore) -> None:
     for page in reversed(range(12)):
         store.write_page(SPRING, page, [DeviceId(f"d{page}"), *ODD])
     assert [page[0] for page in store.read_pages(SPRING, 12)] == [f"d{page}" for page in range(12)]
+    assert [page[0] for page in store.read_pages(SPRING, 9, start=7)] == ["d7", "d8"]
 
 
 def test_a_page_may_be_empty_and_be_written_again(store: ManifestStore) -> None:

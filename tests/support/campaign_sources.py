@@ -34,11 +34,16 @@ class Packages(MemoryPackages):
 
 
 class MemoryDirectory:
-    """A ``DeviceDirectory``: every query finds every device, one with the word BROKEN is refused."""
+    """A ``DeviceDirectory``: a query finds every device, one with the word BROKEN is refused.
+
+    Attributes:
+        answers: What queries find that do not find every device.
+    """
 
     def __init__(self, devices: Iterable[str] = (), page_size: int = 100) -> None:
         self.devices = [DeviceId(device) for device in devices]
         self.page_size = page_size
+        self.answers: dict[str, list[str]] = {}
         self.failures: list[Exception] = []
 
     def list_page(self, query: str, continuation: str = "") -> Page[DeviceId]:
@@ -46,7 +51,8 @@ class MemoryDirectory:
             raise self.failures.pop(0)
         if "BROKEN" in query:
             raise DomainError("the IoT Hub refuses the query: BROKEN", code="query_refused")
+        found = [DeviceId(device) for device in self.answers.get(query, self.devices)]
         start = int(continuation or 0)
         stop = start + self.page_size
-        more = str(stop) if stop < len(self.devices) else ""
-        return Page(items=tuple(self.devices[start:stop]), continuation=more)
+        more = str(stop) if stop < len(found) else ""
+        return Page(items=tuple(found[start:stop]), continuation=more)

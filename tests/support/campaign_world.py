@@ -32,6 +32,7 @@ from shared.wire.messages import BatchPurpose, BatchWork, read_batch_visit, read
 from tests.support.campaign_sources import NOON, MemoryDirectory, Packages
 from tests.support.memory_bus import MemoryBus, MemoryEvents, Waiting
 from tests.support.memory_campaigns import MemoryAuditLog, MemoryBudget, MemoryCampaigns, MemoryManifests, MemoryStops
+from tests.support.memory_hub import MemoryHub
 from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_rollouts import MemoryDevices, MemoryRollouts, counters_of
 from tests.support.mortal import Died, Faults, Life, Mortal
@@ -78,6 +79,7 @@ class CampaignWorld:
         self.keys = MemoryKeyRing()
         self.keys.add(KeyRole.SPECS)
         self.directory = MemoryDirectory(devices, page_size)
+        self.twins = MemoryHub()
         for name, store in (stores or {}).items():
             setattr(self, name, store)
         self.ports = self._mortal_ports()
@@ -96,6 +98,7 @@ class CampaignWorld:
             "rollouts": self.rollouts,
             "devices": self.device_rows,
             "directory": self.directory,
+            "twins": self.twins,
             "sender": self.bus,
             "publisher": self.events,
             "packages": self.packages,

@@ -74,8 +74,8 @@ class MemoryManifests:
     def write_page(self, campaign: CampaignId, page: int, devices: Iterable[DeviceId]) -> None:
         self._pages[campaign, page] = list(devices)
 
-    def read_pages(self, campaign: CampaignId, pages: int) -> Iterator[list[DeviceId]]:
-        for page in range(pages):
+    def read_pages(self, campaign: CampaignId, stop: int, *, start: int = 0) -> Iterator[list[DeviceId]]:
+        for page in range(start, stop):
             yield _read(self._pages, (campaign, page))
 
     def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId]) -> None:

@@ -19,6 +19,7 @@ class MemoryHub:
         verdicts: Outcomes other than success, by device, until a test takes them away.
         room: Twin writes the hub still takes; None for no bound. The rest is throttled.
         quota: Twin writes until the daily quota is used up; None for no quota.
+        failures: What the next reads of a twin raise.
         meanwhile: What happens once, after the next batch is written and before its writer hears of it.
     """
 
@@ -28,6 +29,7 @@ class MemoryHub:
         self.verdicts: dict[DeviceId, TwinOutcome] = {}
         self.room: int | None = None
         self.quota: int | None = None
+        self.failures: list[Exception] = []
         self.meanwhile: Callable[[], None] | None = None
         self.writes: Counter[DeviceId] = Counter()
         self.reads: Counter[DeviceId] = Counter()
@@ -40,6 +42,8 @@ class MemoryHub:
         return results
 
     def read_reported(self, device: DeviceId) -> Mapping[str, Any] | None:
+        if self.failures:
+            raise self.failures.pop(0)
         self.reads[device] += 1
         return deepcopy(self.reported.get(device))
 

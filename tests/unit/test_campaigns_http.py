@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import DeviceList, DeviceQuery
+from shared.domain.campaigns import DeviceList, DeviceQuery, digest_devices
 from shared.domain.gates import Gate
+from shared.domain.ids import DeviceId
+from shared.domain.targeting import Targeting
 from shared.domain.waves import DeviceCount, Percent, Rest
 from shared.domain.windows import Window
 from shared.wire.http_campaigns import CampaignRequest, read_campaign_request
@@ -71,6 +73,9 @@ def test_requests_that_mean_the_same_have_the_same_digest() -> None:
         ({"targets": {"query": "SELECT * FROM devices.jobs"}}, "targets.query: only SELECT"),
         ({"targets": {"query": "DROP devices"}}, "targets.query: only SELECT"),
         ({"targets": {"query": "SELECT x FROM devices WHERE y GROUP BY z"}}, "targets.query: only SELECT"),
+        ({"targets": {"devices": ["a"], "exclude": {}}}, "targets.exclude: give devices, query or both"),
+        ({"targets": {"devices": ["a"], "exclude": {"devices": ["a", "b"]}}}, "targets: exclude leaves no device over"),
+        ({"targets": {"devices": ["a"], "exclude": {"query": "all"}}}, "targets.exclude.query: only SELECT"),
         ({"waves": []}, "waves: List should have at least 1"),
         ({"waves": [{}]}, "waves.0: give exactly one of count, percent and rest"),
         ({"waves": [{"count": 1, "rest": True}]}, "waves.0: give exactly one of count, percent and rest"),
@@ -96,6 +101,19 @@ def test_what_breaks_a_rule_is_refused_with_the_name_of_the_field(changes: dict[
     with pytest.raises(InvalidRequest) as refusal:
         read(**changes)
     assert complaint in refusal.value.message
+
+
+def test_excluded_devices_count_once_and_do_not_count_as_targets_that_waves_must_hold() -> None:
+    request = read(
+        targets={"devices": ["a", "b", "c"], "exclude": {"devices": ["c", "c", "x"]}},
+        waves=[{"count": 1}, {"count": 1}],
+    )
+    targeting = request.to_spec().targeting
+    assert (targeting.excluded, targeting.excluded_sha256) == (2, digest_devices([DeviceId("c"), DeviceId("x")]))
+
+
+def test_a_request_without_exclusions_is_signed_as_before() -> None:
+    assert read().to_spec().targeting == Targeting()
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"null"])

@@ -1,0 +1,58 @@
+"""What has to be listed before a campaign's targets are known: its targets, and those to leave out.
+
+Pages of all listings are numbered through in one row: the ids that were posted first, then what queries find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.domain.campaigns import CampaignSpec, DeviceQuery, Planning
+
+
+class ListingKind(StrEnum):
+    """What a listing is for."""
+
+    TARGETS = "targets"
+    EXCLUDED = "excluded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One list of devices.
+
+    Attributes:
+        query: The IoT Hub query that finds them; empty where their ids were posted.
+        sha256: Digest over the posted ids; empty for a query.
+        count: How many ids were posted.
+    """
+
+    kind: ListingKind
+    query: str = ""
+    sha256: str = ""
+    count: int = 0
+
+
+def listings(spec: CampaignSpec) -> tuple[Listing, ...]:
+    """The listings in the order in which their pages are numbered, the posted ones first."""
+    targets, targeting = spec.targets, spec.targeting
+    found = [
+        Listing(kind=ListingKind.TARGETS, query=targets.query)
+        if isinstance(targets, DeviceQuery)
+        else Listing(kind=ListingKind.TARGETS, sha256=targets.sha256, count=targets.count)
+    ]
+    if targeting.excluded:
+        posted = Listing(kind=ListingKind.EXCLUDED, sha256=targeting.excluded_sha256, count=targeting.excluded)
+        found.append(posted)
+    if targeting.excluded_query:
+        found.append(Listing(kind=ListingKind.EXCLUDED, query=targeting.excluded_query))
+    return tuple(sorted(found, key=lambda listing: bool(listing.query)))
+
+
+def page_spans(planning: Planning, known: Sequence[Listing]) -> list[tuple[int, int]]:
+    """The first page of each listing and one past its last, once all of them are listed."""
+    # Rows written before there was more than one listing do not say where it ended.
+    ends = [*planning.ends, planning.page][: len(known)]
+    return list(zip([0, *ends], ends, strict=False))

@@ -1,0 +1,20 @@
+"""Who of a campaign's targets is left out, and where the targets were taken from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targeting:
+    """What the operator said about the targets beyond naming them; the defaults leave nobody out.
+
+    Attributes:
+        excluded: How many devices were left out by their ids, repeats removed; the ids lie in the manifest store.
+        excluded_sha256: Digest over those ids, see ``digest_devices``; empty where there are none.
+        excluded_query: IoT Hub query that finds further devices to leave out; empty for none.
+    """
+
+    excluded: int = 0
+    excluded_sha256: str = ""
+    excluded_query: str = ""

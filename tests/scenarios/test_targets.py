@@ -1,0 +1,49 @@
+"""Who gets a campaign, and who is left out."""
+
+from __future__ import annotations
+
+from demo.devices import register
+from tests.support.scenario_scene import Scene
+from tests.support.scenario_truth import check_tables, wait_until_settled
+
+
+def test_excluded_devices_and_devices_that_run_the_version_get_no_offer(scene: Scene) -> None:
+    """The second campaign meets two devices that are done, one that is excluded, and one that is new."""
+    devices = scene.devices(4)
+    done, excluded, new = devices[:2], devices[2], devices[3]
+    scene.artifacts.publish()
+    with scene.fleet(devices) as fleet:
+        first = scene.start(done)
+        scene.wait_for_campaign(first, "completed")
+        wait_until_settled(scene, done, fleet)
+
+        query = f"SELECT * FROM devices WHERE deviceId = '{excluded}'"  # noqa: S608 - an id of our own
+        targets = {"devices": devices, "exclude": {"query": query}}
+        second = scene.start(devices, targets=targets)
+        shown = scene.wait_for_campaign(second, "completed")
+
+        check_tables(scene, second, [*done, new], fleet)
+        assert excluded not in scene.tables.states(second)
+        assert not any("update" in str(key) for key in scene.desired(excluded) if not key.startswith("$"))
+    assert (shown["plan"]["excluded"], shown["plan"]["current"], shown["plan"]["skipped"]) == (1, 2, 0)
+    codes = {row["device"]: row["code"] for row in scene.tables.rollouts(second)}
+    assert codes == {done[0]: "current", done[1]: "current", new: ""}
+    assert "2 of 3 devices ran the version already" in shown["reason"]
+
+
+def test_a_device_set_back_by_hand_is_not_taken_for_current(scene: Scene) -> None:
+    """The row of the device says that it is done; its twin, the last to speak, says that it is not."""
+    (device,) = devices = scene.devices(1)
+    scene.artifacts.publish()
+    with scene.fleet(devices) as fleet:
+        scene.wait_for_campaign(scene.start(devices), "completed")
+        wait_until_settled(scene, devices, fleet)
+    # A bench replaces its software without a campaign, and its twin is cleared: nothing of ours hears of it.
+    scene.registry.delete_device(device)
+    register(scene.stack.settings["IotHub"], devices)
+    with scene.fleet(devices) as fleet:
+        again = scene.start(devices)
+        shown = scene.wait_for_campaign(again, "completed")
+        check_tables(scene, again, devices, fleet)
+    assert shown["plan"]["current"] == 0
+    assert scene.tables.states(again) == {device: "succeeded"}
