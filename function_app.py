@@ -7,7 +7,7 @@ from typing import List  # noqa: UP035  (the worker refuses list[...] in the sig
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from shared.edge import campaigns, health, packages, repository, stops
+from shared.edge import campaigns, health, openapi, packages, repository, stops
 from shared.edge.answers import answer
 from shared.edge.events import event_data, read_hub_events
 from shared.edge.messages import consume, consume_each, inbox_of
@@ -184,3 +184,9 @@ def get_download(req: func.HttpRequest) -> func.HttpResponse:
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether the settings are complete and the services behind answer."""
     return health.show(service)
+
+
+@app.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """Describe the HTTP API as an OpenAPI 3.1 document."""
+    return answer(openapi.show)

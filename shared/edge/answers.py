@@ -12,10 +12,10 @@ import azure.functions as func
 from shared.domain.errors import Conflict, DomainError, InvalidId, NotFound, TrustError
 from shared.ports.errors import PortError, Throttled
 from shared.settings import SettingsError
+from shared.wire.http_problems import PROBLEM, Problem
 
 log = logging.getLogger(__name__)
 
-PROBLEM = "application/problem+json"
 RETRY_AFTER_S = 10
 _STATUS: dict[type[DomainError], int] = {
     TrustError: 401,
@@ -42,9 +42,9 @@ def json_response(document: Any, status: int = 200, headers: dict[str, str] | No
 
 def problem(status: int, code: str, detail: str, *, retry_after_s: float | None = None) -> func.HttpResponse:
     """An RFC 9457 problem document; ``code`` is the stable word for programs."""
-    document = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": detail, "code": code}
+    document = Problem(title=_TITLES[status], status=status, detail=detail, code=code)
     headers = {} if retry_after_s is None else {"Retry-After": str(max(1, round(retry_after_s)))}
-    return func.HttpResponse(json.dumps(document), status_code=status, mimetype=PROBLEM, headers=headers)
+    return func.HttpResponse(document.model_dump_json(), status_code=status, mimetype=PROBLEM, headers=headers)
 
 
 def answer(respond: Callable[[], func.HttpResponse]) -> func.HttpResponse:

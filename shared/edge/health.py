@@ -8,6 +8,7 @@ import azure.functions as func
 
 from shared.edge.answers import json_response
 from shared.settings import SettingsError
+from shared.wire.http_health import Health
 from shared.wiring import Service
 
 
@@ -18,4 +19,5 @@ def show(service: Callable[[], Service]) -> func.HttpResponse:
     except SettingsError as error:
         complaints = {"settings": error.message}
     status = 503 if complaints else 200
-    return json_response({"status": "unhealthy" if complaints else "healthy", "complaints": complaints}, status)
+    health = Health(status="unhealthy" if complaints else "healthy", complaints=complaints)
+    return json_response(health.model_dump_json(), status)

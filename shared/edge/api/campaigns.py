@@ -1,0 +1,67 @@
+"""Campaigns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.domain.steps_by_operators import OperatorAction
+from shared.edge.api.parts import BAD_PAGE, BAD_REQUEST, IDEMPOTENCY_KEY, NO_CAMPAIGN, NO_PACKAGE, PAGE
+from shared.wire.http_campaign_views import CampaignPage, CampaignView
+from shared.wire.http_campaigns import CampaignRequest
+from shared.wire.openapi import Answer, Parameter, Route
+
+_ACTION = Parameter(
+    name="action",
+    place="path",
+    meaning="What to do to it",
+    schema={"type": "string", "enum": [action.value for action in OperatorAction]},
+)
+
+CAMPAIGNS: Mapping[str, Route] = {
+    "post_campaign": Route(
+        method="POST",
+        path="campaigns",
+        summary="Start a campaign",
+        parameters=(IDEMPOTENCY_KEY,),
+        body=CampaignRequest,
+        answers={
+            201: Answer(
+                meaning="The new campaign, or the one that the same request under the same key made before",
+                body=CampaignView,
+                headers={"Location": "Its URL"},
+            )
+        },
+        refusals={
+            **BAD_REQUEST,
+            **NO_PACKAGE,
+            409: "The key was used for another request, or the package cannot be offered now",
+        },
+    ),
+    "get_campaigns": Route(
+        method="GET",
+        path="campaigns",
+        summary="List campaigns",
+        parameters=PAGE,
+        answers={200: Answer(meaning="One page", body=CampaignPage)},
+        refusals=BAD_PAGE,
+    ),
+    "get_campaign": Route(
+        method="GET",
+        path="campaigns/{id}",
+        summary="Show a campaign with its waves and counters",
+        answers={200: Answer(meaning="The campaign", body=CampaignView)},
+        refusals=NO_CAMPAIGN,
+    ),
+    "post_campaign_action": Route(
+        method="POST",
+        path="campaigns/{id}/{action}",
+        summary="Do something to a campaign",
+        description="Each action may be repeated: where it holds already, nothing changes.",
+        parameters=(_ACTION,),
+        answers={200: Answer(meaning="The campaign afterwards", body=CampaignView)},
+        refusals={
+            404: "There is no such campaign, or no such action",
+            409: "The action does not fit the campaign's state; `detail` names those that do",
+        },
+    ),
+}
