@@ -126,6 +126,12 @@ def get_campaign(req: func.HttpRequest) -> func.HttpResponse:
     return answer(lambda: campaigns.show(req, service()))
 
 
+@app.route("campaigns/{id}/audit", methods=["GET"])
+def get_campaign_audit(req: func.HttpRequest) -> func.HttpResponse:
+    """Show what was asked of a campaign and decided about it."""
+    return answer(lambda: campaigns.show_audit(req, service()))
+
+
 @app.route("campaigns/{id}/{action}", methods=["POST"])
 def post_campaign_action(req: func.HttpRequest) -> func.HttpResponse:
     """Pause, resume or cancel a campaign."""

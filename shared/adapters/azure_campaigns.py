@@ -1,4 +1,4 @@
-"""The ``campaigns`` and ``audit`` tables on Azure Table storage."""
+"""The ``campaigns`` table on Azure Table storage."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from azure.core import MatchConditions
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.adapters.azure_table_errors import table_errors
-from shared.domain.audit import AuditEntry
 from shared.domain.campaigns import Campaign
 from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId
-from shared.ports.errors import AlreadyExists, NotThere
+from shared.ports.errors import NotThere
 from shared.ports.stored import Page, Stored
-from shared.wire.campaign_audit import read_audit_row, write_audit_row
 from shared.wire.campaign_rows import AWAITS_STEP, CAMPAIGN_ROW, read_campaign, write_campaign_row, write_wave_row
 
 type _Operation = tuple[str, dict[str, Any], dict[str, Any]]
@@ -71,26 +69,6 @@ class AzureCampaigns:
         with table_errors():
             for row in rows:
                 yield read_campaign(row)
-
-
-class AzureAuditLog:
-    """An ``AuditLog``."""
-
-    def __init__(self, table: TableClient) -> None:
-        self._table = table
-
-    def append(self, entry: AuditEntry) -> None:
-        try:
-            with table_errors():
-                self._table.create_entity(write_audit_row(entry))
-        except AlreadyExists:
-            return
-
-    def read(self, campaign: CampaignId) -> Iterator[AuditEntry]:
-        rows = self._table.query_entities("PartitionKey eq @campaign", parameters={"campaign": campaign})
-        with table_errors():
-            for row in rows:
-                yield read_audit_row(row)
 
 
 def _wave_operations(campaign: Campaign) -> list[_Operation]:

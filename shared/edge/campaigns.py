@@ -34,6 +34,13 @@ def show(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     return json_response(service.show_campaign(_campaign(request)).model_dump_json())
 
 
+def show_audit(request: func.HttpRequest, service: Service) -> func.HttpResponse:
+    """200 with one page of the campaign's audit log; query parameters ``size`` (1-200) and ``continuation``."""
+    continuation = request.params.get("continuation", "")
+    page = service.show_audit(_campaign(request), size=page_size(request), continuation=continuation)
+    return json_response(page.model_dump_json())
+
+
 def act(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with the campaign after the action."""
     view = service.act_on_campaign(_campaign(request), _action(request), who=KEY_HOLDER)

@@ -11,7 +11,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from shared.domain.campaigns import Campaign
+from shared.domain.audit import SERVICE, AuditEntry
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.steps import Change, StepKind, complete, next_step, start_wave
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.claim_devices import claim_batches
@@ -29,6 +30,14 @@ from shared.wire.messages import CampaignStep
 
 _JUDGED = frozenset({StepKind.DISPATCH, StepKind.EVALUATE})
 _HELD_BY_STOP = frozenset({StepKind.START_WAVE, StepKind.DISPATCH})
+_TURNS: Mapping[CampaignState, str] = {
+    CampaignState.PAUSED: "pause",
+    CampaignState.COMPLETED: "complete",
+    CampaignState.ABORTED: "abort",
+    CampaignState.REVERTED: "revert",
+}
+"""What the audit log calls it when a step leads to one of these states; gates and operators speak for themselves."""
+
 _UNSIGNED = frozenset({StepKind.WITHDRAW, StepKind.NOTHING})
 """What may be done whatever the row says: taking offers back, and nothing."""
 
@@ -67,6 +76,23 @@ def _is_genuine(campaign: Campaign, ports: CampaignPorts, now: datetime) -> bool
     return True
 
 
+def _note_turn(before: Campaign, after: Campaign, ports: CampaignPorts, now: datetime) -> None:
+    """Audit that the campaign rests or ends with this step."""
+    if (what := _TURNS.get(after.state)) is None or after.state is before.state:
+        return
+    entry = AuditEntry(
+        campaign=before.id,
+        step=before.step + 1,
+        at=now,
+        who=SERVICE,
+        what=what,
+        before=before.state,
+        after=after.state,
+        detail=after.reason,
+    )
+    ports.audit.append(entry)
+
+
 def _answer_stale(step: int, campaign: Campaign, ports: CampaignPorts, now: datetime) -> None:
     """The repeat of the step just taken may mean that its taker died before it asked for the next one."""
     if step == campaign.step - 1 and campaign.awaits_step:
@@ -84,7 +110,10 @@ def _take(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change 
     if kind in _HELD_BY_STOP and ports.stops.get().value.stands:
         return Change(campaign=campaign, due_at=now + timedelta(seconds=STOPPED_LOOK_S))
     step = _STEPS.get(kind)
-    return step(campaign, ports, now=now) if step else None
+    change = step(campaign, ports, now=now) if step else None
+    if change is not None:
+        _note_turn(campaign, change.campaign, ports, now)
+    return change
 
 
 def _start(campaign: Campaign, _ports: CampaignPorts, *, now: datetime) -> Change:

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from shared.domain.audit import AuditEntry
+from shared.domain.audit import GATE, AuditEntry
 from shared.domain.campaigns import Campaign
 from shared.domain.rollouts import RolloutState
 from shared.domain.steps import QUIET_S, REEVALUATE_S, Change, apply_verdict, dispatch_again
-from shared.domain.verdicts import Verdict, judge_wave
+from shared.domain.verdicts import judge_wave
 from shared.domain.waves import Wave, WaveState
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.wakeups import request_visit
 from shared.ports.bus import Queue
 from shared.ports.rollouts import RolloutStore
+from shared.wire.audit_verdicts import VerdictFacts, write_verdict_facts
 
 _ENDED = {WaveState.PASSED: "pass", WaveState.FAILED: "stop"}
 
 
-def judge(campaign: Campaign, wave: Wave, rollouts: RolloutStore) -> Verdict:
+def judge(campaign: Campaign, wave: Wave, rollouts: RolloutStore) -> VerdictFacts:
     """The verdict over a wave's counters as they are now: one read per shard, whatever the number of devices."""
     counters = rollouts.read_counters(campaign.id, wave.number, campaign.shards)
-    return judge_wave(wave.spec.gate, counters, wave.acknowledged)
+    return VerdictFacts(
+        wave=wave.number,
+        gate=wave.spec.gate,
+        counters=counters,
+        acknowledged=wave.acknowledged,
+        verdict=judge_wave(wave.spec.gate, counters, wave.acknowledged),
+    )
 
 
 def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
@@ -31,13 +38,14 @@ def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime
     """
     if (wave := campaign.wave_in_hand) is None:
         return None
-    change = apply_verdict(campaign, judge(campaign, wave, ports.rollouts), now=now)
+    facts = judge(campaign, wave, ports.rollouts)
+    change = apply_verdict(campaign, facts.verdict, now=now)
     if change is None:
         return None
     ended = change.campaign.waves[wave.number - 1]
     if ended.state in _ENDED:
         _visit_all(campaign, wave, ports, now)
-        ports.audit.append(_entry(campaign, change.campaign, ended, now))
+        ports.audit.append(_entry(campaign, change.campaign, ended, facts, now))
     return change
 
 
@@ -73,14 +81,15 @@ def _visit_all(campaign: Campaign, wave: Wave, ports: CampaignPorts, now: dateti
         ports.sender.send(Queue.BATCH_DEADLINES, visits)
 
 
-def _entry(before: Campaign, after: Campaign, wave: Wave, now: datetime) -> AuditEntry:
+def _entry(before: Campaign, after: Campaign, wave: Wave, facts: VerdictFacts, now: datetime) -> AuditEntry:
     return AuditEntry(
         campaign=before.id,
         step=before.step + 1,
         at=now,
-        who="gate",
+        who=GATE,
         what=_ENDED[wave.state],
         before=before.state,
         after=after.state,
         detail=f"wave {wave.number} ({wave.spec.name}): {wave.reason}",
+        facts=write_verdict_facts(facts),
     )

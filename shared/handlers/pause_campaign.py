@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.audit import AuditEntry
+from shared.domain.audit import SERVICE, AuditEntry
 from shared.domain.campaigns import STEPPING, Campaign, CampaignState
 from shared.domain.ids import CampaignId
 from shared.domain.packages import Package
@@ -66,7 +66,7 @@ def _entry(before: Campaign, after: Campaign, now: datetime) -> AuditEntry:
         campaign=before.id,
         step=before.step + 1,
         at=now,
-        who="service",
+        who=SERVICE,
         what="pause",
         before=before.state,
         after=after.state,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from shared.domain.audit import AuditEntry
+from shared.domain.audit import AuditEntry, AuditRecord
 from shared.domain.campaigns import Campaign
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.pacing import Budget
@@ -90,13 +90,37 @@ class BudgetStore(Protocol):
 
 
 class AuditLog(Protocol):
-    """Table ``audit``: append-only."""
+    """What happened to campaigns: append-only, one chain a campaign."""
 
     def append(self, entry: AuditEntry) -> None:
         """Keep the entry; one with the same campaign, step, who and what is kept once, as it first came.
 
         Written before the change it tells of: a crash may leave an entry without its change, never the other way.
+
+        Raises:
+            PortError: It is not kept, or nobody knows; appending it again is safe.
         """
 
     def read(self, campaign: CampaignId) -> Iterator[AuditEntry]:
-        """The entries of a campaign in the order of their steps."""
+        """The entries of a campaign in the order in which they were appended."""
+
+
+class AuditRecords(Protocol):
+    """Table ``audit``: the chained records, never changed and never deleted."""
+
+    def create(self, record: AuditRecord) -> None:
+        """Write the record under its number.
+
+        Raises:
+            AlreadyExists: The campaign has a record of that number.
+        """
+
+    def read(self, campaign: CampaignId) -> Iterator[AuditRecord]:
+        """The records of a campaign in the order of their numbers."""
+
+    def read_page(self, campaign: CampaignId, *, size: int, continuation: str = "") -> Page[AuditRecord]:
+        """Some of them, in that order.
+
+        Raises:
+            DomainError: No page ended at the continuation.
+        """

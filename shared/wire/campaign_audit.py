@@ -1,21 +1,27 @@
-"""Rows of the table ``audit``: partition = campaign, rows in the order of the campaign's steps."""
+"""Rows of the table ``audit``: partition = campaign, row = the record's number."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from shared.domain.audit import AuditEntry
+from shared.domain.audit import AuditEntry, AuditRecord
 from shared.domain.ids import campaign_id
 
 
-def write_audit_row(entry: AuditEntry) -> dict[str, Any]:
-    """The row; its key is the same for the same step, deed and person, so that a repeat meets the row it wrote."""
-    person = hashlib.sha256(entry.who.encode()).hexdigest()[:12]
+def audit_row_key(number: int) -> str:
+    """The row key of a record: keys stand in the order of the numbers."""
+    return f"{number:010d}"
+
+
+def write_audit_row(record: AuditRecord) -> dict[str, Any]:
+    """The row of a record."""
+    entry = record.entry
     return {
         "PartitionKey": entry.campaign,
-        "RowKey": f"{entry.step:010d}~{entry.what}~{person}",
+        "RowKey": audit_row_key(record.number),
+        "number": record.number,
         "step": entry.step,
         "at": entry.at,
         "who": entry.who,
@@ -23,12 +29,16 @@ def write_audit_row(entry: AuditEntry) -> dict[str, Any]:
         "before": entry.before,
         "after": entry.after,
         "detail": entry.detail,
+        "facts": json.dumps(dict(entry.facts), sort_keys=True),
+        "previous": record.previous,
+        "hash": record.hash,
+        "seal": record.seal,
     }
 
 
-def read_audit_row(row: Mapping[str, Any]) -> AuditEntry:
-    """The entry in a row."""
-    return AuditEntry(
+def read_audit_row(row: Mapping[str, Any]) -> AuditRecord:
+    """The record in a row."""
+    entry = AuditEntry(
         campaign=campaign_id(row["PartitionKey"]),
         step=row["step"],
         at=row["at"],
@@ -37,4 +47,8 @@ def read_audit_row(row: Mapping[str, Any]) -> AuditEntry:
         before=row["before"],
         after=row["after"],
         detail=row["detail"],
+        facts=json.loads(row["facts"]),
+    )
+    return AuditRecord(
+        number=row["number"], previous=row["previous"], entry=entry, hash=row["hash"], seal=row.get("seal", "")
     )

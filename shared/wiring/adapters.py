@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from shared.adapters.azure_artifacts import AzureArtifacts
+from shared.adapters.azure_audit import AzureAuditRecords
 from shared.adapters.azure_budget import AzureBudget
 from shared.adapters.azure_bus import AzureBus
-from shared.adapters.azure_campaigns import AzureAuditLog, AzureCampaigns
+from shared.adapters.azure_campaigns import AzureCampaigns
 from shared.adapters.azure_devices import AzureDevices
 from shared.adapters.azure_directory import AzureDirectory
 from shared.adapters.azure_events import AzureEvents
@@ -71,8 +72,8 @@ class Adapters:
         return AzureCampaigns(self._clients.table("campaigns"))
 
     @once
-    def audit(self) -> AzureAuditLog:
-        return AzureAuditLog(self._clients.table("audit"))
+    def audit_records(self) -> AzureAuditRecords:
+        return AzureAuditRecords(self._clients.table("audit"))
 
     @once
     def manifests(self) -> AzureManifests:

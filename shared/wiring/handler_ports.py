@@ -8,6 +8,7 @@ from pathlib import Path
 from securesystemslib.signer import Signer
 
 from shared.domain.campaigns import Campaign
+from shared.handlers.audit_desk import AuditDesk
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.exchange_ticket import TicketDesk
 from shared.handlers.fold_reports import FoldPorts
@@ -62,6 +63,10 @@ class HandlerPorts:
         return KnownAuthorities(self.index_writer)
 
     @once
+    def audit(self) -> AuditDesk:
+        return AuditDesk(self._adapters.audit_records, self._adapters.keys)
+
+    @once
     def specs(self) -> SpecDesk:
         return SpecDesk(self._adapters.keys)
 
@@ -86,7 +91,7 @@ class HandlerPorts:
     @once
     def stop_ports(self) -> StopPorts:
         adapters = self._adapters
-        return StopPorts(stops=adapters.stops, audit=adapters.audit, publisher=adapters.events)
+        return StopPorts(stops=adapters.stops, audit=self.audit, publisher=adapters.events)
 
     @once
     def campaign_ports(self) -> CampaignPorts:
@@ -96,7 +101,7 @@ class HandlerPorts:
             manifests=adapters.manifests,
             budget=adapters.budget,
             stops=adapters.stops,
-            audit=adapters.audit,
+            audit=self.audit,
             rollouts=adapters.rollouts,
             devices=adapters.devices,
             packages=adapters.packages,

@@ -28,6 +28,7 @@ from shared.handlers.reconcile import ReconcilePorts, reconcile
 from shared.handlers.relay_reports import relay_reports
 from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.serve_repository import MetadataFile, serve_repository
+from shared.handlers.show_audit import show_audit
 from shared.handlers.show_campaigns import list_campaigns, show_campaign, view_of
 from shared.handlers.stop_fleet import release_fleet, stop_fleet
 from shared.handlers.sweep_incoming import IncomingSweep
@@ -38,6 +39,7 @@ from shared.ports.bus import MessageSender, Parking
 from shared.ports.errors import PortError
 from shared.settings import Settings, read_settings
 from shared.trust.index import TIMESTAMP_FILE
+from shared.wire.http_audit import AuditPage
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
 from shared.wire.http_packages import PackagePage, PackageView, view_package
@@ -153,6 +155,10 @@ class Service:
     def show_campaign(self, campaign: CampaignId) -> CampaignView:
         """A campaign with its waves and counters."""
         return show_campaign(campaign, self._adapters.campaigns, self._adapters.rollouts)
+
+    def show_audit(self, campaign: CampaignId, *, size: int, continuation: str) -> AuditPage:
+        """One page of a campaign's audit log."""
+        return show_audit(campaign, self._adapters.audit_records, size=size, continuation=continuation)
 
     def act_on_campaign(self, campaign: CampaignId, action: OperatorAction, *, who: str) -> CampaignView:
         """The campaign after an operator's action."""

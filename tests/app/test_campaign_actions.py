@@ -174,3 +174,12 @@ def test_a_gate_may_give_the_campaign_up_and_keep_what_is_done() -> None:
     counters = world.rollouts.read_counters(campaign.id, 2, campaign.shards)
     assert counters.of(S.CANCELLED) == counters.total
     assert [entry.what for entry in world.audit.read(campaign.id)] == ["create", "stop"]
+
+
+def test_a_campaign_that_ends_by_itself_is_audited_too() -> None:
+    empty, full = CampaignWorld(), CampaignWorld(fleet(3))
+    nobody, everybody = empty.post(), full.post()
+    empty.run_until(nobody.id, C.ABORTED)
+    full.run_until(everybody.id, C.COMPLETED)
+    assert deeds(empty, nobody)[1:] == [("service", "abort", "planning", "aborted")]
+    assert deeds(full, everybody)[2:] == [("service", "complete", "running", "completed")]

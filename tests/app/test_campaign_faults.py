@@ -30,6 +30,7 @@ def run_to_rest(world: CampaignWorld) -> dict[str, Any]:
     world.run_until(campaign.id, *ENDS)
     world.run()
     world.check_counters(campaign.id)
+    world.check_audit(campaign.id)
     assert not world.refused
     assert len(world.starts) == len(set(world.starts))
     return world.end_state(campaign.id)

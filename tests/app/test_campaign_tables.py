@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+from shared.adapters.azure_audit import AzureAuditRecords
 from shared.adapters.azure_budget import AzureBudget
-from shared.adapters.azure_campaigns import AzureAuditLog, AzureCampaigns
+from shared.adapters.azure_campaigns import AzureCampaigns
 from shared.adapters.azure_devices import AzureDevices
 from shared.adapters.azure_manifests import AzureManifests
 from shared.adapters.azure_rollouts import AzureRollouts
@@ -31,7 +32,7 @@ def stores(storage_connection: str) -> Iterator[dict[str, Any]]:
         blobs = stack.enter_context(BlobServiceClient.from_connection_string(storage_connection))
         yield {
             "campaigns": AzureCampaigns(tables["campaigns"]),
-            "audit": AzureAuditLog(tables["audit"]),
+            "audit_records": AzureAuditRecords(tables["audit"]),
             "budget": AzureBudget(tables["budget"], hub="hub", ceiling_per_s=500.0),
             "rollouts": AzureRollouts(tables["rollout"]),
             "device_rows": AzureDevices(tables["devices"]),
@@ -56,4 +57,4 @@ def test_two_campaigns_over_the_same_devices_end_as_they_do_in_memory(stores: di
     second = world.post(name="second")
     assert world.run_until(second.id, C.COMPLETED).planning.skipped == 1
     assert in_states(world, second) == {S.SKIPPED: 1, S.SUCCEEDED: 229}
-    assert [entry.what for entry in world.audit.read(first.id)] == ["create", "pass", "pass", "pass"]
+    assert [entry.what for entry in world.audit.read(first.id)] == ["create", "pass", "pass", "pass", "complete"]

@@ -15,7 +15,8 @@ from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
-from shared.adapters.azure_campaigns import AzureAuditLog, AzureCampaigns
+from shared.adapters.azure_audit import AzureAuditRecords
+from shared.adapters.azure_campaigns import AzureCampaigns
 from shared.adapters.azure_devices import AzureDevices
 from shared.adapters.azure_packages_table import AzurePackages
 from shared.adapters.azure_parking import AzureParking
@@ -28,9 +29,11 @@ from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import PackageState, RegisteredPackage
 from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.stops import FleetStop, stop
+from shared.handlers.audit_desk import AuditDesk
 from shared.ports.stored import Stored
 from tests.support.azurite import private_azurite
 from tests.support.made_campaigns import make_campaign, make_package
+from tests.support.memory_keys import MemoryKeyRing
 from tests.support.rollouts import CAMPAIGN, NOON, TARGET, make_rollout
 
 S = RolloutState
@@ -90,7 +93,7 @@ def _fill_tables(connection: str) -> None:
         tables = {name: service.create_table_if_not_exists(name) for name in TABLES}
         _fill_rollouts(AzureRollouts(tables["rollout"]))
         _fill_devices(AzureDevices(tables["devices"]))
-        _fill_campaigns(AzureCampaigns(tables["campaigns"]), AzureAuditLog(tables["audit"]))
+        _fill_campaigns(AzureCampaigns(tables["campaigns"]), AzureAuditRecords(tables["audit"]))
         _fill_packages(AzurePackages(tables["packages"]))
         stopped = stop(FleetStop(), "smoke", who="ada", now=NOON)
         AzureStops(tables["budget"], hub="hub.example").save(Stored(value=stopped, etag=""))
@@ -133,12 +136,12 @@ def _fill_devices(store: AzureDevices) -> None:
     store.write([Stored(value=record, etag="") for record in records])
 
 
-def _fill_campaigns(store: AzureCampaigns, audit: AzureAuditLog) -> None:
+def _fill_campaigns(store: AzureCampaigns, audit: AzureAuditRecords) -> None:
     campaign = make_campaign([DeviceId("gw-1")])
     store.create(replace(campaign, state=CampaignState.PAUSED, reason="2 of 11 devices failed"))
     for neighbour in ("autumn-fix", "spring-fix-2"):
         store.create(replace(campaign, id=CampaignId(neighbour)))
-    audit.append(_paused(campaign))
+    AuditDesk(audit, MemoryKeyRing()).append(_paused(campaign))
 
 
 def _paused(campaign: Campaign) -> AuditEntry:

@@ -1,4 +1,4 @@
-"""What every campaign store and audit log does."""
+"""What every campaign store does."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.data.tables import TableClient
 
-from shared.adapters.azure_campaigns import AzureAuditLog, AzureCampaigns
-from shared.domain.audit import AuditEntry
+from shared.adapters.azure_campaigns import AzureCampaigns
 from shared.domain.campaigns import (
     Campaign,
     CampaignSpec,
@@ -29,10 +28,10 @@ from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.verdicts import judge_wave
 from shared.domain.versions import Version, VersionScheme
 from shared.domain.waves import DeviceCount, Percent, Rest, Wave, WaveSpec, WaveState
-from shared.ports.campaigns import AuditLog, CampaignStore
+from shared.ports.campaigns import CampaignStore
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
 from shared.ports.stored import Stored
-from tests.support.memory_campaigns import MemoryAuditLog, MemoryCampaigns
+from tests.support.memory_campaigns import MemoryCampaigns
 from tests.support.tables import new_table
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 891234, tzinfo=UTC)
@@ -52,11 +51,6 @@ def table(storage_connection: str) -> Iterator[TableClient]:
 @pytest.fixture(params=["memory", "azure"])
 def store(request: pytest.FixtureRequest) -> CampaignStore:
     return MemoryCampaigns() if request.param == "memory" else AzureCampaigns(request.getfixturevalue("table"))
-
-
-@pytest.fixture(params=["memory", "azure"])
-def audit(request: pytest.FixtureRequest) -> AuditLog:
-    return MemoryAuditLog() if request.param == "memory" else AzureAuditLog(request.getfixturevalue("table"))
 
 
 def make(number: int = 1, **changes: object) -> Campaign:
@@ -199,31 +193,3 @@ def test_a_person_reads_the_rows_with_plain_queries(table: TableClient) -> None:
 def test_a_continuation_nobody_gave_out_is_refused(table: TableClient, text: str) -> None:
     with pytest.raises(DomainError, match="continuation"):
         AzureCampaigns(table).list_page(size=2, continuation=text)
-
-
-def entry(step: int, who: str, what: str, detail: str = "") -> AuditEntry:
-    return AuditEntry(
-        campaign=CampaignId("c1-x"),
-        step=step,
-        at=NOW,
-        who=who,
-        what=what,
-        before="running",
-        after="paused",
-        detail=detail,
-    )
-
-
-def test_audit_entries_come_in_the_order_of_the_steps(audit: AuditLog) -> None:
-    entries = [entry(2, "ada", "create"), entry(9, "gate", "stop", "wave 1"), entry(10, "grace/#?'", "cancel")]
-    for one in reversed(entries):
-        audit.append(one)
-    assert list(audit.read(CampaignId("c1-x"))) == entries
-    assert list(audit.read(CampaignId("c1"))) == []
-
-
-def test_an_audit_entry_is_kept_once_and_never_changed(audit: AuditLog) -> None:
-    audit.append(entry(2, "ada", "pause", "first"))
-    audit.append(entry(2, "ada", "pause", "second"))
-    audit.append(entry(2, "grace", "pause", "third"))
-    assert sorted(found.detail for found in audit.read(CampaignId("c1-x"))) == ["first", "third"]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from cli.audit_log import Checked, check_log, read_log
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.devices import release
 from shared.domain.errors import DomainError
@@ -18,6 +19,7 @@ from shared.domain.steps_by_operators import OperatorAction
 from shared.domain.waves import DONE_WAVES, WaveState
 from shared.handlers.act_on_campaign import act_on_campaign
 from shared.handlers.advance_campaign import advance_campaign
+from shared.handlers.audit_desk import AuditDesk
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.create_campaign import create_campaign
 from shared.handlers.resume_campaigns import resume_campaigns
@@ -27,11 +29,18 @@ from shared.ports.bus import Queue
 from shared.ports.errors import PortError
 from shared.ports.rollouts import RolloutChange
 from shared.trust.signers import KeyRole
+from shared.wire.http_audit import view_audit_record
 from shared.wire.http_campaigns import read_campaign_request
 from shared.wire.messages import BatchPurpose, BatchWork, read_batch_visit, read_batch_work, read_campaign_step
 from tests.support.campaign_sources import NOON, MemoryDirectory, Packages
 from tests.support.memory_bus import MemoryBus, MemoryEvents, Waiting
-from tests.support.memory_campaigns import MemoryAuditLog, MemoryBudget, MemoryCampaigns, MemoryManifests, MemoryStops
+from tests.support.memory_campaigns import (
+    MemoryAuditRecords,
+    MemoryBudget,
+    MemoryCampaigns,
+    MemoryManifests,
+    MemoryStops,
+)
 from tests.support.memory_hub import MemoryHub
 from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_rollouts import MemoryDevices, MemoryRollouts, counters_of
@@ -74,7 +83,7 @@ class CampaignWorld:
         self.manifests = MemoryManifests()
         self.budget = MemoryBudget(rate_per_s)
         self.stops = MemoryStops()
-        self.audit = MemoryAuditLog()
+        self.audit_records = MemoryAuditRecords()
         self.packages = Packages()
         self.keys = MemoryKeyRing()
         self.keys.add(KeyRole.SPECS)
@@ -94,7 +103,6 @@ class CampaignWorld:
             "manifests": self.manifests,
             "budget": self.budget,
             "stops": self.stops,
-            "audit": self.audit,
             "rollouts": self.rollouts,
             "devices": self.device_rows,
             "directory": self.directory,
@@ -104,7 +112,14 @@ class CampaignWorld:
             "packages": self.packages,
         }
         specs = SpecDesk(self.keys)
-        return CampaignPorts(specs=specs, **{name: Mortal(port, self.life) for name, port in mortal.items()})
+        audit = AuditDesk(Mortal(self.audit_records, self.life), self.keys)
+        ports = {name: Mortal(port, self.life) for name, port in mortal.items()}
+        return CampaignPorts(specs=specs, audit=audit, **ports)
+
+    @property
+    def audit(self) -> AuditDesk:
+        """The audit log as its readers see it."""
+        return AuditDesk(self.audit_records, self.keys)
 
     # What operators do.
 
@@ -252,6 +267,14 @@ class CampaignWorld:
             assert len(members) == wave.devices
             counted = self.rollouts.read_counters(campaign, wave.number, self.shards)
             assert {state: counted.of(state) for state in S} == {state: counters_of(members).of(state) for state in S}
+
+    def check_audit(self, campaign: CampaignId) -> Checked:
+        """The audit log as an auditor finds it: exported, and checked with the service's public keys."""
+        return check_log(list(read_log(self.export_audit(campaign))), self.keys.public_keys(KeyRole.SPECS))
+
+    def export_audit(self, campaign: CampaignId) -> list[bytes]:
+        """The lines of the exported audit log."""
+        return [view_audit_record(record).model_dump_json().encode() for record in self.audit_records.read(campaign)]
 
     def end_state(self, campaign: CampaignId) -> dict[str, Any]:
         """Everything that must be the same however the world misbehaved: all but times, steps and etags."""

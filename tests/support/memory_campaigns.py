@@ -7,15 +7,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 
-from shared.domain.audit import AuditEntry
+from shared.adapters.azure_audit import read_continuation
+from shared.domain.audit import AuditRecord
 from shared.domain.campaigns import Campaign
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.pacing import Budget
 from shared.domain.stops import FleetStop
 from shared.domain.waves import DeviceBatch
+from shared.handlers.audit_desk import AuditDesk
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
 from shared.ports.stored import Page, Stored
-from shared.wire.campaign_audit import write_audit_row
+from shared.trust.signers import KeyRole
+from tests.support.memory_keys import MemoryKeyRing
 
 
 class MemoryCampaigns:
@@ -137,17 +140,35 @@ class MemoryStops:
         self._row = Stored(value=stop.value, etag=str(next(self._etags)))
 
 
-class MemoryAuditLog:
-    """An ``AuditLog``."""
+class MemoryAuditRecords:
+    """An ``AuditRecords``."""
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[CampaignId, str], AuditEntry] = {}
+        self.rows: dict[tuple[CampaignId, int], AuditRecord] = {}
 
-    def append(self, entry: AuditEntry) -> None:
-        self._rows.setdefault((entry.campaign, write_audit_row(entry)["RowKey"]), entry)
+    def create(self, record: AuditRecord) -> None:
+        key = (record.entry.campaign, record.number)
+        if key in self.rows:
+            raise AlreadyExists(str(key))
+        self.rows[key] = record
 
-    def read(self, campaign: CampaignId) -> Iterator[AuditEntry]:
-        yield from [self._rows[key] for key in sorted(self._rows) if key[0] == campaign]
+    def read(self, campaign: CampaignId) -> Iterator[AuditRecord]:
+        yield from [self.rows[key] for key in sorted(self.rows) if key[0] == campaign]
+
+    def read_page(self, campaign: CampaignId, *, size: int, continuation: str = "") -> Page[AuditRecord]:
+        after = read_continuation(continuation)
+        later = [record for record in self.read(campaign) if record.number > after]
+        items = tuple(later[:size])
+        return Page(items=items, continuation=str(items[-1].number) if len(later) > size else "")
+
+
+class MemoryAuditLog(AuditDesk):
+    """An ``AuditLog``, sealed with a key of its own."""
+
+    def __init__(self) -> None:
+        keys = MemoryKeyRing()
+        keys.add(KeyRole.SPECS)
+        super().__init__(MemoryAuditRecords(), keys)
 
 
 def _read[K, V](rows: dict[K, V], key: K) -> V:

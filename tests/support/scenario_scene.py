@@ -106,6 +106,10 @@ class Scene:
         headers = {} if key is None else {"Idempotency-Key": key}
         return self.http.post(f"{self.stack.api}/{path}", json=body, headers=headers, timeout=30)
 
+    def get(self, path: str, **parameters: str) -> requests.Response:
+        """GET from the service."""
+        return self.http.get(f"{self.stack.api}/{path}", params=parameters, timeout=30)
+
     def start(self, devices: Sequence[str], *, key: str | None = None, **fields: Any) -> str:
         """A campaign for the scene's package; its id."""
         answer = self.post("campaigns", self.request(devices, **fields), key=key)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from shared.edge.api.audit import AUDIT
 from shared.edge.api.campaigns import CAMPAIGNS
 from shared.edge.api.packages import PACKAGES
 from shared.edge.api.service import SERVICE
 from shared.wire.openapi import Route
 
-ROUTES: Mapping[str, Route] = {**CAMPAIGNS, **PACKAGES, **SERVICE}
+ROUTES: Mapping[str, Route] = {**AUDIT, **CAMPAIGNS, **PACKAGES, **SERVICE}

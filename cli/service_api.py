@@ -1,0 +1,71 @@
+"""The service's HTTP API, as commands call it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from shared.domain.errors import DomainError
+
+TIMEOUT_S = 60.0
+
+
+class CallRefused(DomainError):
+    """The service did not answer as asked; the message says what it answered."""
+
+    code = "call_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceApi:
+    """Where the service is, and the key it takes.
+
+    Attributes:
+        url: Base URL, such as ``https://<app>.azurewebsites.net/api``.
+    """
+
+    url: str
+    function_key: str
+
+    def get(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The JSON object that a GET answers with.
+
+        Raises:
+            CallRefused: There was no such answer.
+        """
+        try:
+            answer = requests.get(
+                f"{self.url.rstrip('/')}/{path}",
+                params=dict(parameters or {}),
+                headers={"x-functions-key": self.function_key},
+                timeout=TIMEOUT_S,
+            )
+            document = answer.json()
+        except requests.RequestException as error:
+            raise CallRefused(f"{self.url} does not answer: {type(error).__name__}") from error
+        if not answer.ok or not isinstance(document, dict):
+            detail = document.get("detail", "") if isinstance(document, dict) else ""
+            raise CallRefused(f"{path}: {answer.status_code} {detail}".rstrip())
+        return document
+
+
+def add_api_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options by which a command is told where the service is."""
+    parser.add_argument("--api", default=os.environ.get("API", ""), help="base URL of the service; default: $API")
+    parser.add_argument("--function-key", default=os.environ.get("KEY", ""), help="default: $KEY")
+
+
+def open_api(arguments: argparse.Namespace) -> ServiceApi:
+    """The API that the options name.
+
+    Raises:
+        CallRefused: They name none.
+    """
+    if not arguments.api:
+        raise CallRefused("say where the service is: --api https://<app>.azurewebsites.net/api, or set API")
+    return ServiceApi(url=arguments.api, function_key=arguments.function_key)

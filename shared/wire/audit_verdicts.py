@@ -1,0 +1,50 @@
+"""The facts of a verdict, as they stand in an audit entry: everything from which it can be derived again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.domain.errors import DomainError
+from shared.domain.gates import Counters, Gate
+from shared.domain.verdicts import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictFacts:
+    """What a gate looked at, and what it said.
+
+    Attributes:
+        wave: Number of the wave, from 1.
+    """
+
+    wave: int
+    gate: Gate
+    counters: Counters
+    acknowledged: Counters
+    verdict: Verdict
+
+
+_FACTS: TypeAdapter[VerdictFacts] = TypeAdapter(VerdictFacts)
+
+
+def write_verdict_facts(facts: VerdictFacts) -> Mapping[str, object]:
+    """The facts as JSON; all fields of the gate are spelled out, because a default may be another one later."""
+    document: dict[str, object] = _FACTS.dump_python(facts, mode="json")
+    return document
+
+
+def read_verdict_facts(document: Mapping[str, object]) -> VerdictFacts:
+    """The facts in an audit entry.
+
+    Raises:
+        DomainError: They are not those of a verdict (code ``facts_unreadable``).
+    """
+    try:
+        return _FACTS.validate_python(dict(document), extra="forbid")
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DomainError(f"{where}: {first['msg']}", code="facts_unreadable") from error
