@@ -7,7 +7,7 @@ from typing import List  # noqa: UP035  (the worker refuses list[...] in the sig
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from shared.edge import campaigns, health, openapi, packages, repository, stops
+from shared.edge import campaigns, groups, health, openapi, packages, repository, stops
 from shared.edge.answers import answer
 from shared.edge.events import event_data, read_hub_events
 from shared.edge.messages import consume, consume_each, inbox_of
@@ -154,6 +154,30 @@ def delete_stop(req: func.HttpRequest) -> func.HttpResponse:
 def get_stop(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether the fleet is stopped, by whom and why."""
     return answer(lambda: stops.show(req, service()))
+
+
+@app.route("groups", methods=["GET"])
+def get_groups(req: func.HttpRequest) -> func.HttpResponse:
+    """List saved groups."""
+    return answer(lambda: groups.show_page(req, service()))
+
+
+@app.route("groups/{name}", methods=["PUT"])
+def put_group(req: func.HttpRequest) -> func.HttpResponse:
+    """Save a group: a name for a query or a list of devices."""
+    return answer(lambda: groups.put(req, service()))
+
+
+@app.route("groups/{name}", methods=["GET"])
+def get_group(req: func.HttpRequest) -> func.HttpResponse:
+    """Show a group."""
+    return answer(lambda: groups.show(req, service()))
+
+
+@app.route("groups/{name}", methods=["DELETE"])
+def delete_group(req: func.HttpRequest) -> func.HttpResponse:
+    """Delete a group; campaigns keep what it meant when they were posted."""
+    return answer(lambda: groups.delete(req, service()))
 
 
 @app.route("packages", methods=["GET"])

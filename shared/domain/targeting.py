@@ -13,8 +13,12 @@ class Targeting:
         excluded: How many devices were left out by their ids, repeats removed; the ids lie in the manifest store.
         excluded_sha256: Digest over those ids, see ``digest_devices``; empty where there are none.
         excluded_query: IoT Hub query that finds further devices to leave out; empty for none.
+        group: The saved group whose meaning was copied when the campaign was posted; empty for none.
+        list_name: The blob whose ids were copied then; empty for none.
     """
 
     excluded: int = 0
     excluded_sha256: str = ""
     excluded_query: str = ""
+    group: str = ""
+    list_name: str = ""

@@ -11,6 +11,7 @@ from shared.ports.hub import DeviceDirectory, TwinReader
 from shared.ports.packages import PackageStore
 from shared.ports.rollouts import DeviceStore, RolloutStore
 from shared.ports.stops import StopStore
+from shared.ports.targets import GroupStore, TargetLists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class CampaignPorts:
     packages: PackageStore
     directory: DeviceDirectory
     twins: TwinReader
+    groups: GroupStore
+    lists: TargetLists
     sender: MessageSender
     publisher: EventPublisher
     specs: SpecDesk

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.audit import AuditEntry
@@ -12,6 +13,7 @@ from shared.domain.errors import Conflict, NotFound
 from shared.domain.ids import CampaignId
 from shared.domain.packages import Package, PackageState
 from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.find_targets import find_targets
 from shared.handlers.keep_campaign import announce, step_when_due
 from shared.handlers.post_targets import first_planning, keep_posted
 from shared.ports.bus import Queue
@@ -35,7 +37,9 @@ def create_campaign(
         shards: Partitions to spread its rollout rows over, from the settings.
 
     Raises:
-        NotFound: The package is unknown or not published yet (code ``package_not_found``), or withdrawn.
+        NotFound: The package is unknown or not published yet (code ``package_not_found``), or withdrawn; or there is
+            no such group or list.
+        InvalidRequest: The list names something that is no device.
         PortError: The key that signs specifications cannot be used now, or a store is down; nothing was started.
         Conflict: The key was used for another request.
     """
@@ -43,9 +47,12 @@ def create_campaign(
     if (existing := _find(ports, identity)) is not None:
         return _same(existing, request)
     package = _published(ports.packages, request)
-    campaign = ports.specs.sign(_new(identity, request, package, requested_by, shards, now))
+    wanted = find_targets(request, ports.groups, ports.lists)
+    new = _new(identity, wanted, package, requested_by, shards, now)
+    # The digest is of what was asked: a group that means something else by now does not make it another request.
+    campaign = ports.specs.sign(replace(new, request_sha256=request.sha256))
     # The order matters: an audit entry without its campaign is harmless, a campaign that nobody answers for is not.
-    keep_posted(ports.manifests, campaign, request)
+    keep_posted(ports.manifests, campaign, wanted)
     ports.audit.append(_entry(campaign))
     try:
         ports.campaigns.create(campaign)
@@ -113,7 +120,6 @@ def _new(
         requested_by=requested_by,
         created_at=now,
         changed_at=now,
-        request_sha256=request.sha256,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
@@ -11,7 +11,7 @@ from shared.domain.campaigns import CampaignSpec, Deadlines
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import PackageTarget
 from shared.domain.windows import MAX_WINDOWS
-from shared.wire.http_fields import InvalidRequest, Name, RequestModel
+from shared.wire.http_fields import InvalidRequest, Name, RequestModel, complaints
 from shared.wire.http_policies import DeadlinesRequest, WindowRequest
 from shared.wire.http_targets import PackageRequest, TargetsRequest
 from shared.wire.http_waves import MAX_WAVES, GateRequest, WaveRequest, check_cover
@@ -65,11 +65,6 @@ def read_campaign_request(body: bytes) -> CampaignRequest:
     try:
         request = CampaignRequest.model_validate_json(body, strict=True)
     except ValidationError as error:
-        raise InvalidRequest("; ".join(_complaint(problem) for problem in error.errors()[:10])) from error
+        raise InvalidRequest(complaints(error)) from error
     check_cover(request.to_spec().waves, request.targets.most_devices)
     return request
-
-
-def _complaint(problem: Any) -> str:
-    field = ".".join(str(part) for part in problem["loc"]) or "body"
-    return f"{field}: {problem['msg'].removeprefix('Value error, ')}"

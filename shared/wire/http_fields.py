@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.domain.errors import DomainError
 
@@ -24,3 +24,13 @@ class RequestModel(BaseModel):
 type Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 type PercentField = Annotated[float, Field(ge=0, le=100)]
 type Seconds = Annotated[float, Field(ge=1, le=366 * 86_400)]
+
+
+def complaints(error: ValidationError) -> str:
+    """What is wrong with a request, one field after the other."""
+    return "; ".join(_complaint(problem) for problem in error.errors()[:10])
+
+
+def _complaint(problem: Any) -> str:
+    field = ".".join(str(part) for part in problem["loc"]) or "body"
+    return f"{field}: {problem['msg'].removeprefix('Value error, ')}"

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from shared.domain.campaigns import DeviceList, DeviceQuery, Targets, digest_devices
 from shared.domain.errors import DomainError
+from shared.domain.groups import group_name
 from shared.domain.ids import DeviceId, device_id, package_name
 from shared.domain.targeting import Targeting
 from shared.wire.http_fields import Name, RequestModel
@@ -16,6 +17,7 @@ from shared.wire.http_fields import Name, RequestModel
 MAX_DEVICES = 10_000
 
 _QUERY = re.compile(r"\s*SELECT\s+(?:\*|[\w.,\s]+?)\s+FROM\s+devices(?:\s+WHERE\s+\S.*)?\s*", re.IGNORECASE | re.DOTALL)
+_LIST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 _GROUPING = re.compile(r"\bGROUP\s+BY\b", re.IGNORECASE)
 
 
@@ -24,6 +26,19 @@ def _check_device(text: str) -> str:
         return device_id(text)
     except DomainError as error:
         raise ValueError(error.message) from error
+
+
+def _check_group(text: str) -> str:
+    try:
+        return group_name(text)
+    except DomainError as error:
+        raise ValueError(error.message) from error
+
+
+def _check_list(text: str) -> str:
+    if not _LIST.fullmatch(text) or ".." in text or "//" in text:
+        raise ValueError("a list is named by 1-200 letters, digits and ._/- beginning with a letter or digit")
+    return text
 
 
 def _check_package(text: str) -> str:
@@ -49,6 +64,7 @@ class PackageRequest(RequestModel):
 type Devices = Annotated[
     list[Annotated[str, AfterValidator(_check_device)]], Field(min_length=1, max_length=MAX_DEVICES)
 ]
+type ListName = Annotated[str, AfterValidator(_check_list)]
 type Query = Annotated[str, Field(max_length=4_000), AfterValidator(_check_query)]
 
 
@@ -66,16 +82,22 @@ class ExcludeRequest(RequestModel):
 
 
 class TargetsRequest(RequestModel):
-    """Who gets it: ids one by one, or an IoT Hub query over ``devices``; exactly one of the two."""
+    """Who gets it: ids one by one, an IoT Hub query over ``devices``, a list of ids as a blob in the container
+    ``target-lists``, or a saved group; exactly one of them.
+
+    Once its group and list are looked up, see ``shared.handlers.find_targets``, it has what they mean beside them.
+    """
 
     devices: Devices | None = None
     query: Query | None = None
+    list_name: Annotated[ListName | None, Field(alias="list")] = None
+    group: Annotated[str, AfterValidator(_check_group)] | None = None
     exclude: ExcludeRequest | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.devices is None) == (self.query is None):
-            raise ValueError("give either devices or query")
+    def _one_of_them(self) -> Self:
+        if sum(given is not None for given in (self.devices, self.query, self.list_name, self.group)) != 1:
+            raise ValueError("give exactly one of devices, query, list and group")
         return self
 
     @model_validator(mode="after")
@@ -112,6 +134,8 @@ class TargetsRequest(RequestModel):
             excluded=len(excluded),
             excluded_sha256=digest_devices(excluded) if excluded else "",
             excluded_query=(self.exclude.query or "") if self.exclude else "",
+            group=self.group or "",
+            list_name=self.list_name or "",
         )
 
 

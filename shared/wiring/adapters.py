@@ -10,6 +10,7 @@ from shared.adapters.azure_campaigns import AzureCampaigns
 from shared.adapters.azure_devices import AzureDevices
 from shared.adapters.azure_directory import AzureDirectory
 from shared.adapters.azure_events import AzureEvents
+from shared.adapters.azure_groups import AzureGroups
 from shared.adapters.azure_index import AzureIndex
 from shared.adapters.azure_links import AccountKeyLinks, DelegatedLinks
 from shared.adapters.azure_manifests import AzureManifests
@@ -18,6 +19,7 @@ from shared.adapters.azure_parking import AzureParking
 from shared.adapters.azure_poison import POISON_QUEUE, AzureCrashReports
 from shared.adapters.azure_rollouts import AzureRollouts
 from shared.adapters.azure_stops import AzureStops
+from shared.adapters.azure_target_lists import AzureTargetLists
 from shared.adapters.azure_twin_reader import AzureTwinReader
 from shared.adapters.azure_twins_bulk import AzureTwinBulk
 from shared.adapters.azure_twins_patch import AzureTwinPatches
@@ -78,6 +80,14 @@ class Adapters:
     @once
     def manifests(self) -> AzureManifests:
         return AzureManifests(self._clients.blobs.get_container_client("manifests"))
+
+    @once
+    def groups(self) -> AzureGroups:
+        return AzureGroups(self._clients.table("groups"))
+
+    @once
+    def lists(self) -> AzureTargetLists:
+        return AzureTargetLists(self._clients.blobs.get_container_client("target-lists"))
 
     @once
     def budget(self) -> AzureBudget:

@@ -14,6 +14,7 @@ from shared.handlers.exchange_ticket import TicketDesk
 from shared.handlers.fold_reports import FoldPorts
 from shared.handlers.index_writing import IndexWriter
 from shared.handlers.ingest_package import PackageIntake
+from shared.handlers.keep_groups import GroupPorts
 from shared.handlers.known_authorities import KnownAuthorities
 from shared.handlers.note_lifecycle import LifecyclePorts
 from shared.handlers.offer_batch import DispatchPorts
@@ -107,10 +108,16 @@ class HandlerPorts:
             packages=adapters.packages,
             directory=adapters.directory,
             twins=adapters.twin_reader,
+            groups=adapters.groups,
+            lists=adapters.lists,
             sender=adapters.sender,
             publisher=adapters.events,
             specs=self.specs,
         )
+
+    @once
+    def group_ports(self) -> GroupPorts:
+        return GroupPorts(groups=self._adapters.groups, audit=self.audit)
 
     @once
     def dispatch_ports(self) -> DispatchPorts:

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from shared.domain.errors import DomainError, MalformedMessage
+from shared.domain.groups import GroupName
 from shared.domain.ids import CampaignId
 from shared.domain.packages import RegisteredPackage
 from shared.domain.steps_by_operators import OperatorAction
@@ -21,6 +22,7 @@ from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.exchange_ticket import Exchange
 from shared.handlers.fold_reports import fold_backlog, fold_reports
 from shared.handlers.index_requests import resume_publishing
+from shared.handlers.keep_groups import delete_group, get_group, put_group
 from shared.handlers.note_lifecycle import note_lifecycle
 from shared.handlers.pause_campaign import pause_campaigns_of
 from shared.handlers.publish_index import IndexPublisher
@@ -42,6 +44,7 @@ from shared.trust.index import TIMESTAMP_FILE
 from shared.wire.http_audit import AuditPage
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
+from shared.wire.http_groups import GroupPage, GroupRequest, GroupView, view_group
 from shared.wire.http_packages import PackagePage, PackageView, view_package
 from shared.wire.http_stops import StopView, view_stop
 from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexRequest
@@ -176,6 +179,29 @@ class Service:
     def show_stop(self) -> StopView:
         """Whether the fleet is stopped."""
         return view_stop(self._adapters.stops.get().value)
+
+    # Saved groups
+
+    def put_group(self, name: GroupName, request: GroupRequest, *, who: str) -> GroupView:
+        """The group, meaning this from now on."""
+        query, list_name = request.query or "", request.list_name or ""
+        group = put_group(name, self._ports.group_ports, query=query, list_name=list_name, who=who, now=self._clock())
+        return view_group(group)
+
+    def show_group(self, name: GroupName) -> GroupView:
+        """A group."""
+        return view_group(get_group(name, self._adapters.groups))
+
+    def list_groups(self, *, size: int, continuation: str) -> GroupPage:
+        """One page of groups, in the order of their names."""
+        page = self._adapters.groups.list_page(size=size, continuation=continuation)
+        return GroupPage(groups=[view_group(group) for group in page.items], continuation=page.continuation or None)
+
+    def delete_group(self, name: GroupName, *, who: str) -> None:
+        """Delete a group."""
+        delete_group(name, self._ports.group_ports, who=who, now=self._clock())
+
+    # Steps
 
     def advance(self, step: CampaignStep) -> None:
         """Take a campaign's next step."""

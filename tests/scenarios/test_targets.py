@@ -47,3 +47,42 @@ def test_a_device_set_back_by_hand_is_not_taken_for_current(scene: Scene) -> Non
         check_tables(scene, again, devices, fleet)
     assert shown["plan"]["current"] == 0
     assert scene.tables.states(again) == {device: "succeeded"}
+
+
+def test_a_saved_group_of_a_list_is_rolled_out_to_and_later_changes_of_it_are_not(scene: Scene) -> None:
+    """The group and the blob change while the campaign is planned; it keeps what they meant when it was posted."""
+    devices = scene.devices(3)
+    group = f"{scene.stack.api}/groups/{scene.name}"
+    lists = scene.blobs.get_container_client("target-lists")
+    lists.upload_blob(f"{scene.name}/spring.txt", "".join(f"{device}\r\n" for device in [*devices, devices[0]]))
+    assert scene.http.get(group, timeout=10).status_code == 404
+    assert scene.http.put(group, json={"list": f"{scene.name}/spring.txt"}, timeout=10).status_code == 200
+    scene.artifacts.publish()
+    with scene.fleet(devices) as fleet:
+        campaign = scene.start(devices, targets={"group": scene.name})
+        lists.upload_blob(f"{scene.name}/spring.txt", "elsewhere\n", overwrite=True)
+        saved = scene.http.put(group, json={"query": "SELECT * FROM devices"}, timeout=10).json()
+        shown = scene.wait_for_campaign(campaign, "completed")
+        check_tables(scene, campaign, devices, fleet)
+    assert (shown["group"], shown["target_list"]) == (scene.name, f"{scene.name}/spring.txt")
+    assert saved["number"] == 2
+    page = scene.http.get(f"{scene.stack.api}/groups", timeout=10).json()
+    assert scene.name in [found["name"] for found in page["groups"]]
+    assert [scene.http.delete(group, timeout=10).status_code for _ in range(2)] == [204, 204]
+    assert scene.http.get(group, timeout=10).status_code == 404
+    deeds = [(entry["what"], entry["after"]) for entry in scene.tables.audit(f"group-{scene.name}")]
+    assert deeds == [("put-group", "list"), ("put-group", "query"), ("delete-group", "absent")]
+
+
+def test_groups_and_lists_that_cannot_be_used_name_the_field(scene: Scene) -> None:
+    group = f"{scene.stack.api}/groups/{scene.name}"
+    refused = scene.http.put(group, json={"query": "DROP devices"}, timeout=10)
+    assert (refused.status_code, "query: only SELECT" in refused.json()["detail"]) == (400, True)
+    scene.artifacts.publish()
+    for targets, status, code in (
+        ({"group": "none-such"}, 404, "group_not_found"),
+        ({"list": "none-such.txt"}, 404, "list_not_found"),
+        ({"list": "a", "group": "b"}, 400, "invalid_request"),
+    ):
+        answer = scene.post("campaigns", scene.request([], targets=targets))
+        assert (answer.status_code, answer.json()["code"]) == (status, code)

@@ -44,6 +44,7 @@ from tests.support.memory_campaigns import (
 from tests.support.memory_hub import MemoryHub
 from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_rollouts import MemoryDevices, MemoryRollouts, counters_of
+from tests.support.memory_targets import MemoryGroups, MemoryTargetLists
 from tests.support.mortal import Died, Faults, Life, Mortal
 
 S = RolloutState
@@ -89,6 +90,8 @@ class CampaignWorld:
         self.keys.add(KeyRole.SPECS)
         self.directory = MemoryDirectory(devices, page_size)
         self.twins = MemoryHub()
+        self.groups = MemoryGroups()
+        self.lists = MemoryTargetLists()
         for name, store in (stores or {}).items():
             setattr(self, name, store)
         self.ports = self._mortal_ports()
@@ -107,6 +110,8 @@ class CampaignWorld:
             "devices": self.device_rows,
             "directory": self.directory,
             "twins": self.twins,
+            "groups": self.groups,
+            "lists": self.lists,
             "sender": self.bus,
             "publisher": self.events,
             "packages": self.packages,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.domain.steps_by_operators import OperatorAction
-from shared.edge.api.parts import BAD_PAGE, BAD_REQUEST, IDEMPOTENCY_KEY, NO_CAMPAIGN, NO_PACKAGE, PAGE
+from shared.edge.api.parts import BAD_PAGE, BAD_REQUEST, IDEMPOTENCY_KEY, NO_CAMPAIGN, PAGE
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
 from shared.wire.openapi import Answer, Parameter, Route
@@ -33,7 +33,7 @@ CAMPAIGNS: Mapping[str, Route] = {
         },
         refusals={
             **BAD_REQUEST,
-            **NO_PACKAGE,
+            404: "There is no such package, group or list",
             409: "The key was used for another request, or the package cannot be offered now",
         },
     ),

@@ -1,0 +1,50 @@
+"""Lists of devices as operators write them: one id a line, ended by LF or CRLF; empty lines are passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from shared.domain.errors import DomainError
+from shared.domain.ids import DeviceId, device_id
+from shared.wire.http_fields import InvalidRequest
+
+MAX_LISTED = 1_000_000
+"""As many devices as an IoT Hub holds (IoT Hub quotas and throttling, other limits)."""
+
+_MAX_LINE_BYTES = 1_024
+
+
+def read_target_list(name: str, chunks: Iterable[bytes]) -> list[DeviceId]:
+    """The ids in their order, repeats removed.
+
+    Raises:
+        InvalidRequest: A line is no device id, there are none, or too many; the message names blob and line.
+    """
+    found: dict[DeviceId, None] = {}
+    for number, line in enumerate(_lines(name, chunks), start=1):
+        if text := line.strip():
+            found[_device(name, number, text)] = None
+        if len(found) > MAX_LISTED:
+            raise InvalidRequest(f"targets.list: {name} has more than {MAX_LISTED:,} devices")
+    if not found:
+        raise InvalidRequest(f"targets.list: {name} names no device")
+    return list(found)
+
+
+def _lines(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+        if len(rest) > _MAX_LINE_BYTES:
+            raise InvalidRequest(f"targets.list: {name} is no list of devices: it has a line of {len(rest):,} bytes")
+    yield rest
+
+
+def _device(name: str, number: int, text: bytes) -> DeviceId:
+    try:
+        return device_id(text.decode("ascii"))
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"targets.list: line {number} of {name} is no plain text") from error
+    except DomainError as error:
+        raise InvalidRequest(f"targets.list: line {number} of {name}: {error.message}") from error
