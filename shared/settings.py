@@ -20,6 +20,7 @@ from shared.trust.tickets import TicketKeys
 # Twin updates per second: (per hub, per unit), the larger total holds (IoT Hub quotas and throttling, twin updates).
 _TWIN_UPDATES_PER_S = {"F1": (50, 0), "S1": (50, 0), "S2": (50, 5), "S3": (0, 250)}
 _UPDATES_PER_SHARD = 1_000
+_LEAST_BANDWIDTH = 1_024
 
 
 class SettingsError(DomainError):
@@ -82,6 +83,7 @@ class Settings:
         trust_policy_file: ``trust.toml``; empty for the one beside ``function_app.py``.
         link_lifetime: How long a download URL holds.
         reconcile_quiet: A row that did not change for this long is worth a twin read.
+        bandwidth_bytes_per_s: What all devices together may fetch; None for no bound.
         download_base_url: Replaces the storage account in download URLs; empty leaves it.
     """
 
@@ -99,6 +101,7 @@ class Settings:
     ticket_keys: TicketKeys
     link_lifetime: timedelta
     reconcile_quiet: timedelta
+    bandwidth_bytes_per_s: int | None
     download_base_url: str
     client_id: str
 
@@ -126,6 +129,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ticket_keys=reader.ticket_keys(),
         link_lifetime=timedelta(seconds=reader.whole("LINK_LIFETIME_S", 600)),
         reconcile_quiet=timedelta(seconds=reader.whole("RECONCILE_QUIET_S", 1800)),
+        bandwidth_bytes_per_s=reader.bandwidth(),
         download_base_url=environment.get("DOWNLOAD_BASE_URL", ""),
         client_id=environment.get("AZURE_CLIENT_ID", ""),
     )
@@ -151,11 +155,18 @@ class _Reader:
         return value
 
     def whole(self, name: str, default: int) -> int:
-        text = self._environment.get(name) or str(default)
+        if not (text := self._environment.get(name, "")):
+            return default
         if not text.isdecimal() or int(text) == 0:
             self._complaints.append(f"{name} must be a whole number above 0, not {text!r}")
             return default
         return int(text)
+
+    def bandwidth(self) -> int | None:
+        found = self.whole("BANDWIDTH_BYTES_PER_S", 0)
+        if 0 < found < _LEAST_BANDWIDTH:
+            self._complaints.append(f"BANDWIDTH_BYTES_PER_S must be at least {_LEAST_BANDWIDTH}, not {found}")
+        return found or None
 
     def storage(self) -> StorageConnection:
         if string := self._environment.get("Storage"):

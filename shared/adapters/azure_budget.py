@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 from azure.core import MatchConditions
 from azure.data.tables import TableClient, UpdateMode
 
 from shared.adapters.azure_table_errors import table_errors
-from shared.domain.pacing import Budget
+from shared.domain.pacing import LONG_AGO, Budget
 from shared.ports.errors import AlreadyExists, NotThere
 from shared.ports.stored import Stored
 from shared.wire.keys import escape
@@ -21,14 +21,17 @@ PARTITION = "budget"
 class AzureBudget:
     """A ``BudgetStore``.
 
-    The ceiling is the setting's and not the row's, so that a hub that was scaled is used at once; the rate never
-    exceeds it.
+    The ceiling and the bandwidth are the settings' and not the row's, so that a hub that was scaled is used at once;
+    the rate never exceeds the ceiling.
     """
 
-    def __init__(self, table: TableClient, *, hub: str, ceiling_per_s: float) -> None:
+    def __init__(
+        self, table: TableClient, *, hub: str, ceiling_per_s: float, bandwidth_bytes_per_s: int | None = None
+    ) -> None:
         self._table = table
         self._row_key = escape(hub)
         self._ceiling_per_s = ceiling_per_s
+        self._bandwidth_bytes_per_s = bandwidth_bytes_per_s
 
     def get(self) -> Stored[Budget]:
         try:
@@ -48,13 +51,15 @@ class AzureBudget:
     def _read(self) -> Stored[Budget]:
         with table_errors():
             row = self._table.get_entity(PARTITION, self._row_key)
-        return Stored(value=_read(row, self._ceiling_per_s), etag=str(row.metadata["etag"]))
+        budget = replace(_read(row, self._ceiling_per_s), bandwidth_bytes_per_s=self._bandwidth_bytes_per_s)
+        return Stored(value=budget, etag=str(row.metadata["etag"]))
 
     def _make(self) -> Stored[Budget]:
-        # Free since long ago: a row that has never been used owes nothing and may be adjusted at once.
-        start = datetime(2020, 1, 1, tzinfo=UTC)
         budget = Budget(
-            rate_per_s=self._ceiling_per_s, ceiling_per_s=self._ceiling_per_s, next_free_at=start, adjusted_at=start
+            rate_per_s=self._ceiling_per_s,
+            ceiling_per_s=self._ceiling_per_s,
+            next_free_at=LONG_AGO,
+            adjusted_at=LONG_AGO,
         )
         try:
             with table_errors():
@@ -71,6 +76,7 @@ class AzureBudget:
             "ceiling_per_s": float(budget.ceiling_per_s),
             "next_free_at": budget.next_free_at,
             "adjusted_at": budget.adjusted_at,
+            "wire_free_at": budget.wire_free_at,
         }
 
 
@@ -82,4 +88,5 @@ def _read(row: Mapping[str, Any], ceiling_per_s: float) -> Budget:
         ceiling_per_s=ceiling_per_s,
         next_free_at=row["next_free_at"],
         adjusted_at=row["adjusted_at"],
+        wire_free_at=row.get("wire_free_at", LONG_AGO),
     )

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package
+from shared.domain.rates import Pace, Paced
 from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.targeting import Targeting
 from shared.domain.waves import DONE_WAVES, Wave, WaveSpec
@@ -127,6 +128,7 @@ class CampaignSpec:
 
     Attributes:
         windows: When devices may install; carried in every intent, empty for always.
+        pace: How fast it may go, within what the hub leaves.
     """
 
     name: str
@@ -137,6 +139,7 @@ class CampaignSpec:
     allow_downgrade: bool = False
     windows: tuple[Window, ...] = ()
     targeting: Targeting = field(default_factory=Targeting)
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +194,7 @@ class Campaign:
         step_due_at: When the next step should have been taken; ``every_minute_resume`` looks at it.
         reason: Why it is in its state, a sentence for operators.
         withdrawal: How far a cancelled campaign is with taking back its offers; None when there is nothing to do.
+        paced: The last device batch that its own pace let go; None before the first.
         requested_by: Who posted it.
         spec_signature: The service's own signature over what it was asked for, see ``shared.handlers.spec_desk``.
         request_sha256: Digest of the request, to tell a repeated request from another one under the same key.
@@ -208,6 +212,7 @@ class Campaign:
     planning: Planning = field(default_factory=Planning)
     waves: tuple[Wave, ...] = ()
     withdrawal: Withdrawal | None = None
+    paced: Paced | None = None
     requested_by: str
     request_sha256: str = ""
     spec_signature: str = ""

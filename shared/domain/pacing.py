@@ -6,8 +6,9 @@ needs for it. A 429 lowers the rate for everybody and success raises it, at most
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 REPORTS_PER_DEVICE = 4
 """Transitions a device reports by default; its reported patches share the throttle with our writes."""
@@ -15,6 +16,8 @@ REPORTS_PER_DEVICE = 4
 CHARGE_PER_DEVICE = 1 + REPORTS_PER_DEVICE
 HORIZON_S = 60.0
 ADJUST_EVERY_S = 10.0
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+"""Free since then: what has never been used owes nothing and may be adjusted at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,29 +29,74 @@ class Budget:
         ceiling_per_s: What the hub's tier allows.
         next_free_at: From when on nothing is reserved yet.
         adjusted_at: When the rate last moved.
+        bandwidth_bytes_per_s: What all devices together may fetch; None: no bound.
+        wire_free_at: From when on nothing of the bandwidth is reserved yet.
     """
 
     rate_per_s: float
     ceiling_per_s: float
     next_free_at: datetime
     adjusted_at: datetime
+    bandwidth_bytes_per_s: int | None = None
+    wire_free_at: datetime = LONG_AGO
 
 
-def reserve(budget: Budget, batch_sizes: list[int], *, now: datetime) -> tuple[Budget, list[datetime]]:
-    """Slots for as many of the batches, in order, as begin within the next 60 seconds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What devices are charged beyond the hub's twin updates.
 
-    Returns:
-        The budget after the reservation, and one start time per batch that got a slot.
+    Attributes:
+        length_bytes: What each will fetch, charged to the fleet's bandwidth.
+        device_s: Seconds the campaign's own pace gives each device.
+        free_at: From when on the campaign's own pace lets the next batch go; None: now.
     """
-    free = max(budget.next_free_at, now)
+
+    length_bytes: int = 0
+    device_s: float = 0.0
+    free_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    """What a reservation got.
+
+    Attributes:
+        budget: The budget after it.
+        times: One start per batch that got a slot, in order.
+        next_at: When a further batch could begin.
+    """
+
+    budget: Budget
+    times: tuple[datetime, ...]
+    next_at: datetime
+
+
+NO_LOAD = Load()
+
+
+def reserve(budget: Budget, sizes: Sequence[int], *, now: datetime, load: Load = NO_LOAD) -> Slots:
+    """Slots for as many batches of these sizes, in order, as begin within the next 60 seconds.
+
+    A batch begins when the hub, the fleet's bandwidth and the campaign's own pace all have room for it. What all share
+    is charged from where it was free, not from where a slower one let the batch begin: the time between is for others.
+    """
     horizon = now + timedelta(seconds=HORIZON_S)
-    slots: list[datetime] = []
-    for size in batch_sizes:
-        if free >= horizon:
+    hub_s = CHARGE_PER_DEVICE / budget.rate_per_s
+    wire_s = load.length_bytes / budget.bandwidth_bytes_per_s if budget.bandwidth_bytes_per_s else 0.0
+    hub_at, own_at = max(budget.next_free_at, now), max(load.free_at or now, now)
+    wire_at = max(budget.wire_free_at, now) if wire_s else now
+    times: list[datetime] = []
+    for size in sizes:
+        begins = max(hub_at, wire_at, own_at)
+        if begins >= horizon:
             break
-        slots.append(free)
-        free += timedelta(seconds=size * CHARGE_PER_DEVICE / budget.rate_per_s)
-    return replace(budget, next_free_at=free), slots
+        times.append(begins)
+        hub_at += timedelta(seconds=size * hub_s)
+        wire_at += timedelta(seconds=size * wire_s)
+        own_at = begins + timedelta(seconds=size * load.device_s)
+    # What was not charged keeps its time: a row that nobody used owes nothing.
+    after = replace(budget, next_free_at=hub_at, wire_free_at=wire_at if wire_s else budget.wire_free_at)
+    return Slots(budget=after if times else budget, times=tuple(times), next_at=max(hub_at, wire_at, own_at))
 
 
 def slow_down(budget: Budget, *, now: datetime) -> Budget:

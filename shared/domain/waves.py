@@ -137,12 +137,18 @@ def slice_waves(total: int, specs: Sequence[WaveSpec]) -> list[Wave]:
     return waves
 
 
-def cut_batches(wave: int, devices: Sequence[DeviceId], shards: int) -> Iterator[tuple[DeviceBatch, list[DeviceId]]]:
-    """The device batches of a wave, each with its devices, from the wave's slice of the manifest."""
+def cut_batches(
+    wave: int, devices: Sequence[DeviceId], shards: int, *, size: int = MAX_BATCH_DEVICES
+) -> Iterator[tuple[DeviceBatch, list[DeviceId]]]:
+    """The device batches of a wave, each with its devices, from the wave's slice of the manifest.
+
+    Args:
+        size: The most devices of a batch, 1-99.
+    """
     for shard in range(shards):
         members = [device for device in devices if shard_of(device, shards) == shard]
-        for number, offset in enumerate(range(0, len(members), MAX_BATCH_DEVICES)):
-            chunk = members[offset : offset + MAX_BATCH_DEVICES]
+        for number, offset in enumerate(range(0, len(members), size)):
+            chunk = members[offset : offset + size]
             yield (
                 DeviceBatch(wave=wave, shard=shard, number=number, first=chunk[0], last=chunk[-1], count=len(chunk)),
                 chunk,

@@ -1,31 +1,112 @@
-"""Dispatching a wave: its batches go to the queue, each at the time the hub's budget gives it."""
+"""Dispatching a wave: its batches go to the queue, each at the time the hub, the bandwidth and its own pace give it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign
 from shared.domain.errors import Conflict
+from shared.domain.pacing import Load
+from shared.domain.rates import ExponentialRate, Paced, next_free_at, seconds_per_device
+from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.steps import Change, note_dispatched
+from shared.domain.waves import DeviceBatch, Wave
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.reserve_slots import Reservation, reserve_slots
 from shared.handlers.wakeups import request_visit
 from shared.ports.bus import Queue
+from shared.ports.rollouts import RolloutStore
 from shared.wire.messages import BatchPurpose
+
+PACED_BATCHES = 20
+"""Batches of a campaign with a pace of its own that one step looks into: seconds, at one query each."""
+
+GROWTH_LOOK_S = 20.0
+
+S = RolloutState
 
 
 def dispatch_wave(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
-    """The campaign with more of its wave's batches on the queue, as many as the budget gives slots for."""
+    """The campaign with more of its wave's batches on the queue, as many as have slots within the next minute."""
     if (wave := campaign.wave_in_hand) is None:
         raise Conflict(f"{campaign.id} has no wave to dispatch")
     batches = ports.manifests.read_batches(campaign.id, wave.number)[wave.dispatched :]
     if not batches:
         return Change(campaign=note_dispatched(campaign, wave.dispatched), due_at=now)
-    reservation = reserve_slots(ports.budget, batches, now=now)
+    look = _look_into(campaign, wave, batches, ports.rollouts)
+    load = _load(campaign, ports.rollouts)
+    reservation = reserve_slots(ports.budget, look.batches, now=now, load=load, sizes=look.sizes)
     _send(campaign, reservation, ports)
-    dispatched = wave.dispatched + len(reservation.slots)
-    all_out = dispatched >= wave.batches
-    return Change(campaign=note_dispatched(campaign, dispatched), due_at=now if all_out else reservation.look_again_at)
+    after = note_dispatched(_paced(campaign, look, reservation), look.places[len(reservation.slots)])
+    all_granted = len(reservation.slots) == len(look.batches)
+    return Change(campaign=after, due_at=now if all_granted else _look_again_at(campaign, reservation, now))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """The batches that are to have slots.
+
+    Attributes:
+        sizes: How many devices of each are to be offered the package.
+        places: Where each stands in the wave, and last the place behind all that was looked at.
+    """
+
+    batches: Sequence[DeviceBatch]
+    sizes: Sequence[int]
+    places: Sequence[int]
+
+
+def _look_into(campaign: Campaign, wave: Wave, batches: Sequence[DeviceBatch], rollouts: RolloutStore) -> _Look:
+    """All that are left; those of a campaign with a pace of its own without the ones that have their offers.
+
+    A campaign that was resumed goes through its wave again: at a slow pace it would stand still for hours if batches
+    that went out before were charged once more.
+    """
+    first = wave.dispatched
+    if not campaign.spec.pace.is_bounded:
+        places = range(first, first + len(batches) + 1)
+        return _Look(batches=batches, sizes=[batch.count for batch in batches], places=places)
+    some = batches[:PACED_BATCHES]
+    sizes = [sum(_lacks_offer(row.value) for row in rollouts.read_batch(campaign.id, batch)) for batch in some]
+    wanted = [place for place, size in enumerate(sizes) if size]
+    return _Look(
+        batches=[some[place] for place in wanted],
+        sizes=[sizes[place] for place in wanted],
+        places=[*(first + place for place in wanted), first + len(some)],
+    )
+
+
+def _lacks_offer(rollout: Rollout) -> bool:
+    return rollout.sent_at is None and rollout.state in (S.PLANNED, S.OFFERED)
+
+
+def _load(campaign: Campaign, rollouts: RolloutStore) -> Load:
+    length_bytes, pace = campaign.package.length_bytes, campaign.spec.pace
+    grows = isinstance(pace.rate, ExponentialRate)
+    device_s = seconds_per_device(pace, length_bytes, _succeeded(campaign, rollouts) if grows else 0)
+    return Load(length_bytes=length_bytes, device_s=device_s, free_at=next_free_at(campaign.paced, device_s))
+
+
+def _succeeded(campaign: Campaign, rollouts: RolloutStore) -> int:
+    """Over all waves that have begun, from their counters."""
+    started = [wave.number for wave in campaign.waves if wave.started_at is not None]
+    return sum(rollouts.read_counters(campaign.id, number, campaign.shards).of(S.SUCCEEDED) for number in started)
+
+
+def _paced(campaign: Campaign, look: _Look, reservation: Reservation) -> Campaign:
+    if not reservation.slots or not campaign.spec.pace.is_bounded:
+        return campaign
+    last = len(reservation.slots) - 1
+    return replace(campaign, paced=Paced(at=reservation.slots[last][1], devices=look.sizes[last]))
+
+
+def _look_again_at(campaign: Campaign, reservation: Reservation, now: datetime) -> datetime:
+    """A rate that grows is looked at often, because the next slot may come sooner than it seems now."""
+    if not isinstance(campaign.spec.pace.rate, ExponentialRate):
+        return reservation.look_again_at
+    return min(reservation.look_again_at, now + timedelta(seconds=GROWTH_LOOK_S))
 
 
 def _send(campaign: Campaign, reservation: Reservation, ports: CampaignPorts) -> None:

@@ -9,6 +9,7 @@ from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import NotFound
 from shared.domain.ids import shard_of
 from shared.domain.rollouts import FINAL, Rollout
+from shared.handlers.meter_downloads import DownloadMeter
 from shared.handlers.stop_fleet import StopWatch
 from shared.handlers.withdraw_package import is_package_withdrawn
 from shared.ports.campaigns import CampaignStore
@@ -63,6 +64,7 @@ class TicketDesk:
     links: DownloadLinks
     link_lifetime: timedelta
     stop: StopWatch
+    meter: DownloadMeter
 
     def exchange_ticket(self, path: str, ticket_text: str, *, now: datetime) -> Exchange:
         """The answer to ``GET /downloads/<path>`` with the header ``Groundswell-Ticket``.
@@ -85,6 +87,9 @@ class TicketDesk:
             raise NotFound("the campaign does not roll out this package")
         if is_package_withdrawn(campaign.package, self.packages):
             return Gone(code="package_withdrawn", detail="the package was withdrawn")
+        # Last, because it is charged: whoever is refused for another reason fetches nothing.
+        if (wait_s := self.meter.admit(campaign, now=now)) is not None:
+            return NotNow(code="bandwidth_used_up", detail="too many devices download now", retry_after_s=wait_s)
         return Redirect(url=self.links.link(campaign.package.blob_name, now=now, lifetime=self.link_lifetime))
 
     def _campaign(self, ticket: Ticket) -> Campaign:

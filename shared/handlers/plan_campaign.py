@@ -11,6 +11,7 @@ from shared.domain.campaigns import Campaign, CampaignState, Planning, PlanningP
 from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId, ring_order, ring_start
 from shared.domain.listings import Listing, ListingKind, listings, page_spans
+from shared.domain.rates import batch_devices
 from shared.domain.steps import Change, abort
 from shared.domain.waves import Wave, cut_batches, slice_waves
 from shared.handlers.campaign_ports import CampaignPorts
@@ -132,7 +133,8 @@ def _ordered(campaign: Campaign, devices: set[DeviceId]) -> list[DeviceId]:
 
 
 def _cut(campaign: Campaign, manifests: ManifestStore, wave: Wave, devices: Sequence[DeviceId]) -> Wave:
-    cut = list(cut_batches(wave.number, devices, campaign.shards))
+    size = batch_devices(campaign.spec.pace, campaign.package.length_bytes)
+    cut = list(cut_batches(wave.number, devices, campaign.shards, size=size))
     for part, chunk in enumerate(batched(cut, CLAIM_BATCHES, strict=False)):
         manifests.write_members(campaign.id, wave.number, part, [members for _, members in chunk])
     manifests.write_batches(campaign.id, wave.number, [batch for batch, _ in cut])

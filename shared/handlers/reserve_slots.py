@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.ids import CampaignId
-from shared.domain.pacing import HORIZON_S, reserve
+from shared.domain.pacing import HORIZON_S, NO_LOAD, Load, reserve
 from shared.domain.waves import DeviceBatch
 from shared.handlers.contention import until_written
 from shared.handlers.wakeups import request_work
@@ -23,7 +23,8 @@ class Reservation:
 
     Attributes:
         slots: The batches that got a slot, in order, with the time they begin.
-        look_again_at: When it is worth asking for more: as the last slot begins, so that the hub never idles.
+        look_again_at: When it is worth asking for more: as the last slot begins, so that the hub never idles, or half
+            a minute before a further one could begin, where that is later.
     """
 
     slots: tuple[tuple[DeviceBatch, datetime], ...]
@@ -35,20 +36,32 @@ class Reservation:
             yield request_work(campaign, batch, purpose, step, enqueue_at=at)
 
 
-def reserve_slots(budget: BudgetStore, batches: Sequence[DeviceBatch], *, now: datetime) -> Reservation:
+def reserve_slots(
+    budget: BudgetStore,
+    batches: Sequence[DeviceBatch],
+    *,
+    now: datetime,
+    load: Load = NO_LOAD,
+    sizes: Sequence[int] | None = None,
+) -> Reservation:
     """Slots for as many of the batches as begin within the next 60 seconds, maybe none, in one conditional write.
+
+    Args:
+        load: What is charged beyond twin updates; nothing for offers that are taken back.
+        sizes: How many devices of each batch are charged; None for all.
 
     Raises:
         ConcurrentChange: Other campaigns kept reserving at the same moment.
     """
-    sizes = [batch.count for batch in batches]
+    charged = [batch.count for batch in batches] if sizes is None else sizes
 
     def attempt() -> Reservation:
         before = budget.get()
-        after, times = reserve(before.value, sizes, now=now)
-        if not times:
-            return Reservation(slots=(), look_again_at=after.next_free_at - timedelta(seconds=HORIZON_S / 2))
-        budget.save(Stored(value=after, etag=before.etag))
-        return Reservation(slots=tuple(zip(batches, times, strict=False)), look_again_at=times[-1])
+        got = reserve(before.value, charged, now=now, load=load)
+        soon = got.next_at - timedelta(seconds=HORIZON_S / 2)
+        if not got.times:
+            return Reservation(slots=(), look_again_at=soon)
+        budget.save(Stored(value=got.budget, etag=before.etag))
+        return Reservation(slots=tuple(zip(batches, got.times, strict=False)), look_again_at=max(got.times[-1], soon))
 
     return until_written(attempt, what="the budget")

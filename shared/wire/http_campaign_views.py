@@ -11,10 +11,12 @@ from pydantic import BaseModel, Field
 
 from shared.domain.campaigns import Campaign, DeviceQuery, Targets
 from shared.domain.gates import Counters
+from shared.domain.rollouts import RolloutState
 from shared.domain.steps_by_operators import fitting_actions
 from shared.domain.verdicts import Verdict
 from shared.domain.windows import Window
 from shared.wire.http_policies import WEEKDAYS
+from shared.wire.http_rates import PaceView, view_pace
 from shared.wire.http_wave_views import WaveView, view_wave
 
 
@@ -68,6 +70,7 @@ class CampaignView(CampaignSummary):
     excluded_query: str | None = Field(description="The query that found devices to leave out; null without one")
     allow_downgrade: bool
     windows: list[WindowView] = Field(description="When devices may install; empty for always")
+    pace: PaceView
     deadlines: dict[str, float] = Field(description="Seconds a device may stay in a state")
     plan: PlanView
     waves: list[WaveView]
@@ -96,6 +99,7 @@ def view_campaign(
         excluded_query=campaign.spec.targeting.excluded_query or None,
         allow_downgrade=campaign.spec.allow_downgrade,
         windows=[_view_window(window) for window in campaign.spec.windows],
+        pace=view_pace(campaign.spec.pace, sum(count.of(RolloutState.SUCCEEDED) for count in counters.values())),
         deadlines=asdict(campaign.spec.deadlines),
         plan=PlanView(
             phase=campaign.planning.phase,

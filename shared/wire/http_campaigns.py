@@ -13,6 +13,7 @@ from shared.domain.rollouts import PackageTarget
 from shared.domain.windows import MAX_WINDOWS
 from shared.wire.http_fields import InvalidRequest, Name, RequestModel, complaints
 from shared.wire.http_policies import DeadlinesRequest, WindowRequest
+from shared.wire.http_rates import Bandwidth, RateRequest, to_pace
 from shared.wire.http_targets import PackageRequest, TargetsRequest
 from shared.wire.http_waves import MAX_WAVES, GateRequest, WaveRequest, check_cover
 
@@ -30,6 +31,8 @@ class CampaignRequest(RequestModel):
     deadlines: DeadlinesRequest = DeadlinesRequest()
     allow_downgrade: bool = False
     windows: Annotated[list[WindowRequest], Field(max_length=MAX_WINDOWS)] = Field(default_factory=list)
+    rate: RateRequest | None = None
+    bandwidth_bytes_per_s: Bandwidth | None = None
 
     @property
     def devices(self) -> list[DeviceId]:
@@ -53,6 +56,7 @@ class CampaignRequest(RequestModel):
             allow_downgrade=self.allow_downgrade,
             windows=tuple(window.to_window() for window in self.windows),
             targeting=self.targets.to_targeting(),
+            pace=to_pace(self.rate, self.bandwidth_bytes_per_s),
         )
 
 

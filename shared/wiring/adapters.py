@@ -20,6 +20,7 @@ from shared.adapters.azure_poison import POISON_QUEUE, AzureCrashReports
 from shared.adapters.azure_rollouts import AzureRollouts
 from shared.adapters.azure_stops import AzureStops
 from shared.adapters.azure_target_lists import AzureTargetLists
+from shared.adapters.azure_traffic import AzureTraffic
 from shared.adapters.azure_twin_reader import AzureTwinReader
 from shared.adapters.azure_twins_bulk import AzureTwinBulk
 from shared.adapters.azure_twins_patch import AzureTwinPatches
@@ -91,12 +92,20 @@ class Adapters:
 
     @once
     def budget(self) -> AzureBudget:
-        ceiling = self._settings.twin_updates_per_s
-        return AzureBudget(self._clients.table("budget"), hub=self._clients.hub_name, ceiling_per_s=ceiling)
+        return AzureBudget(
+            self._clients.table("budget"),
+            hub=self._clients.hub_name,
+            ceiling_per_s=self._settings.twin_updates_per_s,
+            bandwidth_bytes_per_s=self._settings.bandwidth_bytes_per_s,
+        )
 
     @once
     def stops(self) -> AzureStops:
         return AzureStops(self._clients.table("budget"), hub=self._clients.hub_name)
+
+    @once
+    def traffic(self) -> AzureTraffic:
+        return AzureTraffic(self._clients.table("budget"), hub=self._clients.hub_name)
 
     @once
     def rollouts(self) -> AzureRollouts:

@@ -16,6 +16,7 @@ from shared.handlers.index_writing import IndexWriter
 from shared.handlers.ingest_package import PackageIntake
 from shared.handlers.keep_groups import GroupPorts
 from shared.handlers.known_authorities import KnownAuthorities
+from shared.handlers.meter_downloads import DownloadMeter
 from shared.handlers.note_lifecycle import LifecyclePorts
 from shared.handlers.offer_batch import DispatchPorts
 from shared.handlers.pause_campaign import stop_untrusted
@@ -87,6 +88,7 @@ class HandlerPorts:
             links=self._adapters.links,
             link_lifetime=self._settings.link_lifetime,
             stop=StopWatch(self._adapters.stops),
+            meter=DownloadMeter(self._adapters.traffic, fleet_bytes_per_s=self._settings.bandwidth_bytes_per_s),
         )
 
     @once

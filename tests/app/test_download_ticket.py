@@ -14,10 +14,11 @@ from shared.domain.packages import PackageState, RegisteredPackage
 from shared.domain.rollouts import FINAL, PROGRESS, PackageTarget, RolloutState
 from shared.domain.stops import FleetStop, stop
 from shared.handlers.exchange_ticket import STOP_RETRY_S, Exchange, Gone, NotNow, Redirect, TicketDesk
+from shared.handlers.meter_downloads import SPREAD_S, DownloadMeter
 from shared.handlers.stop_fleet import StopWatch
 from shared.ports.stored import Stored
 from shared.trust.tickets import Ticket, TicketKeys, TicketRefused, issue_ticket
-from tests.support.memory_campaigns import MemoryCampaigns, MemoryStops
+from tests.support.memory_campaigns import MemoryCampaigns, MemoryStops, MemoryTraffic
 from tests.support.memory_packages import MemoryLinks, MemoryPackages, settled
 from tests.support.memory_rollouts import MemoryRollouts
 from tests.support.repository import new_package
@@ -39,6 +40,7 @@ class World:
     ) -> None:
         self.campaigns, self.rollouts, self.packages = MemoryCampaigns(), MemoryRollouts(), MemoryPackages()
         self.stops, self.monotonic_s = MemoryStops(), 0.0
+        self.fleet_bytes_per_s: int | None = None
         self.packages.create(RegisteredPackage(package=PACKAGE, state=PackageState.PUBLISHED, accepted_at=NOON))
         spec = CampaignSpec(
             name="Spring fix",
@@ -83,6 +85,7 @@ class World:
             links=MemoryLinks(),
             link_lifetime=timedelta(minutes=10),
             stop=StopWatch(self.stops, clock=lambda: self.monotonic_s),
+            meter=DownloadMeter(MemoryTraffic(), fleet_bytes_per_s=self.fleet_bytes_per_s),
         )
 
 
@@ -172,3 +175,17 @@ def test_a_stopped_fleet_hands_out_no_package_and_asks_to_come_again() -> None:
     answer = world.exchange()
     assert isinstance(answer, NotNow)
     assert (answer.code, answer.retry_after_s) == ("fleet_stopped", STOP_RETRY_S)
+
+
+def test_a_fleet_whose_bandwidth_is_used_up_asks_to_come_again() -> None:
+    world = World()
+    world.fleet_bytes_per_s = PACKAGE.length_bytes
+    desk = world.desk()
+    ticket = Ticket(device=DEVICE, campaign=CAMPAIGN, path=PACKAGE.path, attempt=1, expires=NOON + timedelta(hours=1))
+    text = issue_ticket(ticket, KEYS)
+    assert isinstance(desk.exchange_ticket(PACKAGE.path, text, now=NOON), Redirect)
+    answer = desk.exchange_ticket(PACKAGE.path, text, now=NOON)
+    assert isinstance(answer, NotNow)
+    assert answer.code == "bandwidth_used_up"
+    assert 1 <= answer.retry_after_s <= 1 + SPREAD_S
+    assert isinstance(desk.exchange_ticket(PACKAGE.path, text, now=NOON + timedelta(seconds=1)), Redirect)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
 
 from shared.adapters.azure_audit import read_continuation
 from shared.domain.audit import AuditRecord
 from shared.domain.campaigns import Campaign
 from shared.domain.ids import CampaignId, DeviceId
-from shared.domain.pacing import Budget
+from shared.domain.pacing import LONG_AGO, Budget
 from shared.domain.stops import FleetStop
 from shared.domain.waves import DeviceBatch
 from shared.handlers.audit_desk import AuditDesk
@@ -103,12 +103,17 @@ class MemoryManifests:
 class MemoryBudget:
     """A ``BudgetStore``."""
 
-    def __init__(self, ceiling_per_s: float) -> None:
-        start = datetime(2020, 1, 1, tzinfo=UTC)
+    def __init__(self, ceiling_per_s: float, bandwidth_bytes_per_s: int | None = None) -> None:
         self._etags = count(1)
         self.writes = 0
         self._row = self._stored(
-            Budget(rate_per_s=ceiling_per_s, ceiling_per_s=ceiling_per_s, next_free_at=start, adjusted_at=start)
+            Budget(
+                rate_per_s=ceiling_per_s,
+                ceiling_per_s=ceiling_per_s,
+                next_free_at=LONG_AGO,
+                adjusted_at=LONG_AGO,
+                bandwidth_bytes_per_s=bandwidth_bytes_per_s,
+            )
         )
 
     def get(self) -> Stored[Budget]:
@@ -138,6 +143,25 @@ class MemoryStops:
         if stop.etag != self._row.etag:
             raise ConcurrentChange("stop")
         self._row = Stored(value=stop.value, etag=str(next(self._etags)))
+
+
+class MemoryTraffic:
+    """A ``TrafficStore``."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Stored[datetime]] = {}
+        self._etags = count(1)
+        self.calls = 0
+
+    def get(self, scope: str) -> Stored[datetime]:
+        self.calls += 1
+        return self._rows.get(scope, Stored(value=LONG_AGO, etag=""))
+
+    def save(self, scope: str, free_at: Stored[datetime]) -> None:
+        self.calls += 1
+        if free_at.etag != self._rows.get(scope, Stored(value=LONG_AGO, etag="")).etag:
+            raise ConcurrentChange(scope)
+        self._rows[scope] = Stored(value=free_at.value, etag=str(next(self._etags)))
 
 
 class MemoryAuditRecords:

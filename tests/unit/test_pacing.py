@@ -27,7 +27,8 @@ def test_slots_never_overlap_and_never_begin_beyond_the_horizon(
     sizes: list[int], rate_per_s: float, next_free_at: datetime
 ) -> None:
     """I6: work for a slot is done, at the budget's rate, before the next slot begins."""
-    after, slots = reserve(budget(rate_per_s, next_free_at), sizes, now=NOW)
+    got = reserve(budget(rate_per_s, next_free_at), sizes, now=NOW)
+    after, slots = got.budget, got.times
     ends = [*slots[1:], after.next_free_at]
     for size, begin, end in zip(sizes, slots, ends, strict=False):
         needed_s = size * CHARGE_PER_DEVICE / rate_per_s
@@ -38,13 +39,14 @@ def test_slots_never_overlap_and_never_begin_beyond_the_horizon(
 
 
 def test_an_idle_budget_gives_no_credit_for_the_time_it_was_idle() -> None:
-    _, slots = reserve(budget(), [99, 99], now=NOW)
-    assert slots == [NOW, NOW + timedelta(seconds=9.9)]
+    got = reserve(budget(), [99, 99], now=NOW)
+    assert got.times == (NOW, NOW + timedelta(seconds=9.9))
 
 
 def test_a_budget_reserved_beyond_the_horizon_gives_nothing() -> None:
     taken = budget(next_free_at=NOW + timedelta(seconds=HORIZON_S))
-    assert reserve(taken, [1], now=NOW) == (taken, [])
+    got = reserve(taken, [1], now=NOW)
+    assert (got.budget, got.times) == (taken, ())
 
 
 def test_a_refusal_halves_the_rate_down_to_a_twentieth() -> None:
