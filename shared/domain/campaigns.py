@@ -13,6 +13,7 @@ from shared.domain.packages import Package
 from shared.domain.rates import Pace, Paced
 from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.targeting import Targeting
+from shared.domain.walks import Walk
 from shared.domain.waves import DONE_WAVES, Wave, WaveSpec
 from shared.domain.windows import Window
 
@@ -171,19 +172,6 @@ class Planning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawal:
-    """The cursor of a cancelled campaign that takes back its offers.
-
-    Attributes:
-        wave: The wave in hand, from 1.
-        batches: Batches of that wave whose withdrawal has been put on the queue.
-    """
-
-    wave: int = 1
-    batches: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
     """A campaign with its waves: one table partition, written in one transaction.
 
@@ -193,8 +181,8 @@ class Campaign:
         step: Rises with every step taken; queue message ids end in it.
         step_due_at: When the next step should have been taken; ``every_minute_resume`` looks at it.
         reason: Why it is in its state, a sentence for operators.
-        withdrawal: How far a cancelled campaign is with taking back its offers; None when there is nothing to do.
         paced: The last device batch that its own pace let go; None before the first.
+        walks: Work that goes through its batches, the first one in hand: offers taken back, waves left out.
         requested_by: Who posted it.
         spec_signature: The service's own signature over what it was asked for, see ``shared.handlers.spec_desk``.
         request_sha256: Digest of the request, to tell a repeated request from another one under the same key.
@@ -211,8 +199,8 @@ class Campaign:
     targets: int = 0
     planning: Planning = field(default_factory=Planning)
     waves: tuple[Wave, ...] = ()
-    withdrawal: Withdrawal | None = None
     paced: Paced | None = None
+    walks: tuple[Walk, ...] = ()
     requested_by: str
     request_sha256: str = ""
     spec_signature: str = ""
@@ -232,7 +220,12 @@ class Campaign:
     @property
     def awaits_step(self) -> bool:
         """Whether a step is due at ``step_due_at``, so that a lost message must be sent again."""
-        return self.state in STEPPING or self.withdrawal is not None
+        return self.state in STEPPING or self.walk_in_hand is not None
+
+    @property
+    def walk_in_hand(self) -> Walk | None:
+        """The walk that goes on now; None when there is none."""
+        return next(iter(self.walks), None)
 
     @property
     def wave_in_hand(self) -> Wave | None:

@@ -5,19 +5,31 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.campaigns import Campaign, CampaignState, Withdrawal
+from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import DONE_WAVES, Wave, WaveState
 
 
-def give_up(campaign: Campaign, reason: str, *, now: datetime) -> Campaign:
-    """The campaign aborted, about to take back its offers; what is done is kept."""
+def give_up(campaign: Campaign, reason: str, *, now: datetime, forced: bool = False) -> Campaign:
+    """The campaign aborted, about to take back its offers; what is done is kept.
+
+    Args:
+        forced: Whether devices that have begun are cancelled too; otherwise they may finish.
+    """
+    purpose = BatchPurpose.WITHDRAW if forced else BatchPurpose.RECALL
+    walk = Walk(purpose=purpose, last_wave=len(campaign.waves))
     return replace(
         campaign,
         state=CampaignState.ABORTED,
         reason=reason,
         waves=tuple(_given_up(wave, reason, now) for wave in campaign.waves),
-        withdrawal=Withdrawal() if campaign.waves else None,
+        walks=(walk,) if campaign.waves else (),
     )
+
+
+def is_forced(campaign: Campaign) -> bool:
+    """Whether its open offers are being taken back from devices that have begun, too."""
+    return any(walk.purpose is BatchPurpose.WITHDRAW for walk in campaign.walks)
 
 
 def _given_up(wave: Wave, reason: str, now: datetime) -> Wave:

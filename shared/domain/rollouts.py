@@ -36,6 +36,9 @@ class RolloutState(StrEnum):
 S = RolloutState
 
 PROGRESS = (S.PLANNED, S.OFFERED, S.DOWNLOADING, S.DOWNLOADED, S.INSTALLING, S.RESTARTING)
+BEGUN = frozenset(PROGRESS[2:])
+"""A device in one of these has taken its offer and not ended yet."""
+
 FINAL = frozenset(set(S) - set(PROGRESS))
 REPORTABLE = frozenset({*PROGRESS[2:], S.SUCCEEDED, S.FAILED, S.REJECTED})
 """The states a device may claim; all others are the service's own verdicts."""

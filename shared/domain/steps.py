@@ -30,7 +30,7 @@ class StepKind(StrEnum):
     DISPATCH = "dispatch"
     EVALUATE = "evaluate"
     COMPLETE = "complete"
-    WITHDRAW = "withdraw"
+    WALK = "walk"
     NOTHING = "nothing"
 
 
@@ -47,10 +47,13 @@ _WAVE_STEPS = {
 }
 
 
+_JUDGED = frozenset({WaveState.DISPATCHING, WaveState.RUNNING, WaveState.SOAKING})
+
+
 def next_step(campaign: Campaign) -> StepKind:
     """The one step the campaign's state asks for."""
-    if campaign.withdrawal is not None:
-        return StepKind.WITHDRAW
+    if campaign.walk_in_hand is not None:
+        return StepKind.WALK
     match campaign.state:
         case CampaignState.PLANNING:
             return _PLANNING_STEPS.get(campaign.planning.phase, StepKind.NOTHING)
@@ -59,6 +62,12 @@ def next_step(campaign: Campaign) -> StepKind:
             return StepKind.COMPLETE if wave is None else _WAVE_STEPS.get(wave.state, StepKind.NOTHING)
         case _:
             return StepKind.NOTHING
+
+
+def is_judged(campaign: Campaign) -> bool:
+    """Whether the gate of the wave in hand may have something to say, whatever step is next."""
+    wave = campaign.wave_in_hand
+    return campaign.state is CampaignState.RUNNING and wave is not None and wave.state in _JUDGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +125,13 @@ def apply_verdict(campaign: Campaign, verdict: Verdict, *, now: datetime) -> Cha
 
 def complete(campaign: Campaign) -> Campaign:
     """The campaign after its last wave."""
-    reason = f"all {len(campaign.waves)} waves passed"
+    left_out = [str(wave.number) for wave in campaign.waves if wave.state is WaveState.SKIPPED]
+    passed, waves = len(campaign.waves) - len(left_out), len(campaign.waves)
+    reason = (
+        f"{passed} of {waves} waves passed, {' and '.join(left_out)} were skipped"
+        if left_out
+        else f"all {waves} waves passed"
+    )
     if skipped := campaign.planning.skipped:
         reason += f"; {skipped} of {campaign.targets} devices were skipped, because other campaigns hold them"
     if current := campaign.planning.current:

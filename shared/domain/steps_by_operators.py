@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
-from shared.domain.endings import give_up
-from shared.domain.errors import Conflict
+from shared.domain.endings import give_up, is_forced
+from shared.domain.errors import Conflict, DomainError
 from shared.domain.gates import Counters
 from shared.domain.steps import dispatch_again
-from shared.domain.waves import Wave, WaveState
+from shared.domain.walks import BatchPurpose, Walk
+from shared.domain.waves import DONE_WAVES, Wave, WaveState
 
 C = CampaignState
 
@@ -22,13 +23,34 @@ class OperatorAction(StrEnum):
 
     PAUSE = "pause"
     RESUME = "resume"
+    SKIP_WAVE = "skip-wave"
     CANCEL = "cancel"
+    FORCE_CANCEL = "force-cancel"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An action with all it needs to know.
+
+    Attributes:
+        wave: The wave that shall be skipped; an action on "the wave in hand" would skip another one when repeated.
+        acknowledged: What the wave in hand has suffered so far; resuming after its gate stopped accepts it.
+    """
+
+    action: OperatorAction
+    who: str
+    now: datetime
+    wave: int | None = None
+    acknowledged: Counters = field(default_factory=Counters)
+
+
+_ENDABLE = frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.PAUSED})
 _FITS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.PAUSE: frozenset({C.PLANNING, C.SCHEDULED, C.RUNNING}),
     OperatorAction.RESUME: frozenset({C.PAUSED}),
-    OperatorAction.CANCEL: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.PAUSED}),
+    OperatorAction.SKIP_WAVE: frozenset({C.RUNNING, C.PAUSED}),
+    OperatorAction.CANCEL: _ENDABLE,
+    OperatorAction.FORCE_CANCEL: _ENDABLE | {C.ABORTED},
 }
 _HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.PAUSE: frozenset({C.PAUSED}),
@@ -37,28 +59,28 @@ _HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
 }
 
 
-def act(
-    campaign: Campaign, action: OperatorAction, *, acknowledged: Counters, who: str, now: datetime
-) -> Campaign | None:
+def act(campaign: Campaign, request: Request) -> Campaign | None:
     """The campaign after the action; None where the action holds already.
-
-    Args:
-        acknowledged: What the wave in hand has suffered so far; resuming after its gate stopped accepts it.
 
     Raises:
         Conflict: The action does not fit the state; the message names the actions that do.
+        DomainError: The request lacks what the action needs, or names what is not there.
     """
-    if campaign.state in _HOLDS[action]:
+    if campaign.state in _HOLDS.get(request.action, frozenset()):
         return None
-    if campaign.state not in _FITS[action]:
-        raise Conflict(_misfit(campaign, action), code="action_does_not_fit")
-    match action:
+    if campaign.state not in _FITS[request.action]:
+        raise Conflict(_misfit(campaign, request.action), code="action_does_not_fit")
+    match request.action:
         case OperatorAction.PAUSE:
-            return replace(campaign, state=C.PAUSED, reason=f"paused by {who}")
+            return replace(campaign, state=C.PAUSED, reason=f"paused by {request.who}")
         case OperatorAction.RESUME:
-            return _resume(campaign, acknowledged, who)
+            return _resume(campaign, request)
+        case OperatorAction.SKIP_WAVE:
+            return _skip_wave(campaign, request)
         case OperatorAction.CANCEL:
-            return give_up(campaign, f"cancelled by {who}", now=now)
+            return give_up(campaign, f"cancelled by {request.who}", now=request.now)
+        case OperatorAction.FORCE_CANCEL:
+            return _force_cancel(campaign, request)
 
 
 def fitting_actions(state: CampaignState) -> list[OperatorAction]:
@@ -71,13 +93,13 @@ def _misfit(campaign: Campaign, action: OperatorAction) -> str:
     return f"{campaign.id} is {campaign.state}: {action} does not fit, these actions do: {fitting}"
 
 
-def _resume(campaign: Campaign, acknowledged: Counters, who: str) -> Campaign:
+def _resume(campaign: Campaign, request: Request) -> Campaign:
     planned = campaign.planning.phase is PlanningPhase.DONE
-    resumed = replace(campaign, state=C.RUNNING if planned else C.PLANNING, reason=f"resumed by {who}")
+    resumed = replace(campaign, state=C.RUNNING if planned else C.PLANNING, reason=f"resumed by {request.who}")
     wave = campaign.wave_in_hand
     if wave is None or wave.state is WaveState.PENDING:
         return resumed
-    return resumed.with_wave(_dispatched_again(wave, acknowledged))
+    return resumed.with_wave(_dispatched_again(wave, request.acknowledged))
 
 
 def _dispatched_again(wave: Wave, acknowledged: Counters) -> Wave:
@@ -85,3 +107,40 @@ def _dispatched_again(wave: Wave, acknowledged: Counters) -> Wave:
     if wave.state is WaveState.FAILED:
         wave = replace(wave, acknowledged=acknowledged)
     return dispatch_again(wave)
+
+
+def _skip_wave(campaign: Campaign, request: Request) -> Campaign | None:
+    wave = _named_wave(campaign, request.wave)
+    if wave.state is WaveState.SKIPPED:
+        return None
+    if wave.state in DONE_WAVES:
+        raise Conflict(
+            f"wave {wave.number} of {campaign.id} is {wave.state}: only a wave that has not passed can be skipped",
+            code="action_does_not_fit",
+        )
+    skipped = replace(
+        wave, state=WaveState.SKIPPED, reason=f"skipped by {request.who}", ended_at=request.now, soak_until=None
+    )
+    walk = Walk(purpose=BatchPurpose.SKIP, wave=wave.number, last_wave=wave.number)
+    return replace(campaign.with_wave(skipped), walks=(*campaign.walks, walk))
+
+
+def _named_wave(campaign: Campaign, number: int | None) -> Wave:
+    if number is None:
+        raise DomainError('wave: name the wave to skip, as in {"wave": 2}', code="invalid_request")
+    found = next((wave for wave in campaign.waves if wave.number == number), None)
+    if found is None:
+        raise DomainError(
+            f"wave: {campaign.id} has no wave {number}, but the waves 1 to {len(campaign.waves)}",
+            code="invalid_request",
+        )
+    return found
+
+
+def _force_cancel(campaign: Campaign, request: Request) -> Campaign | None:
+    """Cancelled softly before, its devices that have begun are cancelled now."""
+    if is_forced(campaign) or (campaign.state is C.ABORTED and not campaign.waves):
+        return None
+    return give_up(
+        campaign, f"cancelled by {request.who}, devices that had begun included", now=request.now, forced=True
+    )

@@ -8,6 +8,7 @@ from shared.domain.errors import DomainError, NotFound
 from shared.domain.ids import CampaignId, campaign_id
 from shared.domain.steps_by_operators import OperatorAction
 from shared.edge.answers import json_response, read_body
+from shared.wire.http_actions import read_action_request
 from shared.wire.http_campaigns import read_campaign_request
 from shared.wiring import Service
 
@@ -42,8 +43,9 @@ def show_audit(request: func.HttpRequest, service: Service) -> func.HttpResponse
 
 
 def act(request: func.HttpRequest, service: Service) -> func.HttpResponse:
-    """200 with the campaign after the action."""
-    view = service.act_on_campaign(_campaign(request), _action(request), who=KEY_HOLDER)
+    """200 with the campaign after the action; the body may say more about it."""
+    asked = read_action_request(request.get_body())
+    view = service.act_on_campaign(_campaign(request), _action(request), who=KEY_HOLDER, wave=asked.wave)
     return json_response(view.model_dump_json())
 
 

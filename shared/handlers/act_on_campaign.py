@@ -1,7 +1,8 @@
-"""An operator pauses, resumes or cancels a campaign."""
+"""An operator acts on a campaign."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.audit import AuditEntry
@@ -10,7 +11,7 @@ from shared.domain.errors import Conflict
 from shared.domain.gates import Counters, acknowledge
 from shared.domain.ids import CampaignId
 from shared.domain.steps import Change
-from shared.domain.steps_by_operators import OperatorAction, act
+from shared.domain.steps_by_operators import OperatorAction, Request, act
 from shared.domain.waves import WaveState
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
@@ -20,30 +21,36 @@ from shared.trust.specs import SpecUntrusted
 
 
 def act_on_campaign(
-    campaign: CampaignId, action: OperatorAction, ports: CampaignPorts, *, now: datetime, who: str
+    campaign: CampaignId,
+    action: OperatorAction,
+    ports: CampaignPorts,
+    *,
+    now: datetime,
+    who: str,
+    wave: int | None = None,
 ) -> Campaign:
     """The campaign after the action; an action that holds already changes nothing and answers the same.
 
     Raises:
         NotFound: No such campaign.
+        DomainError: The action needs to know the wave.
         Conflict: The action does not fit its state, or the campaign may not be resumed.
         ConcurrentChange: Its steps kept coming between.
     """
-    return until_written(lambda: _try_to_act(campaign, action, ports, now, who), what=campaign)
+    request = Request(action=action, who=who, now=now, wave=wave)
+    return until_written(lambda: _try_to_act(campaign, request, ports), what=campaign)
 
 
-def _try_to_act(
-    campaign: CampaignId, action: OperatorAction, ports: CampaignPorts, now: datetime, who: str
-) -> Campaign:
+def _try_to_act(campaign: CampaignId, request: Request, ports: CampaignPorts) -> Campaign:
     stored = get_stored_campaign(ports.campaigns, campaign)
     before = stored.value
-    after = act(before, action, acknowledged=_suffered(before, ports), who=who, now=now)
+    after = act(before, replace(request, acknowledged=_suffered(before, ports)))
     if after is None:
         return before
-    if action is OperatorAction.RESUME:
+    if request.action is OperatorAction.RESUME:
         _check_resumable(before, ports)
-    ports.audit.append(_entry(before, after, action, now, who))
-    return keep_step(ports, stored, Change(campaign=after, due_at=now), now=now)
+    ports.audit.append(_entry(before, after, request))
+    return keep_step(ports, stored, Change(campaign=after, due_at=request.now), now=request.now)
 
 
 def _check_resumable(campaign: Campaign, ports: CampaignPorts) -> None:
@@ -67,14 +74,15 @@ def _suffered(campaign: Campaign, ports: CampaignPorts) -> Counters:
     return acknowledge(ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards))
 
 
-def _entry(before: Campaign, after: Campaign, action: OperatorAction, now: datetime, who: str) -> AuditEntry:
+def _entry(before: Campaign, after: Campaign, request: Request) -> AuditEntry:
+    wave = "" if request.wave is None else f"wave {request.wave}; "
     return AuditEntry(
         campaign=before.id,
         step=before.step + 1,
-        at=now,
-        who=who,
-        what=action,
+        at=request.now,
+        who=request.who,
+        what=request.action,
         before=before.state,
         after=after.state,
-        detail=before.reason,
+        detail=f"{wave}{before.reason}",
     )

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from shared.domain.audit import SERVICE, AuditEntry
 from shared.domain.campaigns import Campaign, CampaignState
-from shared.domain.steps import Change, StepKind, complete, next_step, start_wave
+from shared.domain.steps import Change, StepKind, complete, is_judged, next_step, start_wave
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.claim_devices import claim_batches
 from shared.handlers.dispatch_wave import dispatch_wave
@@ -22,13 +22,12 @@ from shared.handlers.keep_campaign import get_stored_campaign, keep_step, step_w
 from shared.handlers.pause_campaign import stop_untrusted
 from shared.handlers.plan_campaign import list_page, order_targets
 from shared.handlers.wakeups import STOPPED_LOOK_S
-from shared.handlers.withdraw_campaign import withdraw_batches
+from shared.handlers.walk_batches import walk_batches
 from shared.ports.bus import Queue
 from shared.ports.stored import Stored
 from shared.trust.specs import SpecUntrusted
 from shared.wire.messages import CampaignStep
 
-_JUDGED = frozenset({StepKind.DISPATCH, StepKind.EVALUATE})
 _HELD_BY_STOP = frozenset({StepKind.START_WAVE, StepKind.DISPATCH})
 _TURNS: Mapping[CampaignState, str] = {
     CampaignState.PAUSED: "pause",
@@ -38,8 +37,8 @@ _TURNS: Mapping[CampaignState, str] = {
 }
 """What the audit log calls it when a step leads to one of these states; gates and operators speak for themselves."""
 
-_UNSIGNED = frozenset({StepKind.WITHDRAW, StepKind.NOTHING})
-"""What may be done whatever the row says: taking offers back, and nothing."""
+_UNSIGNED = frozenset({StepKind.WALK, StepKind.NOTHING})
+"""What may be done whatever the row says: nothing, and what takes back or leaves out."""
 
 
 def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: datetime) -> None:
@@ -53,7 +52,7 @@ def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: dateti
     if message.step is not None and message.step < stored.value.step:
         _answer_stale(message.step, stored.value, ports, now)
         return
-    if message.step is None and next_step(stored.value) not in _JUDGED:
+    if message.step is None and not is_judged(stored.value):
         return
     if next_step(stored.value) not in _UNSIGNED and not _is_genuine(stored.value, ports, now):
         return
@@ -100,9 +99,7 @@ def _answer_stale(step: int, campaign: Campaign, ports: CampaignPorts, now: date
 
 
 def _evaluate(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
-    if next_step(campaign) not in _JUDGED:
-        return None
-    return evaluate_campaign(campaign, ports, now=now)
+    return evaluate_campaign(campaign, ports, now=now) if is_judged(campaign) else None
 
 
 def _take(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
@@ -136,5 +133,5 @@ _STEPS: Mapping[StepKind, _Step] = {
     StepKind.DISPATCH: dispatch_wave,
     StepKind.EVALUATE: look_after_wave,
     StepKind.COMPLETE: _complete,
-    StepKind.WITHDRAW: withdraw_batches,
+    StepKind.WALK: walk_batches,
 }

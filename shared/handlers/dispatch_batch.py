@@ -1,14 +1,16 @@
-"""A device batch has its time slot: offer the package to its devices, or take the offers back."""
+"""A device batch has its time slot: offer the package to its devices, take the offers back, or leave devices out."""
 
 from __future__ import annotations
 
 import logging
 from datetime import datetime
 
+from shared.domain.walks import BatchPurpose
 from shared.handlers.offer_batch import DispatchPorts, offer_batch
+from shared.handlers.skip_batch import skip_batch
 from shared.handlers.withdraw_batch import withdraw_batch
 from shared.ports.errors import NotThere
-from shared.wire.messages import BatchPurpose, BatchWork
+from shared.wire.messages import BatchWork
 
 log = logging.getLogger(__name__)
 
@@ -27,5 +29,7 @@ def dispatch_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> N
     match work.purpose:
         case BatchPurpose.OFFER:
             offer_batch(work, campaign, ports, now=now)
-        case BatchPurpose.WITHDRAW:
+        case BatchPurpose.WITHDRAW | BatchPurpose.RECALL:
             withdraw_batch(work, ports, now=now)
+        case BatchPurpose.SKIP:
+            skip_batch(work, ports, now=now)

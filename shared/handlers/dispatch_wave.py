@@ -12,13 +12,13 @@ from shared.domain.pacing import Load
 from shared.domain.rates import ExponentialRate, Paced, next_free_at, seconds_per_device
 from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.steps import Change, note_dispatched
+from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch, Wave
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.reserve_slots import Reservation, reserve_slots
 from shared.handlers.wakeups import request_visit
 from shared.ports.bus import Queue
 from shared.ports.rollouts import RolloutStore
-from shared.wire.messages import BatchPurpose
 
 PACED_BATCHES = 20
 """Batches of a campaign with a pace of its own that one step looks into: seconds, at one query each."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.endings import is_forced
 from shared.domain.errors import NotFound
 from shared.domain.ids import shard_of
-from shared.domain.rollouts import FINAL, Rollout
+from shared.domain.rollouts import BEGUN, FINAL, Rollout
 from shared.handlers.meter_downloads import DownloadMeter
 from shared.handlers.stop_fleet import StopWatch
 from shared.handlers.withdraw_package import is_package_withdrawn
@@ -80,7 +81,8 @@ class TicketDesk:
         if self.stop.look().stands:
             return NotNow(code="fleet_stopped", detail="the whole fleet is stopped", retry_after_s=STOP_RETRY_S)
         campaign = self._campaign(ticket)
-        obstacle = _judge_campaign(campaign, ticket) or _judge_rollout(self._rollout(ticket, campaign), ticket)
+        rollout = self._rollout(ticket, campaign)
+        obstacle = _judge_campaign(campaign, rollout, ticket) or _judge_rollout(rollout, ticket)
         if obstacle is not None:
             return obstacle
         if ticket.path != campaign.package.path:
@@ -106,14 +108,21 @@ class TicketDesk:
         return rows[ticket.device].value
 
 
-def _judge_campaign(campaign: Campaign, ticket: Ticket) -> Gone | NotNow | None:
-    if campaign.state in (CampaignState.ABORTED, CampaignState.REVERTED):
+def _judge_campaign(campaign: Campaign, rollout: Rollout, ticket: Ticket) -> Gone | NotNow | None:
+    if campaign.state is CampaignState.ABORTED and not _may_finish(campaign, rollout):
+        return Gone(code="campaign_over", detail="the campaign is aborted")
+    if campaign.state is CampaignState.REVERTED:
         return Gone(code="campaign_over", detail=f"the campaign is {campaign.state}")
     if campaign.state is CampaignState.REVERTING and ticket.path == campaign.package.path:
         return Gone(code="campaign_over", detail="the campaign is being reverted")
     if campaign.state is CampaignState.PAUSED:
         return NotNow(code="campaign_paused", detail="the campaign is paused", retry_after_s=PAUSE_RETRY_S)
     return None
+
+
+def _may_finish(campaign: Campaign, rollout: Rollout) -> bool:
+    """A campaign given up softly lets devices that have begun go on."""
+    return rollout.state in BEGUN and not is_forced(campaign)
 
 
 def _judge_rollout(rollout: Rollout, ticket: Ticket) -> Gone | None:

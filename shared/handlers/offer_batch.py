@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from shared.domain.campaigns import OFFERING, Campaign, Deadlines
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.domain.waves import WaveState
 from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, pause_for_quota, retry_at, wants_retry
 from shared.handlers.sign_offers import OfferKeys, sign_offers
@@ -66,6 +67,9 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     if campaign.state not in OFFERING:
         log.info("%s is %s: the offers of a batch are dropped", campaign.id, campaign.state)
         return
+    if _is_skipped(campaign, work):
+        log.info("wave %d of %s is skipped: the offers of a batch are dropped", work.batch.wave, campaign.id)
+        return
     if ports.stops.get().value.stands:
         log.warning("the fleet is stopped: %s waits", name_of(work))
         ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=now)])
@@ -87,6 +91,10 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     if wants_retry(results):
         again = request_work_again(work, enqueue_at=retry_at(work.retry, now=now))
         ports.sender.send(Queue.DEVICE_BATCHES, [again])
+
+
+def _is_skipped(campaign: Campaign, work: BatchWork) -> bool:
+    return any(wave.number == work.batch.wave and wave.state is WaveState.SKIPPED for wave in campaign.waves)
 
 
 def _may_be_offered(campaign: Campaign, ports: DispatchPorts, now: datetime) -> bool:

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from shared.domain.ids import CampaignId
 from shared.domain.pacing import HORIZON_S, NO_LOAD, Load, reserve
+from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch
 from shared.handlers.contention import until_written
 from shared.handlers.wakeups import request_work
 from shared.ports.bus import OutgoingMessage
 from shared.ports.campaigns import BudgetStore
 from shared.ports.stored import Stored
-from shared.wire.messages import BatchPurpose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from shared.domain.ids import CampaignId
+from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch
 from shared.ports.bus import OutgoingMessage
-from shared.wire.messages import BatchPurpose, BatchVisit, BatchWork, CampaignStep, write_message
+from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, write_message
 
 OFFER_AGAIN_S = 600
 """Offers presumed lost are asked for at most this often for one batch; duplicate detection looks back as far."""

@@ -11,12 +11,13 @@ and again, until the offer is stamped or the last function that may have it in h
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.ids import DeviceId
-from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.domain.rollouts import PROGRESS, Rollout, RolloutState, move
+from shared.domain.walks import BatchPurpose
 from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, retry_at, wants_retry
 from shared.handlers.offer_batch import DispatchPorts, name_of
@@ -38,18 +39,26 @@ QUOTA_RETRY_S = 3600.0
 IN_HAND_RETRIES = 9
 """After as many retries of growing distance, ten minutes at the least have passed: ``functionTimeout`` of host.json."""
 
+_CONCERNED: Mapping[BatchPurpose, Set[RolloutState]] = {
+    BatchPurpose.WITHDRAW: frozenset(PROGRESS),
+    BatchPurpose.RECALL: frozenset({S.PLANNED, S.OFFERED}),
+}
 _LATER = frozenset({TwinOutcome.THROTTLED, TwinOutcome.UNAVAILABLE})
 
 
 def withdraw_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> None:
     """Clear the twins of the batch's open rows and cancel the rows, those without an offer included.
 
+    A recall leaves alone the devices that have begun.
+
     Raises:
         PortError: A service needed for it is down, or the rows change too fast; withdrawing again is safe.
     """
 
     def attempt() -> tuple[list[TwinResult], bool]:
-        open_rows = [row for row in ports.rollouts.read_batch(work.campaign, work.batch) if not row.value.is_final]
+        concerned = _CONCERNED[work.purpose]
+        rows = ports.rollouts.read_batch(work.campaign, work.batch)
+        open_rows = [row for row in rows if row.value.state in concerned]
         offered = [row.value for row in open_rows if row.value.state is not S.PLANNED]
         results = ports.twins.write([TwinWrite(device=row.device, desired={PROPERTY: None}) for row in offered])
         in_hand = {row.device for row in offered if row.sent_at is None} if work.retry < IN_HAND_RETRIES else set()

@@ -11,11 +11,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Planning, Withdrawal
+from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Planning
 from shared.domain.gates import Counters
 from shared.domain.ids import campaign_id
 from shared.domain.rates import Paced
 from shared.domain.verdicts import Verdict
+from shared.domain.walks import Walk
 from shared.domain.waves import Wave, WaveSpec, WaveState
 from shared.wire.package_records import read_package, write_package
 
@@ -28,7 +29,7 @@ _COUNTERS: TypeAdapter[Counters] = TypeAdapter(Counters)
 _VERDICT: TypeAdapter[Verdict | None] = TypeAdapter(Verdict | None)
 _PLANNING: TypeAdapter[Planning] = TypeAdapter(Planning)
 _PACED: TypeAdapter[Paced | None] = TypeAdapter(Paced | None)
-_WITHDRAWAL: TypeAdapter[Withdrawal | None] = TypeAdapter(Withdrawal | None)
+_WALKS: TypeAdapter[tuple[Walk, ...]] = TypeAdapter(tuple[Walk, ...])
 
 
 def wave_row_key(number: int) -> str:
@@ -63,7 +64,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "package_record": json.dumps(write_package(campaign.package)),
         "planning": _PLANNING.dump_json(campaign.planning).decode(),
         "paced": _PACED.dump_json(campaign.paced).decode(),
-        "withdrawal": _WITHDRAWAL.dump_json(campaign.withdrawal).decode(),
+        "walks": _WALKS.dump_json(campaign.walks).decode(),
     }
 
 
@@ -120,7 +121,7 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
         planning=_PLANNING.validate_json(row["planning"]),
         waves=tuple(_read_wave(wave) for wave in sorted(wave_rows, key=lambda wave: int(wave["number"]))),
         paced=_PACED.validate_json(row.get("paced", "null")),
-        withdrawal=_WITHDRAWAL.validate_json(row["withdrawal"]),
+        walks=_WALKS.validate_json(row["walks"]),
         requested_by=row["requested_by"],
         created_at=row["created_at"],
         changed_at=row["changed_at"],

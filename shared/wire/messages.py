@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from shared.domain.errors import MalformedMessage
 from shared.domain.ids import CampaignId
+from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch
 
 VERSION = 1
@@ -39,13 +39,6 @@ class CampaignStep:
 
     campaign: CampaignId
     step: int | None = None
-
-
-class BatchPurpose(StrEnum):
-    """What a device batch is dispatched for."""
-
-    OFFER = "offer"
-    WITHDRAW = "withdraw"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

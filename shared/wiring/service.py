@@ -163,9 +163,12 @@ class Service:
         """One page of a campaign's audit log."""
         return show_audit(campaign, self._adapters.audit_records, size=size, continuation=continuation)
 
-    def act_on_campaign(self, campaign: CampaignId, action: OperatorAction, *, who: str) -> CampaignView:
+    def act_on_campaign(
+        self, campaign: CampaignId, action: OperatorAction, *, who: str, wave: int | None = None
+    ) -> CampaignView:
         """The campaign after an operator's action."""
-        after = act_on_campaign(campaign, action, self._ports.campaign_ports, now=self._clock(), who=who)
+        ports = self._ports.campaign_ports
+        after = act_on_campaign(campaign, action, ports, now=self._clock(), who=who, wave=wave)
         return view_of(after, self._adapters.rollouts)
 
     def stop_fleet(self, reason: str, *, who: str) -> StopView:

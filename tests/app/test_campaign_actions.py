@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 
 from shared.domain.campaigns import Campaign, CampaignState
-from shared.domain.errors import Conflict, NotFound
+from shared.domain.errors import Conflict, DomainError, NotFound
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.rollouts import RolloutState
 from shared.domain.verdicts import Decision
+from shared.domain.walks import BatchPurpose
 from shared.domain.waves import WaveState
 from shared.ports.bus import Queue
+from shared.wire.messages import read_batch_work
 from tests.support.campaign_world import CampaignWorld, fleet
+from tests.support.memory_bus import Waiting
 
 C, S = CampaignState, RolloutState
 TWO_WAVES = [{"count": 5}, {"rest": True}]
@@ -116,7 +119,7 @@ def test_a_campaign_cancelled_while_it_lists_has_nothing_to_take_back() -> None:
     assert world.rollouts.rows(campaign.id) == {}
 
 
-@pytest.mark.parametrize("action", ["pause", "resume", "cancel"])
+@pytest.mark.parametrize("action", ["pause", "resume", "cancel", "force-cancel"])
 def test_an_action_repeated_changes_nothing_and_is_audited_once(action: str) -> None:
     """I9: every operator action is idempotent."""
     world = CampaignWorld(fleet(30), outcome=lambda _device: None)
@@ -183,3 +186,59 @@ def test_a_campaign_that_ends_by_itself_is_audited_too() -> None:
     full.run_until(everybody.id, C.COMPLETED)
     assert deeds(empty, nobody)[1:] == [("service", "abort", "planning", "aborted")]
     assert deeds(full, everybody)[2:] == [("service", "complete", "running", "completed")]
+
+
+def test_a_skipped_wave_lets_the_next_one_start_and_leaves_out_who_has_no_offer() -> None:
+    """I5: a named operator, not a gate, opened the way; the audit says who."""
+    world = CampaignWorld(fleet(300), outcome=lambda _device: None, rate_per_s=5.0)
+    campaign = world.post(waves=[{"count": 250}, {"rest": True}], gate={"silent_percent": None})
+    world.run(lambda: S.OFFERED in states(world, campaign))
+    world.act(campaign.id, "skip-wave", wave=1)
+    world.act(campaign.id, "skip-wave", wave=1)
+    world.run(lambda: (campaign.id, 2) in world.starts)
+    world.run(lambda: not world.campaign(campaign.id).walks)
+    world.run(lambda: not any(read_batch_work_of(entry) is BatchPurpose.SKIP for entry in world.bus.waiting))
+    first = world.rollouts.read_counters(campaign.id, 1, campaign.shards)
+    assert first.of(S.PLANNED) == 0
+    assert first.of(S.SKIPPED) > 0
+    assert first.of(S.OFFERED) > 0
+    assert [entry.what for entry in world.audit.read(campaign.id)] == ["create", "skip-wave"]
+    assert next(iter(reversed(list(world.audit.read(campaign.id))))).detail.startswith("wave 1")
+
+
+def test_waves_are_skipped_while_paused_and_take_effect_on_resuming() -> None:
+    world = CampaignWorld(fleet(30), outcome=lambda _device: S.FAILED)
+    lenient = {"failure_percent": None, "success_percent": 0}
+    campaign = world.post(waves=[{"count": 5}, {"count": 5}, {"rest": True, "gate": lenient}])
+    world.run_until(campaign.id, C.PAUSED)
+    world.act(campaign.id, "skip-wave", wave=1)
+    world.act(campaign.id, "skip-wave", wave=2)
+    world.act(campaign.id, "resume")
+    done = world.run_until(campaign.id, C.COMPLETED)
+    assert world.starts == [(campaign.id, 1), (campaign.id, 3)]
+    assert done.reason == "1 of 3 waves passed, 1 and 2 were skipped"
+    assert {row.state for row in world.rollouts.rows(campaign.id).values() if row.wave == 2} == {S.SKIPPED}
+
+
+def test_skipping_needs_the_number_of_the_wave() -> None:
+    world = CampaignWorld(fleet(3), outcome=lambda _device: None)
+    campaign = start(world)
+    with pytest.raises(DomainError, match="name the wave to skip"):
+        world.act(campaign.id, "skip-wave")
+
+
+def test_cancelling_leaves_devices_that_have_begun_and_forcing_it_does_not() -> None:
+    world = CampaignWorld(fleet(30), outcome=lambda _device: S.INSTALLING)
+    campaign = world.post(waves=[{"count": 5}, {"rest": True}])
+    world.run(lambda: S.INSTALLING in states(world, campaign))
+    world.act(campaign.id, "cancel")
+    world.run()
+    assert states(world, campaign) == {S.INSTALLING, S.CANCELLED}
+    world.act(campaign.id, "force-cancel")
+    world.run()
+    assert states(world, campaign) == {S.CANCELLED}
+    assert world.campaign(campaign.id).reason == "cancelled by grace, devices that had begun included"
+
+
+def read_batch_work_of(entry: Waiting) -> BatchPurpose | None:
+    return read_batch_work(entry.message.body).purpose if entry.queue is Queue.DEVICE_BATCHES else None

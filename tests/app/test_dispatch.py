@@ -10,13 +10,15 @@ from securesystemslib.signer import Key
 from shared.domain.campaigns import CampaignState
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import RolloutState
+from shared.domain.walks import BatchPurpose
+from shared.domain.waves import WaveState
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.hub_verdicts import QUOTA_REASON
 from shared.ports.bus import Queue
 from shared.ports.hub import TwinOutcome
 from shared.trust.intents import check_claim, check_time, verify_intent
 from shared.trust.tickets import read_ticket
-from shared.wire.messages import BatchPurpose, read_batch_work
+from shared.wire.messages import read_batch_work
 from shared.wire.twins import read_offer
 from tests.support.campaign_world import Died
 from tests.support.data_plane import DataPlane
@@ -248,3 +250,31 @@ def run_again_after_death(action: Callable[[], None]) -> None:
         action()
     except Died:
         action()
+
+
+def test_a_recall_leaves_alone_the_devices_that_have_begun() -> None:
+    plane = aborted(DataPlane(NAMES))
+    plane.dispatch(purpose=BatchPurpose.RECALL)
+    assert plane.row("gw-0").state is S.SUCCEEDED
+    assert plane.row("gw-1").state is S.INSTALLING
+    assert {plane.row(name).state for name in NAMES[2:]} == {S.CANCELLED}
+    assert {name for name in plane.names if "update" in plane.hub.desired[name]} == {"gw-0", "gw-1"}
+    plane.check_counters()
+
+
+def test_offers_of_a_skipped_wave_are_dropped_and_its_planned_devices_are_left_out() -> None:
+    plane = DataPlane(NAMES)
+    plane.set_wave(WaveState.SKIPPED)
+    plane.dispatch()
+    assert not plane.hub.writes
+    plane.dispatch(purpose=BatchPurpose.SKIP)
+    assert plane.states() == {S.SKIPPED}
+    assert plane.row("gw-0").code == "wave_skipped"
+    plane.check_counters()
+
+
+def test_a_skip_leaves_alone_the_devices_that_have_their_offer() -> None:
+    plane = DataPlane(NAMES)
+    plane.dispatch()
+    plane.dispatch(purpose=BatchPurpose.SKIP)
+    assert plane.states() == {S.OFFERED}

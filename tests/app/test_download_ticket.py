@@ -11,8 +11,9 @@ from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Devic
 from shared.domain.errors import NotFound
 from shared.domain.ids import CampaignId, DeviceId, PackagePath, shard_of
 from shared.domain.packages import PackageState, RegisteredPackage
-from shared.domain.rollouts import FINAL, PROGRESS, PackageTarget, RolloutState
+from shared.domain.rollouts import BEGUN, FINAL, PROGRESS, PackageTarget, RolloutState
 from shared.domain.stops import FleetStop, stop
+from shared.domain.walks import BatchPurpose, Walk
 from shared.handlers.exchange_ticket import STOP_RETRY_S, Exchange, Gone, NotNow, Redirect, TicketDesk
 from shared.handlers.meter_downloads import SPREAD_S, DownloadMeter
 from shared.handlers.stop_fleet import StopWatch
@@ -37,6 +38,7 @@ class World:
         campaign: CampaignState = CampaignState.RUNNING,
         rollout: RolloutState = RolloutState.OFFERED,
         attempt: int = 1,
+        walks: tuple[Walk, ...] = (),
     ) -> None:
         self.campaigns, self.rollouts, self.packages = MemoryCampaigns(), MemoryRollouts(), MemoryPackages()
         self.stops, self.monotonic_s = MemoryStops(), 0.0
@@ -55,6 +57,7 @@ class World:
                 package=PACKAGE,
                 shards=3,
                 state=campaign,
+                walks=walks,
                 step_due_at=NOON,
                 requested_by="somebody",
                 created_at=NOON,
@@ -189,3 +192,15 @@ def test_a_fleet_whose_bandwidth_is_used_up_asks_to_come_again() -> None:
     assert answer.code == "bandwidth_used_up"
     assert 1 <= answer.retry_after_s <= 1 + SPREAD_S
     assert isinstance(desk.exchange_ticket(PACKAGE.path, text, now=NOON + timedelta(seconds=1)), Redirect)
+
+
+@pytest.mark.parametrize("state", sorted(BEGUN))
+def test_a_device_that_has_begun_may_finish_when_its_campaign_is_cancelled_softly(state: RolloutState) -> None:
+    assert isinstance(World(campaign=CampaignState.ABORTED, rollout=state).exchange(), Redirect)
+
+
+def test_a_forced_cancel_ends_the_downloads_of_those_that_have_begun() -> None:
+    walk = Walk(purpose=BatchPurpose.WITHDRAW, last_wave=1)
+    exchange = World(campaign=CampaignState.ABORTED, rollout=RolloutState.DOWNLOADING, walks=(walk,)).exchange()
+    assert isinstance(exchange, Gone)
+    assert exchange.code == "campaign_over"

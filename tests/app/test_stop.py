@@ -10,6 +10,7 @@ import pytest
 from shared.domain.campaigns import CampaignState
 from shared.domain.rollouts import RolloutState
 from shared.domain.stops import FLEET
+from shared.domain.walks import BatchPurpose
 from shared.handlers.stop_fleet import FRESH_FOR_S, StopPorts, StopWatch, release_fleet, stop_fleet
 from shared.handlers.wakeups import STOPPED_LOOK_S
 from shared.ports.bus import Queue
@@ -18,7 +19,7 @@ from shared.ports.stored import Stored
 from shared.wire.alerts import ALERT
 from shared.wire.http_fields import InvalidRequest
 from shared.wire.http_stops import read_stop_request
-from shared.wire.messages import BatchPurpose, read_batch_work
+from shared.wire.messages import read_batch_work
 from tests.support.campaign_world import CampaignWorld, fleet
 from tests.support.data_plane import DataPlane
 from tests.support.memory_bus import MemoryEvents

@@ -9,10 +9,11 @@ import pytest
 from shared.domain.campaigns import CampaignState
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import RolloutState
+from shared.domain.walks import BatchPurpose
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.ports.bus import Queue
 from shared.ports.hub import TwinResult, TwinWrite
-from shared.wire.messages import BatchPurpose, BatchWork, read_batch_work
+from shared.wire.messages import BatchWork, read_batch_work
 from tests.support.data_plane import DataPlane
 from tests.support.memory_hub import MemoryHub
 from tests.support.mortal import Died

@@ -18,7 +18,6 @@ from shared.domain.campaigns import (
     DeviceQuery,
     Planning,
     PlanningPhase,
-    Withdrawal,
 )
 from shared.domain.errors import DomainError
 from shared.domain.gates import Counters, Gate
@@ -27,6 +26,7 @@ from shared.domain.packages import Package, PackageKind
 from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.verdicts import judge_wave
 from shared.domain.versions import Version, VersionScheme
+from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import DeviceCount, Percent, Rest, Wave, WaveSpec, WaveState
 from shared.ports.campaigns import CampaignStore
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
@@ -166,7 +166,9 @@ def test_unfinished_are_those_that_await_a_step(store: CampaignStore) -> None:
     for number, state in enumerate(states):
         store.create(make(number, state=state))
     store.create(make(4, state=CampaignState.ABORTED))
-    store.create(make(5, state=CampaignState.ABORTED, withdrawal=Withdrawal(wave=2, batches=3)))
+    store.create(
+        make(5, state=CampaignState.ABORTED, walks=(Walk(purpose=BatchPurpose.RECALL, wave=2, last_wave=3, batches=3),))
+    )
     assert sorted(campaign.id for campaign in store.list_unfinished()) == ["c0000", "c0001", "c0005"]
 
 

@@ -63,7 +63,7 @@ def test_cancelling_in_flight_takes_back_what_can_be_taken_back(scene: Scene) ->
         scene.wait_for_states(campaign, {absent: "cancelled"})
 
         assert "update" not in scene.desired(absent)
-        assert "update" not in scene.desired(busy)
+        assert "update" in scene.desired(busy), "it had begun, and may finish"
         assert exchange(scene, offer) == 410
         scene.wait_for_states(campaign, {busy: "succeeded"})
         assert scene.show(campaign)["state"] == "aborted"
@@ -93,3 +93,36 @@ def exchange(scene: Scene, offer: dict[str, str]) -> int:
     url = f"{scene.stack.api}/downloads/{offer['path']}"
     answer = requests.get(url, headers={"Groundswell-Ticket": offer["ticket"]}, allow_redirects=False, timeout=10)
     return answer.status_code
+
+
+def test_forcing_a_cancel_takes_back_the_offers_of_those_that_have_begun_too(scene: Scene) -> None:
+    """A device that finishes all the same says what it runs, and the row tells the truth."""
+    [busy] = scene.devices(1)
+    scene.artifacts.publish()
+    with scene.fleet({busy: slow(4.0)}):
+        campaign = scene.start([busy])
+        scene.wait_for_states(campaign, {busy: "installing"})
+        offer = scene.desired(busy)["update"]
+        scene.act(campaign, "cancel")
+        assert exchange(scene, offer) == 307
+
+        assert scene.act(campaign, "force-cancel").status_code == 200
+        wait_until(lambda: "update" not in scene.desired(busy), what="the offer taken back")
+        assert exchange(scene, offer) == 410
+        scene.wait_for_states(campaign, {busy: "succeeded"})
+
+
+def test_a_skipped_wave_opens_the_way_for_the_next(scene: Scene) -> None:
+    """I5: past a wave that will never pass, and twice is once."""
+    absent, present = scene.devices(2)
+    register(scene.stack.settings["IotHub"], [absent])
+    scene.artifacts.publish()
+    with scene.fleet({present: OK}):
+        campaign = scene.start([absent, present], waves=[{"count": 1}, {"rest": True}])
+        scene.wait_for_states(campaign, {absent: "offered"})
+        stuck = next(row["wave"] for row in scene.tables.rollouts(campaign) if row["device"] == absent)
+        assert scene.act(campaign, "skip-wave").status_code == 400
+        assert [scene.act(campaign, "skip-wave", wave=stuck).status_code for _ in range(2)] == [200, 200]
+        shown = scene.wait_for_campaign(campaign, "completed")
+        assert {wave["number"]: wave["state"] for wave in shown["waves"]} == {stuck: "skipped", 3 - stuck: "passed"}
+        assert scene.tables.states(campaign)[absent] == "offered"

@@ -16,6 +16,7 @@ from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.rollouts import FINAL, Rollout, RolloutState, move
 from shared.domain.steps_by_operators import OperatorAction
+from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DONE_WAVES, WaveState
 from shared.handlers.act_on_campaign import act_on_campaign
 from shared.handlers.advance_campaign import advance_campaign
@@ -31,7 +32,7 @@ from shared.ports.rollouts import RolloutChange
 from shared.trust.signers import KeyRole
 from shared.wire.http_audit import view_audit_record
 from shared.wire.http_campaigns import read_campaign_request
-from shared.wire.messages import BatchPurpose, BatchWork, read_batch_visit, read_batch_work, read_campaign_step
+from shared.wire.messages import BatchWork, read_batch_visit, read_batch_work, read_campaign_step
 from tests.support.campaign_sources import NOON, MemoryDirectory, Packages
 from tests.support.memory_bus import MemoryBus, MemoryEvents, Waiting
 from tests.support.memory_campaigns import (
@@ -144,8 +145,8 @@ class CampaignWorld:
             now=self.now,
         )
 
-    def act(self, campaign: CampaignId, action: str, *, who: str = "grace") -> Campaign:
-        return act_on_campaign(campaign, OperatorAction(action), self.ports, now=self.now, who=who)
+    def act(self, campaign: CampaignId, action: str, *, who: str = "grace", wave: int | None = None) -> Campaign:
+        return act_on_campaign(campaign, OperatorAction(action), self.ports, now=self.now, who=who, wave=wave)
 
     def campaign(self, campaign: CampaignId) -> Campaign:
         return self.campaigns.get(campaign).value
@@ -231,6 +232,10 @@ class CampaignWorld:
     def _work(self, work: BatchWork) -> None:
         if work.purpose is BatchPurpose.WITHDRAW:
             self._move(work, lambda row: S.CANCELLED if row.state not in FINAL else None)
+        elif work.purpose is BatchPurpose.RECALL:
+            self._move(work, lambda row: S.CANCELLED if row.state in (S.PLANNED, S.OFFERED) else None)
+        elif work.purpose is BatchPurpose.SKIP:
+            self._move(work, lambda row: S.SKIPPED if row.state is S.PLANNED else None)
         elif self.campaign(work.campaign).state is CampaignState.RUNNING:
             self._move(work, lambda row: S.OFFERED if row.state is S.PLANNED else None)
             self._move(work, lambda row: self.outcome(row.device) if row.state is S.OFFERED else None)

@@ -16,7 +16,8 @@ from shared.domain.gates import Counters
 from shared.domain.ids import CampaignId, DeviceId, ring_order, shard_of
 from shared.domain.packages import PackageState, RegisteredPackage
 from shared.domain.rollouts import Rollout, RolloutState
-from shared.domain.waves import DeviceBatch, DeviceCount, Rest, WaveSpec, cut_batches
+from shared.domain.walks import BatchPurpose
+from shared.domain.waves import DeviceBatch, DeviceCount, Rest, WaveSpec, WaveState, cut_batches
 from shared.handlers.campaign_facts import CampaignFactsCache
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.fold_reports import FoldPorts, fold_reports
@@ -29,7 +30,7 @@ from shared.ports.rollouts import DeviceStore, RolloutStore
 from shared.ports.stored import Stored
 from shared.trust.signers import KeyRole
 from shared.trust.tickets import TicketKeys
-from shared.wire.messages import BatchPurpose, BatchVisit, BatchWork
+from shared.wire.messages import BatchVisit, BatchWork
 from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent
 from tests.support.campaign_world import Life, Mortal
@@ -234,6 +235,13 @@ class DataPlane:
         """Put the campaign into a state."""
         stored = self.campaigns.get(CAMPAIGN)
         self.campaigns.save(Stored(value=replace(stored.value, state=state), etag=stored.etag))
+
+    def set_wave(self, state: WaveState) -> None:
+        """Put the campaign's first wave into a state."""
+        stored = self.campaigns.get(CAMPAIGN)
+        campaign = stored.value
+        changed = campaign.with_wave(replace(campaign.waves[0], state=state))
+        self.campaigns.save(Stored(value=changed, etag=stored.etag))
 
     def pass_time(self, seconds: float) -> datetime:
         """Move the clock."""

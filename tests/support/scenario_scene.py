@@ -117,9 +117,9 @@ class Scene:
         self._campaigns.append(answer.json()["id"])
         return self._campaigns[-1]
 
-    def act(self, campaign: str, action: str) -> requests.Response:
-        """Pause, resume or cancel a campaign."""
-        return self.post(f"campaigns/{campaign}/{action}")
+    def act(self, campaign: str, action: str, **body: Any) -> requests.Response:
+        """Do as an operator does; the body says more about it."""
+        return self.post(f"campaigns/{campaign}/{action}", body or None)
 
     def show(self, campaign: str) -> dict[str, Any]:
         """A campaign as the service shows it."""

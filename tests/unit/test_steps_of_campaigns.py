@@ -9,16 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.campaigns import FINISHED, Campaign, CampaignSpec, CampaignState, DeviceQuery, Withdrawal
-from shared.domain.errors import Conflict
-from shared.domain.gates import Counters, Gate
+from shared.domain.campaigns import (
+    FINISHED,
+    Campaign,
+    CampaignSpec,
+    CampaignState,
+    DeviceQuery,
+    Planning,
+    PlanningPhase,
+)
+from shared.domain.endings import is_forced
+from shared.domain.errors import Conflict, DomainError
+from shared.domain.gates import Gate
 from shared.domain.ids import CampaignId, package_name
 from shared.domain.packages import Package, PackageKind
 from shared.domain.rollouts import PackageTarget
 from shared.domain.steps import StepKind, apply_verdict, complete, next_step, note_dispatched, start_wave
-from shared.domain.steps_by_operators import OperatorAction, act
+from shared.domain.steps_by_operators import OperatorAction, Request, act
 from shared.domain.verdicts import Decision, Verdict
 from shared.domain.versions import Version
+from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import DONE_WAVES, Rest, Wave, WaveSpec, WaveState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -158,20 +168,20 @@ def test_an_operators_action_done_twice_is_the_same_as_once(
     """I9: and it never reopens what is finished."""
     before = campaign(*states, state=state)
     try:
-        after = act(before, action, acknowledged=Counters(), who="ada", now=NOW)
-    except Conflict:
+        after = act(before, Request(action=action, who="ada", now=NOW, wave=1))
+    except DomainError:
         return
     if after is not None:
-        assert not before.is_finished
-        assert act(after, action, acknowledged=Counters(), who="grace", now=NOW) is None
+        assert not before.is_finished or (action is OperatorAction.FORCE_CANCEL and after.state is C.ABORTED)
+        assert act(after, Request(action=action, who="grace", now=NOW, wave=1)) is None
 
 
 def test_a_cancelled_campaign_steps_until_its_offers_are_taken_back() -> None:
-    cancelled = act(campaign(W.RUNNING), OperatorAction.CANCEL, acknowledged=Counters(), who="ada", now=NOW)
+    cancelled = act(campaign(W.RUNNING), Request(action=OperatorAction.CANCEL, who="ada", now=NOW))
     assert cancelled is not None
     assert cancelled.state in FINISHED
-    assert cancelled.withdrawal == Withdrawal()
-    assert next_step(cancelled) is StepKind.WITHDRAW
+    assert cancelled.walks == (Walk(purpose=BatchPurpose.RECALL, last_wave=1),)
+    assert next_step(cancelled) is StepKind.WALK
 
 
 def test_a_campaign_that_reached_nobody_says_so() -> None:
@@ -179,3 +189,49 @@ def test_a_campaign_that_reached_nobody_says_so() -> None:
     held = replace(planned, targets=2, planning=replace(planned.planning, skipped=2))
     assert "2 of 2 devices were skipped" in complete(held).reason
     assert "skipped" not in complete(planned).reason
+
+
+def test_a_wave_is_skipped_by_its_number_so_that_a_repeat_skips_no_other() -> None:
+    running = campaign(W.RUNNING, W.PENDING, W.PENDING)
+    skipped = act(running, skip(1))
+    assert skipped is not None
+    assert [wave.state for wave in skipped.waves] == [W.SKIPPED, W.PENDING, W.PENDING]
+    assert skipped.walks == (Walk(purpose=BatchPurpose.SKIP, wave=1, last_wave=1),)
+    assert act(skipped, skip(1)) is None
+    both = act(skipped, skip(3))
+    assert both is not None
+    assert len(both.walks) == 2
+
+
+def test_only_a_wave_that_is_there_and_has_not_passed_can_be_skipped() -> None:
+    running = campaign(W.PASSED, W.RUNNING)
+    with pytest.raises(Conflict, match=r"wave 1 of .* is passed"):
+        act(running, skip(1))
+    with pytest.raises(DomainError, match="has no wave 7, but the waves 1 to 2"):
+        act(running, skip(7))
+    with pytest.raises(DomainError, match="name the wave"):
+        act(running, skip(None))
+
+
+def test_a_wave_that_a_gate_stopped_can_be_skipped_and_the_next_one_starts() -> None:
+    stopped = campaign(W.FAILED, W.PENDING, state=C.PAUSED)
+    skipped = act(stopped, skip(1))
+    assert skipped is not None
+    assert skipped.state is C.PAUSED
+    planned = replace(skipped, walks=(), planning=Planning(phase=PlanningPhase.DONE))
+    resumed = act(planned, Request(action=OperatorAction.RESUME, who="ada", now=NOW))
+    assert resumed is not None
+    assert next_step(resumed) is StepKind.START_WAVE
+
+
+def test_a_soft_cancel_can_be_forced_later() -> None:
+    soft = act(campaign(W.RUNNING), Request(action=OperatorAction.CANCEL, who="ada", now=NOW))
+    assert soft is not None
+    assert not is_forced(soft)
+    forced = act(replace(soft, walks=()), Request(action=OperatorAction.FORCE_CANCEL, who="ada", now=NOW))
+    assert forced is not None
+    assert is_forced(forced)
+
+
+def skip(wave: int | None) -> Request:
+    return Request(action=OperatorAction.SKIP_WAVE, who="ada", now=NOW, wave=wave)

@@ -14,11 +14,11 @@ from shared.domain.errors import MalformedMessage
 from shared.domain.ids import CampaignId, DeviceId, PackagePath, device_id, ring_position
 from shared.domain.offers import Offer
 from shared.domain.rollouts import REPORTABLE, OrderMark, Report, RolloutState
+from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch
 from shared.wire import twins
 from shared.wire.keys import device_of, row_key
 from shared.wire.messages import (
-    BatchPurpose,
     BatchVisit,
     BatchWork,
     read_batch_visit,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from shared.domain.steps_by_operators import OperatorAction
 from shared.edge.api.parts import BAD_PAGE, BAD_REQUEST, IDEMPOTENCY_KEY, NO_CAMPAIGN, PAGE
+from shared.wire.http_actions import ActionRequest
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
 from shared.wire.openapi import Answer, Parameter, Route
@@ -58,8 +59,11 @@ CAMPAIGNS: Mapping[str, Route] = {
         summary="Do something to a campaign",
         description="Each action may be repeated: where it holds already, nothing changes.",
         parameters=(_ACTION,),
+        body=ActionRequest,
+        body_optional=True,
         answers={200: Answer(meaning="The campaign afterwards", body=CampaignView)},
         refusals={
+            **BAD_REQUEST,
             404: "There is no such campaign, or no such action",
             409: "The action does not fit the campaign's state; `detail` names those that do",
         },
