@@ -128,7 +128,7 @@ class FunctionsHost:
         grid = EventGridWebhook(self._of(EVENT_GRID), keys=self._keys, invoker=self._invoker)
         app.router.add_route("*", "/runtime/webhooks/{name:(?i:eventgrid)}", grid.answer)
         http = HttpTriggers(self._of(HTTP), prefix=self._options.route_prefix, keys=self._keys, invoker=self._invoker)
-        app.router.add_route("*", "/{path:.*}", http.answer)
+        app.router.add_route("*", r"/{path:[\s\S]*}", http.answer)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port, shutdown_timeout=_GRACE_S).start()

@@ -12,7 +12,7 @@ from shared.domain.ids import CampaignId
 
 GroupName = NewType("GroupName", str)
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,49}")
+GROUP_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,49}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ def group_name(text: str) -> GroupName:
     Raises:
         InvalidId: It is not 1-50 lower-case letters, digits and hyphens.
     """
-    if not _NAME.fullmatch(text):
+    if not GROUP_NAME.fullmatch(text):
         raise InvalidId(f"{text[:60]!r} is not a group's name: use 1-50 lower-case letters, digits and hyphens")
     return GroupName(text)
 

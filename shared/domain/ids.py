@@ -21,9 +21,9 @@ PackagePath = NewType("PackagePath", str)
 RING_SIZE = 2**32
 
 # The characters IoT Hub allows in a device id (identity registry documentation), at most 128 of them.
-_DEVICE_ID = re.compile(r"[A-Za-z0-9\-.%_*?!(),:=@$'#+]{1,128}")
+DEVICE_ID = re.compile(r"[A-Za-z0-9\-.%_*?!(),:=@$'#+]{1,128}")
 _CAMPAIGN_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,63}")
-_PACKAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+PACKAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
 def device_id(text: str) -> DeviceId:
@@ -32,7 +32,7 @@ def device_id(text: str) -> DeviceId:
     Raises:
         InvalidId: It is empty, longer than 128 characters, or has a character IoT Hub does not allow.
     """
-    if not _DEVICE_ID.fullmatch(text):
+    if not DEVICE_ID.fullmatch(text):
         raise InvalidId(f"{text[:140]!r} is not an IoT Hub device id: use 1-128 of A-Z a-z 0-9 and -.%_*?!(),:=@$'#+")
     return DeviceId(text)
 
@@ -54,7 +54,7 @@ def package_name(text: str) -> PackageName:
     Raises:
         InvalidId: It is not 1-100 letters, digits and ``._+-``, or holds two dots in a row.
     """
-    if not _PACKAGE_NAME.fullmatch(text) or ".." in text:
+    if not PACKAGE_NAME.fullmatch(text) or ".." in text:
         raise InvalidId(
             f"{text[:110]!r} is not a package name: use 1-100 letters, digits and ._+- beginning with a letter "
             "or digit, without two dots in a row"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from shared.domain.errors import DomainError
 
@@ -34,3 +35,17 @@ def complaints(error: ValidationError) -> str:
 def _complaint(problem: Any) -> str:
     field = ".".join(str(part) for part in problem["loc"]) or "body"
     return f"{field}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def shown_pattern(pattern: re.Pattern[str]) -> dict[str, JsonValue]:
+    """What a field adds to its JSON Schema, where the rule is checked elsewhere."""
+    return {"pattern": f"^{pattern.pattern}$"}
+
+
+def exactly_one(**types: str) -> dict[str, JsonValue]:
+    """What a model adds to its JSON Schema, where exactly one of these fields is to be given, null being none.
+
+    Args:
+        types: Field to its JSON type.
+    """
+    return {"oneOf": [{"required": [name], "properties": {name: {"type": type_}}} for name, type_ in types.items()]}

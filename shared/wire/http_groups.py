@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.domain.groups import Group
-from shared.wire.http_fields import InvalidRequest, RequestModel, complaints
+from shared.wire.http_fields import InvalidRequest, RequestModel, complaints, exactly_one
 from shared.wire.http_targets import ListName, Query
 
 
 class GroupRequest(RequestModel):
     """What a group means: a query over ``devices``, or a list in the container ``target-lists``; exactly one."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one(query="string", list="string"))
 
     query: Query | None = None
     list_name: Annotated[ListName | None, Field(alias="list")] = None

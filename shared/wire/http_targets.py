@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from shared.domain.campaigns import DeviceList, DeviceQuery, Targets, digest_devices
 from shared.domain.errors import DomainError
-from shared.domain.groups import group_name
-from shared.domain.ids import DeviceId, device_id, package_name
+from shared.domain.groups import GROUP_NAME, group_name
+from shared.domain.ids import DEVICE_ID, PACKAGE_NAME, DeviceId, device_id, package_name
 from shared.domain.targeting import Targeting
-from shared.wire.http_fields import Name, RequestModel
+from shared.wire.http_fields import Name, RequestModel, exactly_one, shown_pattern
 
 MAX_DEVICES = 10_000
 
@@ -57,14 +57,14 @@ def _check_query(text: str) -> str:
 class PackageRequest(RequestModel):
     """The package, which must be published."""
 
-    name: Annotated[str, AfterValidator(_check_package)]
+    name: Annotated[str, AfterValidator(_check_package), Field(json_schema_extra=shown_pattern(PACKAGE_NAME))]
     version: Name
 
 
-type Devices = Annotated[
-    list[Annotated[str, AfterValidator(_check_device)]], Field(min_length=1, max_length=MAX_DEVICES)
-]
-type ListName = Annotated[str, AfterValidator(_check_list)]
+type Device = Annotated[str, AfterValidator(_check_device), Field(json_schema_extra=shown_pattern(DEVICE_ID))]
+type Devices = Annotated[list[Device], Field(min_length=1, max_length=MAX_DEVICES)]
+type ListName = Annotated[str, AfterValidator(_check_list), Field(json_schema_extra=shown_pattern(_LIST))]
+type GroupField = Annotated[str, AfterValidator(_check_group), Field(json_schema_extra=shown_pattern(GROUP_NAME))]
 type Query = Annotated[str, Field(max_length=4_000), AfterValidator(_check_query)]
 
 
@@ -88,10 +88,14 @@ class TargetsRequest(RequestModel):
     Once its group and list are looked up, see ``shared.handlers.find_targets``, it has what they mean beside them.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra=exactly_one(devices="array", query="string", list="string", group="string")
+    )
+
     devices: Devices | None = None
     query: Query | None = None
     list_name: Annotated[ListName | None, Field(alias="list")] = None
-    group: Annotated[str, AfterValidator(_check_group)] | None = None
+    group: GroupField | None = None
     exclude: ExcludeRequest | None = None
 
     @model_validator(mode="after")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from shared.domain.errors import DomainError
 from shared.domain.gates import Gate, OnStop
 from shared.domain.waves import DeviceCount, Percent, Rest, WaveSize, WaveSpec, slice_waves
-from shared.wire.http_fields import InvalidRequest, Name, PercentField, RequestModel
+from shared.wire.http_fields import InvalidRequest, Name, PercentField, RequestModel, exactly_one
 
 MAX_WAVES = 50
 """With the campaign's row they stay within one table transaction of 100 entities."""
@@ -42,6 +42,8 @@ class GateRequest(RequestModel):
 
 class WaveRequest(RequestModel):
     """One wave: ``count`` devices, ``percent`` of all targets, or the ``rest``; exactly one of the three."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one(count="integer", percent="number", rest="boolean"))
 
     name: Name | None = None
     count: Annotated[int, Field(ge=1)] | None = None

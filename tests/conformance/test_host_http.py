@@ -24,6 +24,12 @@ def test_route_parameters_query_and_headers_reach_the_function(cloud: LocalCloud
     assert (seen["method"], seen["header"], seen["size_bytes"]) == ("POST", "here", 5)
 
 
+def test_a_line_break_in_a_route_parameter_is_a_character_like_any_other(cloud: LocalCloud) -> None:
+    headers = {"x-functions-key": cloud.host_key}
+    answer = requests.post(f"{cloud.functions_url}/api/echo/a%0Ab", headers=headers, timeout=10)
+    assert answer.json()["route"]["first"] == "a\nb"
+
+
 def test_bodies_are_binary_safe_both_ways(cloud: LocalCloud) -> None:
     body = os.urandom(3 * 1024 * 1024)
     answer = requests.post(f"{cloud.functions_url}/api/mirror", data=body, timeout=10)
