@@ -50,13 +50,12 @@ def consume[M](
     Raises:
         PortError: The host must redeliver the whole batch; parking a message twice keeps it once.
     """
-    readable: list[tuple[bytes, M]] = []
+    readable: list[tuple[func.ServiceBusMessage, M]] = []
     for message in messages:
-        body = message.get_body()
         try:
-            readable.append((body, read(body)))
+            readable.append((message, read(message.get_body())))
         except MalformedMessage as error:
-            _park(inbox, body, error)
+            _park(inbox, message, error)
     if not readable:
         return
     try:
@@ -85,7 +84,11 @@ def consume_each[M](
     consume(inbox, messages, read=read, handle=handle_each)
 
 
-def _handle[M](inbox: Inbox, readable: Sequence[tuple[bytes, M]], handle: Callable[[Sequence[M]], None]) -> None:
+def _handle[M](
+    inbox: Inbox,
+    readable: Sequence[tuple[func.ServiceBusMessage, M]],
+    handle: Callable[[Sequence[M]], None],
+) -> None:
     try:
         handle([message for _, message in readable])
     except DomainError as error:
@@ -97,9 +100,15 @@ def _handle[M](inbox: Inbox, readable: Sequence[tuple[bytes, M]], handle: Callab
         _park(inbox, readable[0][0], error)
 
 
-def _park(inbox: Inbox, body: bytes, error: DomainError) -> None:
+def _park(inbox: Inbox, message: func.ServiceBusMessage, error: DomainError) -> None:
     log.error("%s: parked a message: %s: %s", inbox.queue, error.code, error.message)
-    inbox.parking.park(source=inbox.queue, body=body, code=error.code, reason=error.message)
+    inbox.parking.park(
+        source=inbox.queue,
+        body=message.get_body(),
+        code=error.code,
+        reason=error.message,
+        session_id=message.session_id or "",
+    )
 
 
 def _put_off(inbox: Inbox, messages: Sequence[func.ServiceBusMessage], error: PortError) -> None:

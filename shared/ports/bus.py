@@ -70,8 +70,8 @@ class EventPublisher(Protocol):
 class Parking(Protocol):
     """Where messages go that nobody can read, with the reason."""
 
-    def park(self, *, source: str, body: bytes, code: str, reason: str) -> None:
-        """Keep the message; the same body from the same source is kept once.
+    def park(self, *, source: str, body: bytes, code: str, reason: str, session_id: str = "") -> None:
+        """Keep the message; the same body from the same source is kept once, with what was last said about it.
 
         Raises:
             PortError: It is not kept, and the message must not be completed.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
 MAX_TEXT_BYTES = 2_000
-"""Of one encoded text. Azure Storage takes 8 KB of metadata, names included, and there are three texts."""
+"""Of one encoded text. Azure Storage takes 8 KB of metadata, names included, and there are four texts."""
 
 _SAFE = " ,.:;()"
 
@@ -20,9 +20,9 @@ def parked_blob(source: str, sha256: str) -> str:
     return f"{quote(source, safe='')}/{sha256}"
 
 
-def write_reason(*, source: str, code: str, reason: str) -> dict[str, str]:
+def write_reason(*, source: str, code: str, reason: str, session_id: str = "") -> dict[str, str]:
     """The metadata of a parked message; what is empty is left out, because a header without a value may get lost."""
-    texts = {"source": source, "code": code, "reason": reason}
+    texts = {"source": source, "code": code, "reason": reason, "session": session_id}
     return {key: _encoded(text) for key, text in texts.items() if text}
 
 
@@ -30,6 +30,11 @@ def read_reason(metadata: Mapping[str, str]) -> tuple[str, str, str]:
     """Source, code and reason of a parked message; what the metadata lacks is empty."""
     source, code, reason = (unquote(metadata.get(key, "")) for key in ("source", "code", "reason"))
     return source, code, reason
+
+
+def read_session(metadata: Mapping[str, str]) -> str:
+    """The session that a parked message came in; empty where it had none."""
+    return unquote(metadata.get("session", ""))
 
 
 def _encoded(text: str) -> str:

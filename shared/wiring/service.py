@@ -39,6 +39,7 @@ from shared.handlers.watch_index import watch_index
 from shared.handlers.withdraw_package import get_package, withdraw_package
 from shared.ports.bus import MessageSender, Parking
 from shared.ports.errors import PortError
+from shared.ports.replay import REPORTS
 from shared.settings import Settings, read_settings
 from shared.trust.index import TIMESTAMP_FILE
 from shared.wire.http_audit import AuditPage
@@ -229,7 +230,7 @@ class Service:
         try:
             fold_reports(read_report_batch(data), self._ports.fold_ports)
         except MalformedMessage as error:
-            self.parking.park(source="reports", body=data, code=error.code, reason=error.message)
+            self.parking.park(source=REPORTS, body=data, code=error.code, reason=error.message)
 
     def fold_backlog(self, data: bytes) -> None:
         """Fold reports that met too many others at one row."""

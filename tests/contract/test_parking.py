@@ -9,11 +9,14 @@ import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from shared.adapters.azure_parking import AzureParking
-from shared.ports.bus import Parking
+from shared.ports.bus import Queue
+from shared.ports.errors import Unavailable
+from shared.ports.replay import SetAside
 from shared.wire.parking import read_reason
 from tests.support.memory_bus import MemoryParking
 
 type Parked = list[tuple[str, bytes, str, str]]
+type Parking = AzureParking | MemoryParking
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def test_the_same_body_from_the_same_source_is_kept_once(parking: Parking, reque
     for reason in ("first", "second"):
         parking.park(source="device-batches", body=b"{}", code="x", reason=reason)
     parking.park(source="campaign-steps", body=b"{}", code="x", reason="third")
-    assert sorted(reason for *_, reason in parked(parking, request)) == ["first", "third"]
+    assert sorted(reason for *_, reason in parked(parking, request)) == ["second", "third"]
 
 
 def test_an_empty_body_and_an_odd_source_are_kept_too(parking: Parking, request: pytest.FixtureRequest) -> None:
@@ -63,3 +66,52 @@ def test_however_hostile_the_texts_the_message_is_kept(
 ) -> None:
     parking.park(source="twin-changes", body=b"{", code=character * 5_000, reason=character * 5_000)
     assert [body for _, body, *_ in parked(parking, request)] == [b"{"]
+
+
+def test_what_is_parked_is_listed_with_where_it_belongs(parking: Parking) -> None:
+    parking.park(source="campaign-steps", body=b"{", code="x", reason="why", session_id="spring ü")
+    parking.park(source="reports", body=b"[", code="x", reason="")
+    parking.park(source="twin-changes", body=b"]", code="x", reason="")
+    found = {message.queue: message for message in parking.list()}
+    assert set(found) == {Queue.CAMPAIGN_STEPS, Queue.REPORT_BACKLOG, None}
+    step = found[Queue.CAMPAIGN_STEPS]
+    assert (step.session_id, step.code, step.reason) == ("spring ü", "x", "why")
+    assert step.id.startswith("parked/campaign-steps/")
+
+
+def test_what_is_sent_again_is_gone_and_everything_else_stays(parking: Parking) -> None:
+    for body in (b"1", b"2", b"3"):
+        parking.park(source="device-batches", body=body, code="x", reason="")
+    sent: list[bytes] = []
+    chosen = list(parking.list())[:2]
+    assert parking.resend(chosen, lambda _message, body: sent.append(body)) == 2
+    assert parking.resend(chosen, lambda _message, body: sent.append(body)) == 0
+    [left] = parking.list()
+    assert left not in chosen
+    assert len(set(sent)) == 2
+
+
+def test_a_message_that_cannot_be_sent_stays(parking: Parking) -> None:
+    parking.park(source="device-batches", body=b"1", code="x", reason="")
+
+    def fail(_message: SetAside, _body: bytes) -> None:
+        raise Unavailable("the queue is down")
+
+    with pytest.raises(Unavailable):
+        parking.resend(list(parking.list()), fail)
+    assert len(list(parking.list())) == 1
+
+
+def test_a_message_parked_once_more_while_it_is_sent_again_stays(parking: Parking) -> None:
+    """It fails before the replay has removed it: removing it then would lose it."""
+    parking.park(source="device-batches", body=b"1", code="x", reason="first")
+    [before] = parking.list()
+
+    def fails_at_once(_message: SetAside, body: bytes) -> None:
+        parking.park(source="device-batches", body=body, code="x", reason="second")
+
+    parking.resend([before], fails_at_once)
+    [after] = parking.list()
+    assert after.reason == "second"
+    assert after.receipt != before.receipt
+    assert parking.resend([before], fails_at_once) == 0

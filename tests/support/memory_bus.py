@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from shared.ports.bus import OutgoingEvent, OutgoingMessage, Queue
 from shared.ports.errors import Unavailable
+from shared.ports.replay import Send, SetAside, queue_of
 
 DUPLICATE_WINDOW = timedelta(minutes=10)
 
@@ -60,10 +63,45 @@ class MemoryEvents:
 
 
 class MemoryParking:
-    """A ``Parking``."""
+    """A ``Parking``, and the ``SetAsideMessages`` in it."""
 
     def __init__(self) -> None:
         self.parked: dict[tuple[str, bytes], tuple[str, str]] = {}
+        self._sessions: dict[tuple[str, bytes], str] = {}
+        self._receipts: dict[tuple[str, bytes], str] = {}
+        self._numbers = count(1)
 
-    def park(self, *, source: str, body: bytes, code: str, reason: str) -> None:
-        self.parked.setdefault((source, body), (code, reason))
+    def park(self, *, source: str, body: bytes, code: str, reason: str, session_id: str = "") -> None:
+        key = source, body
+        self.parked[key], self._sessions[key] = (code, reason), session_id
+        self._receipts[key] = str(next(self._numbers))
+
+    def list(self) -> Iterator[SetAside]:
+        yield from [self._set_aside(key) for key in self.parked]
+
+    def resend(self, chosen: Sequence[SetAside], send: Send) -> int:
+        done = 0
+        for message in chosen:
+            key = next((key for key in self.parked if self._set_aside(key) == message), None)
+            if key is not None:
+                send(message, key[1])
+                self.remove(key, message.receipt)
+                done += 1
+        return done
+
+    def remove(self, key: tuple[str, bytes], receipt: str) -> None:
+        """Remove what was not parked once more."""
+        if self._receipts.get(key) == receipt:
+            del self.parked[key]
+
+    def _set_aside(self, key: tuple[str, bytes]) -> SetAside:
+        (code, reason), (source, body) = self.parked[key], key
+        return SetAside(
+            id=f"parked/{source}/{hashlib.sha256(body).hexdigest()}",
+            queue=queue_of(source),
+            session_id=self._sessions[key],
+            code=code,
+            reason=reason,
+            since=datetime(2026, 1, 1, tzinfo=UTC),
+            receipt=self._receipts[key],
+        )

@@ -23,7 +23,7 @@ class MemoryParking:
 
     parked: list[tuple[bytes, str]] = field(default_factory=list)
 
-    def park(self, *, source: str, body: bytes, code: str, reason: str) -> None:
+    def park(self, *, source: str, body: bytes, code: str, reason: str, session_id: str = "") -> None:
         self.parked.append((body, code))
 
 
