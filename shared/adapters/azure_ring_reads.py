@@ -7,7 +7,7 @@ of a million devices stand ten thousand rows apart. The density is learnt from t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from threading import Lock
@@ -40,14 +40,20 @@ class RingReader:
         self._seen: dict[str, tuple[int, int]] = {}
         self._lock = Lock()
 
-    def read_range(self, partition: str, first: int, last: int) -> list[TableEntity]:
+    def read_range(
+        self, partition: str, first: int, last: int, *, where: str = "", named: Mapping[str, Any] | None = None
+    ) -> list[TableEntity]:
         """All rows from ring position ``first`` to ``last``, both included.
+
+        Args:
+            where: A further condition, beginning with ``and``.
+            named: The values it names.
 
         Raises:
             PortError: The table cannot be read.
         """
         with table_errors():
-            return list(self._query(partition, first, last))
+            return list(self._query(partition, first, last, where, named or {}))
 
     def read_devices(self, partition: str, devices: Iterable[DeviceId]) -> dict[DeviceId, TableEntity]:
         """The rows of the devices, those without a row left out.
@@ -87,11 +93,14 @@ class RingReader:
                 rows |= _only(_by_device(page), set(part))
         return rows
 
-    def _query(self, partition: str, first: int, last: int) -> ItemPaged[TableEntity]:
+    def _query(
+        self, partition: str, first: int, last: int, where: str = "", named: Mapping[str, Any] | None = None
+    ) -> ItemPaged[TableEntity]:
+        # No escaped device id begins with two tildes, so the last position is read whole.
+        ends = {"partition": partition, "first": f"{first:08x}~", "last": f"{last:08x}~~"}
         return self._table.query_entities(
-            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @last",
-            # No escaped device id begins with two tildes, so the last position is read whole.
-            parameters={"partition": partition, "first": f"{first:08x}~", "last": f"{last:08x}~~"},
+            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @last" + where,
+            parameters={**ends, **(named or {})},
         )
 
     def _read_point(self, partition: str, device: DeviceId) -> dict[DeviceId, TableEntity]:

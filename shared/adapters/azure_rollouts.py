@@ -67,8 +67,10 @@ class AzureRollouts:
         partition = rollout_partition(campaign, batch.shard)
         first, last = ring_position(batch.first), ring_position(batch.last)
         ranges = [(first, last)] if first <= last else [(first, _RING_END), (0, last)]
-        rows = [_stored(row) for arc in ranges for row in self._rows.read_range(partition, *arc) if is_rollout(row)]
-        return [row for row in rows if (row.value.wave, row.value.batch) == (batch.wave, batch.number)]
+        # A wave cut by a condition is thinly spread: the table, not the caller, passes over the rows between.
+        where, named = " and wave eq @wave and batch eq @batch", {"wave": batch.wave, "batch": batch.number}
+        found = [row for arc in ranges for row in self._rows.read_range(partition, *arc, where=where, named=named)]
+        return [_stored(row) for row in found if is_rollout(row)]
 
     def read_devices(
         self, campaign: CampaignId, shard: int, devices: Sequence[DeviceId]

@@ -1,4 +1,5 @@
-"""What has to be listed before a campaign's targets are known: its targets, and those to leave out.
+"""What has to be listed before a campaign's targets are known: its targets, those to leave out,
+and those that meet the condition of a wave.
 
 Pages of all listings are numbered through in one row: the ids that were posted first, then what queries find.
 """
@@ -9,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.domain.campaigns import CampaignSpec, DeviceQuery, Planning
+from shared.domain.campaigns import CampaignSpec, DeviceQuery, Planning, Targets
+from shared.domain.hub_queries import narrow_query, query_where
+from shared.domain.waves import Matching
 
 
 class ListingKind(StrEnum):
@@ -17,6 +20,7 @@ class ListingKind(StrEnum):
 
     TARGETS = "targets"
     EXCLUDED = "excluded"
+    WAVE = "wave"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +29,14 @@ class Listing:
 
     Attributes:
         query: The IoT Hub query that finds them; empty where their ids were posted.
+        wave: Number of the wave whose condition they meet; 0 otherwise.
         sha256: Digest over the posted ids; empty for a query.
         count: How many ids were posted.
     """
 
     kind: ListingKind
     query: str = ""
+    wave: int = 0
     sha256: str = ""
     count: int = 0
 
@@ -48,7 +54,18 @@ def listings(spec: CampaignSpec) -> tuple[Listing, ...]:
         found.append(posted)
     if targeting.excluded_query:
         found.append(Listing(kind=ListingKind.EXCLUDED, query=targeting.excluded_query))
+    found += [
+        Listing(kind=ListingKind.WAVE, wave=number, query=_query_of(targets, wave.size.condition))
+        for number, wave in enumerate(spec.waves, start=1)
+        if isinstance(wave.size, Matching)
+    ]
     return tuple(sorted(found, key=lambda listing: bool(listing.query)))
+
+
+def _query_of(targets: Targets, condition: str) -> str:
+    if isinstance(targets, DeviceQuery):
+        return narrow_query(targets.query, condition)
+    return query_where(condition)
 
 
 def page_spans(planning: Planning, known: Sequence[Listing]) -> list[tuple[int, int]]:

@@ -1,8 +1,24 @@
-"""Who of a campaign's targets is left out, and where the targets were taken from."""
+"""Who of a campaign's targets is left out, who comes first, and where the targets were taken from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+FIXED_START = 0
+"""The position from which campaigns with fixed canaries read the ring."""
+
+
+class Canaries(StrEnum):
+    """Which devices come first where waves are cut by number or share.
+
+    Attributes:
+        ROTATING: Others in each campaign, so that no device bears every first try.
+        FIXED: The same in each campaign that has them among its targets.
+    """
+
+    ROTATING = "rotating"
+    FIXED = "fixed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,3 +38,4 @@ class Targeting:
     excluded_query: str = ""
     group: str = ""
     list_name: str = ""
+    canaries: Canaries = Canaries.ROTATING

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 
 from shared.domain.errors import DomainError
 from shared.domain.gates import Counters, Gate
@@ -42,7 +43,7 @@ class DeviceCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percent:
-    """A wave of this share of all targets, rounded up, or what is left."""
+    """A wave of this share of the targets that no wave's condition takes, rounded up, or what is left of them."""
 
     percent: float
 
@@ -52,7 +53,18 @@ class Rest:
     """A wave of all targets that earlier waves left."""
 
 
-type WaveSize = DeviceCount | Percent | Rest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matching:
+    """A wave of all targets that meet a condition and that no earlier wave's condition took.
+
+    Attributes:
+        condition: What may stand behind ``WHERE`` in an IoT Hub query, such as ``tags.ring = 'canary'``.
+    """
+
+    condition: str
+
+
+type WaveSize = DeviceCount | Percent | Rest | Matching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,23 +130,70 @@ class DeviceBatch:
     count: int
 
 
-def slice_waves(total: int, specs: Sequence[WaveSpec]) -> list[Wave]:
+def slice_waves(total: int, specs: Sequence[WaveSpec], matching: Mapping[int, int] | None = None) -> list[Wave]:
     """The waves over ``total`` targets: slices of the manifest that leave out none and share none.
+
+    Args:
+        matching: Wave number to how many targets its condition takes; the other waves share what is left.
 
     Raises:
         DomainError: The waves leave targets over.
     """
+    taken = matching or {}
+    shared = total - sum(taken.values())
     waves: list[Wave] = []
-    start = 0
+    start, left = 0, shared
     for number, spec in enumerate(specs, start=1):
-        stop = min(total, start + _size(spec.size, total, total - start))
-        waves.append(Wave(number=number, spec=spec, start=start, stop=stop))
-        start = stop
-    if start < total:
+        size = taken.get(number, 0)
+        if not isinstance(spec.size, Matching):
+            size = min(left, _size(spec.size, shared, left))
+            left -= size
+        waves.append(Wave(number=number, spec=spec, start=start, stop=start + size))
+        start += size
+    if left:
         raise DomainError(
             f"the waves hold {start} of {total} targets; end with a wave of the rest", code="waves_leave_devices"
         )
     return waves
+
+
+def assign_waves(
+    devices: Sequence[DeviceId], specs: Sequence[WaveSpec], matching: Mapping[int, Set[DeviceId]]
+) -> tuple[list[DeviceId], list[Wave]]:
+    """The manifest, wave after wave and each wave in the order of ``devices``, and the waves that are its slices.
+
+    A target goes to the first wave whose condition it meets; the waves without one share those that meet none.
+
+    Args:
+        matching: Wave number to the devices that meet its condition.
+
+    Raises:
+        DomainError: The waves leave targets over, or a condition takes no target: a canary that is nobody would pass.
+    """
+    taken: dict[int, list[DeviceId]] = {number: [] for number in sorted(matching)}
+    shared: list[DeviceId] = []
+    for device in devices:
+        first = next((number for number in taken if device in matching[number]), None)
+        (shared if first is None else taken[first]).append(device)
+    _check_conditions(specs, taken)
+    waves = slice_waves(len(devices), specs, {number: len(members) for number, members in taken.items()})
+    rest = iter(shared)
+    manifest = [
+        device
+        for wave in waves
+        for device in (taken[wave.number] if wave.number in taken else islice(rest, wave.devices))
+    ]
+    return manifest, waves
+
+
+def _check_conditions(specs: Sequence[WaveSpec], taken: Mapping[int, Sequence[DeviceId]]) -> None:
+    for number, members in taken.items():
+        if not members:
+            spec = specs[number - 1]
+            condition = spec.size.condition if isinstance(spec.size, Matching) else ""
+            raise DomainError(
+                f"no target is left for wave {number} ({spec.name}) that meets {condition}", code="wave_without_devices"
+            )
 
 
 def cut_batches(
@@ -155,7 +214,7 @@ def cut_batches(
             )
 
 
-def _size(size: WaveSize, total: int, left: int) -> int:
+def _size(size: DeviceCount | Percent | Rest, total: int, left: int) -> int:
     match size:
         case DeviceCount(devices=devices):
             return devices

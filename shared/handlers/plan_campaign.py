@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import batched
 
@@ -13,7 +14,8 @@ from shared.domain.ids import DeviceId, ring_order, ring_start
 from shared.domain.listings import Listing, ListingKind, listings, page_spans
 from shared.domain.rates import batch_devices
 from shared.domain.steps import Change, abort
-from shared.domain.waves import Wave, cut_batches, slice_waves
+from shared.domain.targeting import FIXED_START, Canaries
+from shared.domain.waves import Wave, assign_waves, cut_batches
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.ports.campaigns import ManifestStore
 from shared.ports.errors import QuotaExceeded, Throttled
@@ -71,9 +73,8 @@ def _listed(planning: Planning, known: Sequence[Listing], page: Page[DeviceId]) 
 def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
     """The campaign with its manifest, waves and device batches; aborted where they cannot be made."""
     try:
-        targets, excluded = _merge(campaign, ports.manifests)
-        devices = _ordered(campaign, targets)
-        waves = slice_waves(len(devices), campaign.spec.waves)
+        found = _merge(campaign, ports.manifests)
+        devices, waves = assign_waves(_ordered(campaign, found.targets), campaign.spec.waves, found.matching)
     except DomainError as error:
         return Change(campaign=abort(campaign, error.message), due_at=now)
     ports.manifests.write_manifest(campaign.id, devices)
@@ -81,7 +82,7 @@ def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
         campaign,
         targets=len(devices),
         waves=tuple(_cut(campaign, ports.manifests, wave, devices[wave.start : wave.stop]) for wave in waves),
-        planning=replace(campaign.planning, phase=PlanningPhase.CLAIMING, continuation="", excluded=excluded),
+        planning=replace(campaign.planning, phase=PlanningPhase.CLAIMING, continuation="", excluded=found.excluded),
     )
     return Change(campaign=planned, due_at=now)
 
@@ -102,18 +103,36 @@ def _list_some(query: str, continuation: str, directory: DeviceDirectory) -> Pag
     return Page(items=tuple(found), continuation=continuation)
 
 
-def _merge(campaign: Campaign, manifests: ManifestStore) -> tuple[set[DeviceId], int]:
-    """The targets without those excluded, and how many of them were."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What was listed.
+
+    Attributes:
+        targets: Without those excluded.
+        excluded: How many of them were.
+        matching: Wave number to the devices that meet its condition.
+    """
+
+    targets: set[DeviceId]
+    excluded: int
+    matching: Mapping[int, set[DeviceId]]
+
+
+def _merge(campaign: Campaign, manifests: ManifestStore) -> _Found:
     known = listings(campaign.spec)
-    found: dict[ListingKind, set[DeviceId]] = {kind: set() for kind in ListingKind}
+    found: dict[tuple[ListingKind, int], set[DeviceId]] = defaultdict(set)
     for listing, span in zip(known, page_spans(campaign.planning, known), strict=True):
-        found[listing.kind].update(_read_listing(campaign, listing, span, manifests))
-    targets, excluded = found[ListingKind.TARGETS], found[ListingKind.EXCLUDED]
+        found[listing.kind, listing.wave].update(_read_listing(campaign, listing, span, manifests))
+    targets, excluded = found[ListingKind.TARGETS, 0], found[ListingKind.EXCLUDED, 0]
     if not targets:
         raise DomainError("no device matches the query; nothing to roll out", code="no_targets")
     if targets <= excluded:
         raise DomainError("every target is excluded; nothing to roll out", code="no_targets")
-    return targets - excluded, len(targets & excluded)
+    return _Found(
+        targets=targets - excluded,
+        excluded=len(targets & excluded),
+        matching={wave: devices for (kind, wave), devices in found.items() if kind is ListingKind.WAVE},
+    )
 
 
 def _read_listing(
@@ -128,7 +147,7 @@ def _read_listing(
 
 
 def _ordered(campaign: Campaign, devices: set[DeviceId]) -> list[DeviceId]:
-    start = ring_start(campaign.id)
+    start = ring_start(campaign.id) if campaign.spec.targeting.canaries is Canaries.ROTATING else FIXED_START
     return sorted(devices, key=lambda device: ring_order(device, start))
 
 

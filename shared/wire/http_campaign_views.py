@@ -67,6 +67,7 @@ class CampaignView(CampaignSummary):
     query: str | None = Field(description="The query its targets were listed by; null where they were named")
     group: str | None = Field(description="The saved group whose meaning was copied when it was posted; null without")
     target_list: str | None = Field(description="The blob whose ids were copied when it was posted; null without one")
+    canaries: str = Field(description="Whether other devices come first in each campaign: rotating or fixed")
     excluded_query: str | None = Field(description="The query that found devices to leave out; null without one")
     allow_downgrade: bool
     windows: list[WindowView] = Field(description="When devices may install; empty for always")
@@ -96,6 +97,7 @@ def view_campaign(
         query=_query(campaign.spec.targets),
         group=campaign.spec.targeting.group or None,
         target_list=campaign.spec.targeting.list_name or None,
+        canaries=campaign.spec.targeting.canaries.value,
         excluded_query=campaign.spec.targeting.excluded_query or None,
         allow_downgrade=campaign.spec.allow_downgrade,
         windows=[_view_window(window) for window in campaign.spec.windows],

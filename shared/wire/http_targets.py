@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from shared.domain.campaigns import DeviceList, DeviceQuery, Targets, digest_devices
 from shared.domain.errors import DomainError
 from shared.domain.groups import GROUP_NAME, group_name
+from shared.domain.hub_queries import check_query
 from shared.domain.ids import DEVICE_ID, PACKAGE_NAME, DeviceId, device_id, package_name
-from shared.domain.targeting import Targeting
+from shared.domain.targeting import Canaries, Targeting
 from shared.wire.http_fields import Name, RequestModel, exactly_one, shown_pattern
 
 MAX_DEVICES = 10_000
 
-_QUERY = re.compile(r"\s*SELECT\s+(?:\*|[\w.,\s]+?)\s+FROM\s+devices(?:\s+WHERE\s+\S.*)?\s*", re.IGNORECASE | re.DOTALL)
 _LIST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
-_GROUPING = re.compile(r"\bGROUP\s+BY\b", re.IGNORECASE)
 
 
 def _check_device(text: str) -> str:
@@ -49,8 +48,10 @@ def _check_package(text: str) -> str:
 
 
 def _check_query(text: str) -> str:
-    if not _QUERY.fullmatch(text) or _GROUPING.search(text):
-        raise ValueError("only SELECT … FROM devices, with or without WHERE, finds devices")
+    try:
+        check_query(text)
+    except DomainError as error:
+        raise ValueError(error.message) from error
     return text.strip()
 
 
@@ -97,6 +98,7 @@ class TargetsRequest(RequestModel):
     list_name: Annotated[ListName | None, Field(alias="list")] = None
     group: GroupField | None = None
     exclude: ExcludeRequest | None = None
+    canaries: Literal["rotating", "fixed"] = "rotating"
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
@@ -140,6 +142,7 @@ class TargetsRequest(RequestModel):
             excluded_query=(self.exclude.query or "") if self.exclude else "",
             group=self.group or "",
             list_name=self.list_name or "",
+            canaries=Canaries(self.canaries),
         )
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from shared.domain.gates import Counters
 from shared.domain.rollouts import RolloutState
 from shared.domain.verdicts import Verdict
-from shared.domain.waves import DeviceCount, Percent, Wave, WaveSize
+from shared.domain.waves import DeviceCount, Matching, Percent, Wave, WaveSize
 
 
 class GateView(BaseModel):
@@ -61,7 +61,7 @@ class WaveView(BaseModel):
     number: int
     name: str
     state: str
-    size: str = Field(description="What was asked for: a number of devices, a share, or the rest")
+    size: str = Field(description="What was asked for: a number of devices, a share, the rest, or a condition")
     devices: int
     batches: int = Field(description="Device batches it is cut into")
     dispatched: int = Field(description="Device batches put on the queue so far")
@@ -115,5 +115,7 @@ def _size(size: WaveSize) -> str:
             return f"{devices} devices"
         case Percent(percent=percent):
             return f"{percent:g} %"
+        case Matching(condition=condition):
+            return f"devices where {condition}"
         case _:
             return "rest"

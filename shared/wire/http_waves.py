@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from shared.domain.errors import DomainError
 from shared.domain.gates import Gate, OnStop
-from shared.domain.waves import DeviceCount, Percent, Rest, WaveSize, WaveSpec, slice_waves
+from shared.domain.hub_queries import check_condition
+from shared.domain.waves import DeviceCount, Matching, Percent, Rest, WaveSize, WaveSpec, slice_waves
 from shared.wire.http_fields import InvalidRequest, Name, PercentField, RequestModel, exactly_one
 
 MAX_WAVES = 50
@@ -40,21 +41,33 @@ class GateRequest(RequestModel):
         return Gate(**self.model_dump())
 
 
-class WaveRequest(RequestModel):
-    """One wave: ``count`` devices, ``percent`` of all targets, or the ``rest``; exactly one of the three."""
+def _check_filter(text: str) -> str:
+    try:
+        check_condition(text)
+    except DomainError as error:
+        raise ValueError(error.message) from error
+    return text
 
-    model_config = ConfigDict(json_schema_extra=exactly_one(count="integer", percent="number", rest="boolean"))
+
+class WaveRequest(RequestModel):
+    """One wave; exactly one of ``count`` devices, ``percent`` of the targets, the ``rest``, and a ``filter``, a
+    condition such as ``tags.ring = 'canary'``. The other waves share the targets that no filter takes."""
+
+    model_config = ConfigDict(
+        json_schema_extra=exactly_one(count="integer", percent="number", rest="boolean", filter="string")
+    )
 
     name: Name | None = None
     count: Annotated[int, Field(ge=1)] | None = None
     percent: Annotated[float, Field(gt=0, le=100)] | None = None
     rest: Literal[True] | None = None
+    filter: Annotated[str, Field(max_length=1_000), AfterValidator(_check_filter)] | None = None
     gate: GateRequest | None = None
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
-        if sum(size is not None for size in (self.count, self.percent, self.rest)) != 1:
-            raise ValueError("give exactly one of count, percent and rest")
+        if sum(size is not None for size in (self.count, self.percent, self.rest, self.filter)) != 1:
+            raise ValueError("give exactly one of count, percent, rest and filter")
         return self
 
     def to_wave(self, number: int, default_gate: Gate) -> WaveSpec:
@@ -65,20 +78,36 @@ class WaveRequest(RequestModel):
     def _size(self) -> WaveSize:
         if self.count is not None:
             return DeviceCount(devices=self.count)
+        if self.filter is not None:
+            return Matching(condition=self.filter)
         return Rest() if self.percent is None else Percent(percent=self.percent)
 
 
 def check_cover(waves: Sequence[WaveSpec], devices: int) -> None:
     """Return if the waves hold all targets, as far as that can be known before the targets are listed."""
-    for number, wave in enumerate(waves[:-1], start=1):
-        if isinstance(wave.size, Rest):
-            raise InvalidRequest(f"waves.{number - 1}.rest: only the last wave can be the rest")
-    if isinstance(waves[-1].size, Rest) or sum(w.size.percent for w in waves if isinstance(w.size, Percent)) >= 100:
+    _check_filters(waves)
+    cut = [(place, wave.size) for place, wave in enumerate(waves) if not isinstance(wave.size, Matching)]
+    for place, size in cut[:-1]:
+        if isinstance(size, Rest):
+            raise InvalidRequest(f"waves.{place}.rest: only the last wave without a filter can be the rest")
+    if any(isinstance(size, Rest) for _, size in cut):
+        return
+    if sum(size.percent for _, size in cut if isinstance(size, Percent)) >= 100:
         return
     try:
+        # In the worst case no target meets a filter, and the other waves must hold them all.
         slice_waves(devices or 2**31, waves)
     except DomainError as error:
         raise InvalidRequest(f"waves: {_LEFT_OVER if devices == 0 else error.message}") from error
+
+
+def _check_filters(waves: Sequence[WaveSpec]) -> None:
+    seen: dict[str, int] = {}
+    for place, wave in enumerate(waves):
+        if not isinstance(wave.size, Matching):
+            continue
+        if (first := seen.setdefault(wave.size.condition, place)) != place:
+            raise InvalidRequest(f"waves.{place}.filter: waves.{first} takes all devices that meet it")
 
 
 _LEFT_OVER = 'the waves may leave devices over; end with {"rest": true}'

@@ -9,6 +9,7 @@ import pytest
 
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.devices import DeviceRecord
+from shared.domain.hub_queries import narrow_query, query_where
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import RolloutState
 from shared.handlers import claim_devices
@@ -94,6 +95,96 @@ def test_a_death_at_any_write_excludes_the_same_devices() -> None:
     assert expected["campaign"] == (C.COMPLETED, 19, 0)
     for left in range(life.writes):
         assert run(Life(left=left)) == expected, f"died at write {left}"
+
+
+CANARY = "tags.ring = 'canary'"
+BETA = "tags.ring = 'beta' OR tags.ring = 'canary'"
+FILTERED = [{"name": "canary", "filter": CANARY}, {"filter": BETA}, {"percent": 50}, {"rest": True}]
+
+
+def ringed(world: CampaignWorld) -> CampaignWorld:
+    """Five canaries, seven more in beta, and one of each that is no target."""
+    world.directory.answers[narrow_query(NORTH, CANARY)] = [
+        *fleet(17)[12:],
+        "x",
+    ]
+    world.directory.answers[narrow_query(NORTH, BETA)] = [*fleet(24)[12:], "y"]
+    return world
+
+
+def test_filters_take_their_devices_first_and_the_other_waves_share_the_rest() -> None:
+    """I3, I5: each device is in the first wave whose filter it meets, and each wave waits for the gate before it."""
+    world = ringed(CampaignWorld(fleet(60), page_size=7))
+    campaign = world.post(targets={"query": NORTH}, waves=FILTERED)
+    done = world.run_until(campaign.id, C.COMPLETED)
+    assert [wave.devices for wave in done.waves] == [5, 7, 24, 24]
+    waves = {row.device: row.wave for row in world.rollouts.rows(campaign.id).values()}
+    assert {device for device, wave in waves.items() if wave == 1} == set(fleet(17)[12:])
+    assert {device for device, wave in waves.items() if wave == 2} == set(fleet(24)[17:])
+    assert world.starts == [(campaign.id, number) for number in (1, 2, 3, 4)]
+    world.check_counters(campaign.id)
+
+
+def test_filters_over_a_list_ask_for_the_whole_fleet_and_take_what_is_listed() -> None:
+    world = CampaignWorld(fleet(60))
+    world.directory.answers[query_where(CANARY)] = ["b", "z"]
+    waves = [{"filter": CANARY}, {"rest": True}]
+    campaign = world.post(targets={"devices": ["a", "b", "c"]}, waves=waves)
+    assert [wave.devices for wave in world.run_until(campaign.id, C.COMPLETED).waves] == [1, 2]
+
+
+def test_a_filter_that_no_target_meets_ends_the_campaign_before_anybody_is_offered_anything() -> None:
+    world = CampaignWorld(fleet(60))
+    world.directory.answers[query_where(CANARY)] = []
+    waves = [{"filter": CANARY}, {"rest": True}]
+    campaign = world.post(targets={"query": "SELECT * FROM devices"}, waves=waves)
+    assert "no target is left for wave 1 (wave 1)" in world.run_until(campaign.id, C.ABORTED).reason
+
+
+def test_a_failing_filter_wave_stops_the_campaign_at_its_own_gate() -> None:
+    world = ringed(CampaignWorld(fleet(60), outcome=lambda device: S.FAILED if device == "dev-2" else S.SUCCEEDED))
+    strict = [FILTERED[0] | {"gate": {"failure_count": 1}}, *FILTERED[1:]]
+    campaign = world.post(targets={"query": NORTH}, waves=strict, gate={"failure_percent": None})
+    stopped = world.run_until(campaign.id, C.PAUSED)
+    assert [wave.state for wave in stopped.waves][1:] == ["pending"] * 3
+    states = {row.wave: row.state for row in world.rollouts.rows(campaign.id).values() if row.wave > 1}
+    assert set(states.values()) == {S.PLANNED}
+
+
+def test_a_death_at_any_write_of_a_filtered_campaign_ends_in_the_same_waves() -> None:
+    """I4: listings of targets, exclusions and two filters share one numbering of pages."""
+
+    def run(life: Life) -> dict[str, Any]:
+        world = ringed(CampaignWorld(fleet(60), life=life))
+        request: dict[str, Any] = {"targets": {"query": NORTH, "exclude": {"devices": ["dev-2"]}}, "waves": FILTERED}
+        try:
+            campaign = world.post(key="once", **request)
+        except Died:
+            campaign = world.post(key="once", **request)
+        world.run_until(campaign.id, C.COMPLETED)
+        world.run()
+        world.check_counters(campaign.id)
+        return world.end_state(campaign.id)
+
+    life = Life()
+    expected = run(life)
+    for left in range(life.writes):
+        assert run(Life(left=left)) == expected, f"died at write {left}"
+
+
+def canaries_of(world: CampaignWorld, **targets: Any) -> set[str]:
+    campaign = world.post(targets={"query": NORTH, **targets}, waves=[{"count": 3}, {"rest": True}])
+    world.run_until(campaign.id, C.COMPLETED)
+    world.run()
+    return {row.device for row in world.rollouts.rows(campaign.id).values() if row.wave == 1}
+
+
+def test_canaries_differ_from_campaign_to_campaign_unless_they_are_to_be_the_same() -> None:
+    world = CampaignWorld(fleet(200))
+    rotating = [canaries_of(world) for _ in range(4)]
+    fixed = [canaries_of(world, canaries="fixed") for _ in range(3)]
+    assert len({frozenset(devices) for devices in rotating}) > 1
+    assert fixed[0] == fixed[1] == fixed[2]
 
 
 def test_devices_that_run_the_version_are_skipped_as_current_and_counted_by_themselves() -> None:

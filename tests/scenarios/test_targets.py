@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from azure.iot.hub.models import Twin
+
 from demo.devices import register
 from tests.support.scenario_scene import Scene
 from tests.support.scenario_truth import check_tables, wait_until_settled
@@ -86,3 +90,37 @@ def test_groups_and_lists_that_cannot_be_used_name_the_field(scene: Scene) -> No
     ):
         answer = scene.post("campaigns", scene.request([], targets=targets))
         assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_the_ring_in_the_tags_decides_who_is_the_canary(scene: Scene) -> None:
+    """I3, I5: the wave with the filter has the tagged devices and nobody else, and the others wait for its gate."""
+    devices = scene.devices(6)
+    register(scene.stack.settings["IotHub"], devices)
+    for device in (devices[1], devices[4]):
+        scene.registry.update_twin(device, Twin(tags={"ring": "canary"}))
+    waves = [
+        {"name": "ring", "filter": "tags.ring = 'canary'", "gate": {"soak_s": 0.5}},
+        {"name": "half", "percent": 50},
+        {"name": "others", "rest": True},
+    ]
+    scene.artifacts.publish()
+    with scene.fleet(devices) as fleet:
+        shown = scene.wait_for_campaign(scene.start(devices, waves=waves), "completed")
+        check_tables(scene, shown["id"], devices, fleet)
+    rows = scene.tables.rollouts(shown["id"])
+    assert {row["device"] for row in rows if row["wave"] == 1} == {devices[1], devices[4]}
+    assert [wave["devices"] for wave in shown["waves"]] == [2, 2, 2]
+    assert shown["waves"][0]["size"] == "devices where tags.ring = 'canary'"
+    later = [row["sent_at"] for row in rows if row["wave"] > 1]
+    assert min(later) >= datetime.fromisoformat(shown["waves"][0]["ended_at"])
+
+
+def test_a_filter_that_the_hub_would_refuse_or_that_finds_nobody_rolls_nothing_out(scene: Scene) -> None:
+    devices = scene.devices(2)
+    register(scene.stack.settings["IotHub"], devices)
+    scene.artifacts.publish()
+    typo = scene.post("campaigns", scene.request(devices, waves=[{"filter": "tags.ring = 'canary"}, {"rest": True}]))
+    assert (typo.status_code, "waves.0.filter: at character 13" in typo.json()["detail"]) == (400, True)
+    nobody = scene.start(devices, waves=[{"filter": "tags.ring = 'canray'"}, {"rest": True}])
+    assert "no target is left for wave 1" in scene.wait_for_campaign(nobody, "aborted")["reason"]
+    assert scene.tables.rollouts(nobody) == []

@@ -12,7 +12,7 @@ from shared.domain.campaigns import DeviceList, DeviceQuery, digest_devices
 from shared.domain.gates import Gate
 from shared.domain.ids import DeviceId
 from shared.domain.targeting import Targeting
-from shared.domain.waves import DeviceCount, Percent, Rest
+from shared.domain.waves import DeviceCount, Matching, Percent, Rest
 from shared.domain.windows import Window
 from shared.wire.http_campaigns import CampaignRequest, read_campaign_request
 from shared.wire.http_fields import InvalidRequest
@@ -43,6 +43,15 @@ def test_a_gate_is_the_default_for_waves_without_one() -> None:
     assert [wave.gate.soak_s for wave in spec.waves] == [0, 60, 60]
     assert spec.waves[0].gate == Gate(failure_count=1)
     assert spec.waves[1].gate.failure_percent is None
+
+
+def test_waves_with_a_filter_may_stand_anywhere_and_do_not_count_as_holding_anybody() -> None:
+    request = read(waves=[{"filter": "tags.ring = 'canary'"}, {"rest": True}, {"filter": "tags.vip = true"}])
+    assert [wave.size for wave in request.to_spec().waves] == [
+        Matching(condition="tags.ring = 'canary'"),
+        Rest(),
+        Matching(condition="tags.vip = true"),
+    ]
 
 
 def test_devices_named_twice_count_once() -> None:
@@ -78,18 +87,33 @@ def test_requests_that_mean_the_same_have_the_same_digest() -> None:
         ({"targets": {"query": "SELECT * FROM devices.modules"}}, "targets.query: only SELECT"),
         ({"targets": {"query": "SELECT * FROM devices.jobs"}}, "targets.query: only SELECT"),
         ({"targets": {"query": "DROP devices"}}, "targets.query: only SELECT"),
-        ({"targets": {"query": "SELECT x FROM devices WHERE y GROUP BY z"}}, "targets.query: only SELECT"),
+        (
+            {"targets": {"query": "SELECT x FROM devices WHERE y GROUP BY z"}},
+            "targets.query: at character 31: expected an",
+        ),
+        (
+            {"targets": {"query": "SELECT * FROM devices WHERE tags.a = 'x"}},
+            "targets.query: at character 38: a string has",
+        ),
         ({"targets": {"devices": ["a"], "exclude": {}}}, "targets.exclude: give devices, query or both"),
         ({"targets": {"devices": ["a"], "exclude": {"devices": ["a", "b"]}}}, "targets: exclude leaves no device over"),
         ({"targets": {"devices": ["a"], "exclude": {"query": "all"}}}, "targets.exclude.query: only SELECT"),
         ({"waves": []}, "waves: List should have at least 1"),
-        ({"waves": [{}]}, "waves.0: give exactly one of count, percent and rest"),
-        ({"waves": [{"count": 1, "rest": True}]}, "waves.0: give exactly one of count, percent and rest"),
+        ({"waves": [{}]}, "waves.0: give exactly one of count, percent, rest and filter"),
+        ({"waves": [{"count": 1, "rest": True}]}, "waves.0: give exactly one of count, percent, rest and filter"),
         ({"waves": [{"rest": False}]}, "waves.0.rest: Input should be True"),
+        ({"waves": [{"filter": "tags.a ="}, {"rest": True}]}, "waves.0.filter: at character 9: expected a property"),
+        ({"waves": [{"filter": "a = 1"}]}, "waves: the waves may leave devices over"),
+        ({"waves": [{"filter": "a = 1"}, {"count": 5}]}, "waves: the waves may leave devices over"),
+        ({"waves": [{"filter": "a"}, {"filter": "a"}, {"rest": True}]}, "waves.1.filter: waves.0 takes all devices"),
+        (
+            {"targets": {"devices": ["a"], "canaries": "random"}},
+            "targets.canaries: Input should be 'rotating'",
+        ),
         ({"waves": [{"percent": 0}, {"rest": True}]}, "waves.0.percent: Input should be greater than 0"),
         ({"waves": [{"percent": 101}]}, "waves.0.percent: Input should be less than or equal to 100"),
         ({"waves": [{"percent": "10"}]}, "waves.0.percent: Input should be a valid number"),
-        ({"waves": [{"rest": True}, {"count": 1}]}, "waves.0.rest: only the last wave can be the rest"),
+        ({"waves": [{"rest": True}, {"count": 1}]}, "waves.0.rest: only the last wave without a filter can"),
         (
             {"waves": [{"count": 1}, {"percent": 50}]},
             'waves: the waves may leave devices over; end with {"rest": true}',

@@ -11,10 +11,12 @@ from shared.domain.ids import CampaignId, DeviceId, ring_order, ring_start, shar
 from shared.domain.waves import (
     MAX_BATCH_DEVICES,
     DeviceCount,
+    Matching,
     Percent,
     Rest,
     WaveSize,
     WaveSpec,
+    assign_waves,
     cut_batches,
     slice_waves,
 )
@@ -43,6 +45,50 @@ def test_a_share_of_few_devices_is_at_least_one() -> None:
 def test_waves_that_leave_devices_over_are_refused() -> None:
     with pytest.raises(DomainError, match="the waves hold 6 of 10 targets"):
         slice_waves(10, specs(DeviceCount(devices=1), Percent(percent=50)))
+
+
+@given(st.data(), st.integers(0, 300), st.lists(st.one_of(sizes, st.just(Matching(condition="any"))), max_size=8))
+def test_waves_with_conditions_partition_the_targets(
+    data: st.DataObject, total: int, wave_sizes: list[WaveSize]
+) -> None:
+    """I3: whatever devices meet whatever conditions, also devices that are no targets."""
+    devices = [DeviceId(f"d{number}") for number in range(total)]
+    place = data.draw(st.integers(0, len(wave_sizes)))
+    spec = specs(*wave_sizes[:place], Rest(), *(size for size in wave_sizes[place:] if isinstance(size, Matching)))
+    conditions = [number for number, wave in enumerate(spec, start=1) if isinstance(wave.size, Matching)]
+    some = st.sets(st.integers(0, total + 5).map(lambda number: DeviceId(f"d{number}")), max_size=60)
+    matching = {number: data.draw(some) for number in conditions}
+    try:
+        manifest, waves = assign_waves(devices, spec, matching)
+    except DomainError as error:
+        assert error.code == "wave_without_devices"
+        return
+    assert sorted(manifest) == sorted(devices)
+    assert [index for wave in waves for index in range(wave.start, wave.stop)] == list(range(total))
+    order = {device: index for index, device in enumerate(devices)}
+    for wave in waves:
+        members = manifest[wave.start : wave.stop]
+        assert [order[device] for device in members] == sorted(order[device] for device in members)
+        meets = [{number for number in conditions if device in matching[number]} for device in members]
+        if isinstance(wave.spec.size, Matching):
+            assert all(min(numbers) == wave.number for numbers in meets if numbers) and all(meets)
+        else:
+            assert not any(meets)
+
+
+def test_shares_are_of_what_no_condition_takes() -> None:
+    devices = [DeviceId(f"d{number}") for number in range(20)]
+    matching = {1: set(devices[5:15])}
+    spec = specs(Matching(condition="any"), Percent(percent=20), Rest())
+    manifest, waves = assign_waves(devices, spec, matching)
+    assert [wave.devices for wave in waves] == [10, 2, 8]
+    assert manifest == [*devices[5:15], *devices[:5], *devices[15:]]
+
+
+def test_a_condition_that_no_target_meets_is_refused_because_an_empty_canary_would_pass() -> None:
+    spec = specs(Matching(condition="tags.ring = 'canray'"), Rest())
+    with pytest.raises(DomainError, match=r"no target is left for wave 1 \(wave 1\) that meets tags\.ring = 'canray'"):
+        assign_waves([DeviceId("a")], spec, {1: {DeviceId("elsewhere")}})
 
 
 @given(st.sets(st.integers(), max_size=500), st.integers(1, 4))
