@@ -12,6 +12,7 @@ class BehaviourKind(StrEnum):
     OK = "ok"
     FAILS_HEALTH = "fails_health"
     FAILS_INSTALL = "fails_install"
+    FAILS_AT_FIRST = "fails_at_first"
     REJECTS = "rejects"
     SILENT = "silent"
     SLOW = "slow"
@@ -30,12 +31,14 @@ class Behaviour:
 
     Attributes:
         code: Of ``fails_install`` and ``rejects``.
+        attempts: Of ``fails_at_first``: how many attempts fail to install before one succeeds.
         delay_s: Of ``slow``: how much longer installing takes.
         event: Of ``offline_until``: the name of what it waits for, see ``SimulatedFleet.occur``.
     """
 
     kind: BehaviourKind = BehaviourKind.OK
     code: str = ""
+    attempts: int = 0
     delay_s: float = 0.0
     event: str = ""
 
@@ -50,6 +53,11 @@ REPORTS_TWICE = Behaviour(kind=BehaviourKind.REPORTS_TWICE)
 def fails_install(code: str = "install_failed") -> Behaviour:
     """Downloads, then fails with the code."""
     return Behaviour(kind=BehaviourKind.FAILS_INSTALL, code=code)
+
+
+def fails_at_first(attempts: int = 1) -> Behaviour:
+    """Fails to install in its first attempts, and succeeds in the next."""
+    return Behaviour(kind=BehaviourKind.FAILS_AT_FIRST, code="install_failed", attempts=attempts)
 
 
 def rejects(code: str = "incompatible") -> Behaviour:
@@ -79,6 +87,8 @@ def parse_behaviour(text: str) -> Behaviour:
             return slow(float(parameter))
         case BehaviourKind.FAILS_INSTALL:
             return fails_install(parameter or "install_failed")
+        case BehaviourKind.FAILS_AT_FIRST:
+            return fails_at_first(int(parameter or "1"))
         case BehaviourKind.REJECTS:
             return rejects(parameter or "incompatible")
         case BehaviourKind.OFFLINE_UNTIL:

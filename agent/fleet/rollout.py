@@ -242,13 +242,22 @@ class SimulatedRollouts:
 
     async def _install(self, pending: Pending) -> None:
         await asyncio.sleep(random.uniform(*self._around.pace.install_s) + self._behaviour.delay_s)
-        if self._behaviour.kind is BehaviourKind.FAILS_INSTALL:
+        if self._fails_to_install(pending):
             code = self._behaviour.code
             self._end(End(offer=pending.offer, state=RolloutState.FAILED, code=code, detail="as scripted"))
             return
         self.slots.install(pending.name, pending.version)
         memory = enter(self.memory, Phase.SWITCHING, boot_id=self._boot_id)
         self.memory = self._reporter.progress(memory, RolloutState.RESTARTING, self.slots.runs)
+
+    def _fails_to_install(self, pending: Pending) -> bool:
+        match self._behaviour.kind:
+            case BehaviourKind.FAILS_INSTALL:
+                return True
+            case BehaviourKind.FAILS_AT_FIRST:
+                return pending.offer.attempt <= self._behaviour.attempts
+            case _:
+                return False
 
     def _check_health(self, pending: Pending) -> None:
         self.memory = count_boot(self.memory)

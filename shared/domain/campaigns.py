@@ -11,9 +11,10 @@ from enum import StrEnum
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package
 from shared.domain.rates import Pace, Paced
+from shared.domain.retries import Retries
 from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.targeting import Targeting
-from shared.domain.walks import Walk
+from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import DONE_WAVES, Wave, WaveSpec
 from shared.domain.windows import Window
 
@@ -139,6 +140,7 @@ class CampaignSpec:
     deadlines: Deadlines = field(default_factory=Deadlines)
     allow_downgrade: bool = False
     windows: tuple[Window, ...] = ()
+    retries: Retries = field(default_factory=Retries)
     targeting: Targeting = field(default_factory=Targeting)
     pace: Pace = field(default_factory=Pace)
 
@@ -224,8 +226,9 @@ class Campaign:
 
     @property
     def walk_in_hand(self) -> Walk | None:
-        """The walk that goes on now; None when there is none."""
-        return next(iter(self.walks), None)
+        """The walk that goes on now; None when there is none. Retries wait out a pause."""
+        may_offer = self.state in OFFERING
+        return next((walk for walk in self.walks if may_offer or walk.purpose is not BatchPurpose.RETRY), None)
 
     @property
     def wave_in_hand(self) -> Wave | None:

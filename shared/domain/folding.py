@@ -66,8 +66,16 @@ def _hear(rollout: Rollout, report: Report, target: PackageTarget) -> Rollout:
                 heard, installed_version=report.installed.get(target.name, ""), agent_version=report.agent_version
             )
     if _concerns(rollout, report) and not _runs(report, target):
-        heard = replace(heard, other_mark=_later(rollout.other_mark, report.mark))
+        heard = _hear_other(heard, report, target)
     return heard
+
+
+def _hear_other(rollout: Rollout, report: Report, target: PackageTarget) -> Rollout:
+    """The newest other version is taken for the one before the campaign's: a regression brings the same one back."""
+    if rollout.other_mark is not None and report.mark <= rollout.other_mark:
+        return rollout
+    former = report.installed.get(target.name) or rollout.former_version
+    return replace(rollout, other_mark=report.mark, former_version=former)
 
 
 def _advance(rollout: Rollout, report: Report, target: PackageTarget, now: datetime) -> Rollout:
@@ -119,7 +127,3 @@ def _runs(report: Report, target: PackageTarget) -> bool:
 
 def _rank(state: RolloutState) -> int:
     return PROGRESS.index(state) if state in PROGRESS else len(PROGRESS)
-
-
-def _later(mark: OrderMark | None, other: OrderMark) -> OrderMark:
-    return other if mark is None or other > mark else mark

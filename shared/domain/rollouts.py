@@ -118,9 +118,11 @@ class Rollout:
         attempt: From 1; a retry opens a new one.
         sequence: Rises with each claim of the device; carried in the offer and proven by the intent.
         code: Reason of ``failed``, ``rejected`` and ``skipped``.
+        former_version: What it ran before, as far as the service or the device said; empty when unknown.
         installed_version: What the device last said it runs of the campaign's package; empty when it never said.
         sent_at: When the offer was written to the twin; None means it must be written (again).
         due_at: When the present state times out; None in final states and in ``planned``.
+        retry_at: Of a further attempt that is planned: before then it gets no offer.
         mark: Order mark of the newest report seen.
         state_mark: Order mark of the report that gave the state, its code, detail and progress.
         other_mark: Order mark of the newest report of another version than the campaign's.
@@ -137,10 +139,12 @@ class Rollout:
     detail: str = ""
     progress_percent: int = 0
     installed_version: str = ""
+    former_version: str = ""
     agent_version: str = ""
     changed_at: datetime
     sent_at: datetime | None = None
     due_at: datetime | None = None
+    retry_at: datetime | None = None
     mark: OrderMark | None = None
     state_mark: OrderMark | None = None
     other_mark: OrderMark | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +24,7 @@ class OperatorAction(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     SKIP_WAVE = "skip-wave"
+    RETRY_FAILED = "retry-failed"
     CANCEL = "cancel"
     FORCE_CANCEL = "force-cancel"
 
@@ -49,6 +50,7 @@ _FITS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.PAUSE: frozenset({C.PLANNING, C.SCHEDULED, C.RUNNING}),
     OperatorAction.RESUME: frozenset({C.PAUSED}),
     OperatorAction.SKIP_WAVE: frozenset({C.RUNNING, C.PAUSED}),
+    OperatorAction.RETRY_FAILED: frozenset({C.RUNNING, C.PAUSED, C.COMPLETED}),
     OperatorAction.CANCEL: _ENDABLE,
     OperatorAction.FORCE_CANCEL: _ENDABLE | {C.ABORTED},
 }
@@ -70,17 +72,7 @@ def act(campaign: Campaign, request: Request) -> Campaign | None:
         return None
     if campaign.state not in _FITS[request.action]:
         raise Conflict(_misfit(campaign, request.action), code="action_does_not_fit")
-    match request.action:
-        case OperatorAction.PAUSE:
-            return replace(campaign, state=C.PAUSED, reason=f"paused by {request.who}")
-        case OperatorAction.RESUME:
-            return _resume(campaign, request)
-        case OperatorAction.SKIP_WAVE:
-            return _skip_wave(campaign, request)
-        case OperatorAction.CANCEL:
-            return give_up(campaign, f"cancelled by {request.who}", now=request.now)
-        case OperatorAction.FORCE_CANCEL:
-            return _force_cancel(campaign, request)
+    return _EFFECTS[request.action](campaign, request)
 
 
 def fitting_actions(state: CampaignState) -> list[OperatorAction]:
@@ -91,6 +83,10 @@ def fitting_actions(state: CampaignState) -> list[OperatorAction]:
 def _misfit(campaign: Campaign, action: OperatorAction) -> str:
     fitting = " or ".join(fitting_actions(campaign.state)) or "none"
     return f"{campaign.id} is {campaign.state}: {action} does not fit, these actions do: {fitting}"
+
+
+def _pause(campaign: Campaign, request: Request) -> Campaign:
+    return replace(campaign, state=C.PAUSED, reason=f"paused by {request.who}")
 
 
 def _resume(campaign: Campaign, request: Request) -> Campaign:
@@ -137,6 +133,19 @@ def _named_wave(campaign: Campaign, number: int | None) -> Wave:
     return found
 
 
+def _cancel(campaign: Campaign, request: Request) -> Campaign:
+    return give_up(campaign, f"cancelled by {request.who}", now=request.now)
+
+
+def _retry_failed(campaign: Campaign, _request: Request) -> Campaign | None:
+    """Its devices that failed or were silent get a further attempt, wave by wave; once at a time."""
+    begun = [wave.number for wave in campaign.waves if wave.started_at is not None]
+    if not begun or any(walk.purpose is BatchPurpose.RETRY for walk in campaign.walks):
+        return None
+    walk = Walk(purpose=BatchPurpose.RETRY, last_wave=begun[-1])
+    return replace(campaign, walks=(*campaign.walks, walk))
+
+
 def _force_cancel(campaign: Campaign, request: Request) -> Campaign | None:
     """Cancelled softly before, its devices that have begun are cancelled now."""
     if is_forced(campaign) or (campaign.state is C.ABORTED and not campaign.waves):
@@ -144,3 +153,13 @@ def _force_cancel(campaign: Campaign, request: Request) -> Campaign | None:
     return give_up(
         campaign, f"cancelled by {request.who}, devices that had begun included", now=request.now, forced=True
     )
+
+
+_EFFECTS: Mapping[OperatorAction, Callable[[Campaign, Request], Campaign | None]] = {
+    OperatorAction.PAUSE: _pause,
+    OperatorAction.RESUME: _resume,
+    OperatorAction.SKIP_WAVE: _skip_wave,
+    OperatorAction.RETRY_FAILED: _retry_failed,
+    OperatorAction.CANCEL: _cancel,
+    OperatorAction.FORCE_CANCEL: _force_cancel,
+}

@@ -10,13 +10,14 @@ class BatchPurpose(StrEnum):
     """What a device batch is dispatched for; the values are the words in queue messages.
 
     WITHDRAW takes back all open offers, RECALL those that no device has begun with, SKIP leaves out the devices that
-    have none.
+    have none, RETRY opens a new attempt for those that failed or were silent.
     """
 
     OFFER = "offer"
     WITHDRAW = "withdraw"
     RECALL = "recall"
     SKIP = "skip"
+    RETRY = "retry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

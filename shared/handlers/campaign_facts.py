@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 
 from shared.domain.campaigns import CampaignState, Deadlines
 from shared.domain.ids import CampaignId
+from shared.domain.retries import Retries
 from shared.domain.rollouts import PackageTarget
 from shared.ports.campaigns import CampaignStore
 from shared.ports.errors import NotThere
@@ -25,6 +26,7 @@ class CampaignFacts:
     target: PackageTarget
     shards: int
     deadlines: Deadlines
+    retries: Retries = field(default_factory=Retries)
 
 
 class CampaignFactsCache:
@@ -70,7 +72,9 @@ class CampaignFactsCache:
             row = self._campaigns.get(campaign).value
         except NotThere:
             return None
-        return CampaignFacts(target=row.target, shards=row.shards, deadlines=row.spec.deadlines)
+        return CampaignFacts(
+            target=row.target, shards=row.shards, deadlines=row.spec.deadlines, retries=row.spec.retries
+        )
 
     def _remember(self, campaign: CampaignId, facts: CampaignFacts | None) -> None:
         known_until = float("inf") if facts else self._clock() + _UNKNOWN_FOR_S

@@ -1,4 +1,4 @@
-"""A device batch has its time slot: offer the package to its devices, take the offers back, or leave devices out."""
+"""A device batch has its time slot: do what it is dispatched for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 
 from shared.domain.walks import BatchPurpose
 from shared.handlers.offer_batch import DispatchPorts, offer_batch
+from shared.handlers.retry_batch import retry_batch
 from shared.handlers.skip_batch import skip_batch
 from shared.handlers.withdraw_batch import withdraw_batch
 from shared.ports.errors import NotThere
@@ -33,3 +34,5 @@ def dispatch_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> N
             withdraw_batch(work, ports, now=now)
         case BatchPurpose.SKIP:
             skip_batch(work, ports, now=now)
+        case BatchPurpose.RETRY:
+            retry_batch(work, campaign, ports, now=now)

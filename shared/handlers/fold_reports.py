@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from shared.domain.campaigns import Deadlines
 from shared.domain.folding import fold_report
 from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.retries import retry_if_wanted
 from shared.domain.rollouts import Report, Rollout
-from shared.domain.waves import DeviceBatch
 from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
-from shared.handlers.wakeups import request_evaluation, request_settlement
+from shared.handlers.wakeups import alone, request_evaluation, request_retry, request_settlement
 from shared.ports.bus import MessageSender, OutgoingMessage, Queue
 from shared.ports.errors import ConcurrentChange
 from shared.ports.rollouts import RolloutChange, RolloutStore
@@ -137,7 +137,8 @@ def _changes(
         before = rows[device]
         if after != before.value:
             timed = with_deadline(before.value, after, facts.deadlines, now=now)
-            waves.setdefault(after.wave, []).append(RolloutChange(before=before, after=timed))
+            last = timed if before.value.is_final else retry_if_wanted(timed, facts.retries, now=now)
+            waves.setdefault(after.wave, []).append(RolloutChange(before=before, after=last))
     return waves
 
 
@@ -150,14 +151,24 @@ def with_deadline(before: Rollout, after: Rollout, deadlines: Deadlines, *, now:
 
 
 def _wake(campaign: CampaignId, shard: int, changes: Sequence[RolloutChange], ports: FoldPorts) -> None:
-    """Ask for an evaluation where a gate may care, and for a visit where an ended row was put right."""
+    """Ask for what follows: an evaluation, further attempts, a visit where an ended row was put right."""
+    if retries := [_retry(change.after, shard) for change in changes if _is_retried(change)]:
+        ports.sender.send(Queue.DEVICE_BATCHES, retries)
     if any(_matters_to_gate(change) for change in changes):
         ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign, ports.clock())])
     corrected = [change.after for change in changes if _corrects(change)]
     if corrected:
         now = ports.clock()
-        visits = [request_settlement(campaign, _alone(row, shard), due=now) for row in corrected]
+        visits = [request_settlement(campaign, alone(row, shard), due=now) for row in corrected]
         ports.sender.send(Queue.BATCH_DEADLINES, visits)
+
+
+def _is_retried(change: RolloutChange) -> bool:
+    return change.after.attempt > change.before.value.attempt
+
+
+def _retry(rollout: Rollout, shard: int) -> OutgoingMessage:
+    return request_retry(rollout, alone(rollout, shard))
 
 
 def _matters_to_gate(change: RolloutChange) -> bool:
@@ -168,9 +179,3 @@ def _matters_to_gate(change: RolloutChange) -> bool:
 def _corrects(change: RolloutChange) -> bool:
     before, after = change.before.value, change.after
     return before.is_final and (before.state, before.installed_version) != (after.state, after.installed_version)
-
-
-def _alone(rollout: Rollout, shard: int) -> DeviceBatch:
-    """The part of the row's batch that is this one device."""
-    device = rollout.device
-    return DeviceBatch(wave=rollout.wave, shard=shard, number=rollout.batch, first=device, last=device, count=1)

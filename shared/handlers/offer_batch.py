@@ -17,6 +17,7 @@ from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.domain.waves import WaveState
 from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, pause_for_quota, retry_at, wants_retry
+from shared.handlers.renew_claims import renew_claims
 from shared.handlers.sign_offers import OfferKeys, sign_offers
 from shared.handlers.spec_desk import SpecDesk
 from shared.handlers.wakeups import request_evaluation, request_work_again, request_work_later, utc_now
@@ -26,7 +27,7 @@ from shared.ports.campaigns import BudgetStore, CampaignStore
 from shared.ports.errors import QuotaExceeded
 from shared.ports.hub import TwinOutcome, TwinResult, TwinWriter
 from shared.ports.packages import PackageStore
-from shared.ports.rollouts import RolloutChange, RolloutStore
+from shared.ports.rollouts import DeviceStore, RolloutChange, RolloutStore
 from shared.ports.stops import StopStore
 from shared.ports.stored import Stored
 from shared.trust.specs import SpecUntrusted
@@ -47,6 +48,7 @@ class DispatchPorts:
 
     campaigns: CampaignStore
     rollouts: RolloutStore
+    devices: DeviceStore
     twins: TwinWriter
     budget: BudgetStore
     stops: StopStore
@@ -76,7 +78,7 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
         return
     if not _may_be_offered(campaign, ports, now):
         return
-    rows = until_written(lambda: _mark(work, campaign.spec.deadlines, ports.rollouts, now), what=name_of(work))
+    rows = until_written(lambda: _mark(work, campaign.spec.deadlines, ports, now), what=name_of(work))
     unsent = [row.value for row in rows if row.value.state is S.OFFERED and row.value.sent_at is None]
     if not unsent:
         return
@@ -115,21 +117,26 @@ def name_of(work: BatchWork) -> str:
     return f"batch {work.batch.number} of wave {work.batch.wave} of {work.campaign}"
 
 
-def _mark(work: BatchWork, deadlines: Deadlines, rollouts: RolloutStore, now: datetime) -> list[Stored[Rollout]]:
-    """The rows of the batch in ring order, the planned ones now offered."""
-    rows = rollouts.read_batch(work.campaign, work.batch)
-    changes = [
-        RolloutChange(before=row, after=_offered(row.value, deadlines, now))
-        for row in rows
-        if row.value.state is S.PLANNED
-    ]
-    written = {row.value.device: row for row in rollouts.write(work.campaign, work.batch.shard, changes)}
+def _mark(work: BatchWork, deadlines: Deadlines, ports: DispatchPorts, now: datetime) -> list[Stored[Rollout]]:
+    """The rows of the batch in ring order, the planned ones whose time has come now offered."""
+    rows = ports.rollouts.read_batch(work.campaign, work.batch)
+    planned = [row for row in rows if row.value.state is S.PLANNED and (row.value.retry_at or now) <= now]
+    again = [row.value for row in planned if row.value.retry_at is not None]
+    claims = renew_claims(work.campaign, again, ports.devices, now=now)
+    changes = [RolloutChange(before=row, after=_offered(row.value, claims, deadlines, now)) for row in planned]
+    written = {row.value.device: row for row in ports.rollouts.write(work.campaign, work.batch.shard, changes)}
     return [written.get(row.value.device, row) for row in rows]
 
 
-def _offered(rollout: Rollout, deadlines: Deadlines, now: datetime) -> Rollout:
+def _offered(rollout: Rollout, claims: Mapping[DeviceId, int], deadlines: Deadlines, now: datetime) -> Rollout:
+    """Offered; skipped where a further attempt finds the device held by another campaign."""
     due_at = now + timedelta(seconds=deadlines.offered_s)
-    return replace(move(rollout, S.OFFERED, now=now), due_at=due_at)
+    offered = replace(move(rollout, S.OFFERED, now=now), due_at=due_at, retry_at=None)
+    if rollout.retry_at is None:
+        return offered
+    if rollout.device not in claims:
+        return replace(move(rollout, S.SKIPPED, now=now, code="held_by:another"), retry_at=None)
+    return replace(offered, sequence=claims[rollout.device])
 
 
 def _stamp(

@@ -11,10 +11,18 @@ from datetime import UTC, datetime, timedelta
 
 from shared.domain.campaigns import OFFERING, Deadlines
 from shared.domain.devices import settle
+from shared.domain.retries import retry_if_wanted
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
 from shared.handlers.contention import until_written
-from shared.handlers.wakeups import request_evaluation, request_offers_again, request_visit, utc_now
+from shared.handlers.wakeups import (
+    alone,
+    request_evaluation,
+    request_offers_again,
+    request_retry,
+    request_visit,
+    utc_now,
+)
 from shared.ports.bus import MessageSender, Queue
 from shared.ports.rollouts import DeviceStore, RolloutChange, RolloutStore
 from shared.ports.stored import Stored
@@ -52,7 +60,9 @@ def visit_batch(visit: BatchVisit, ports: VisitPorts, *, now: datetime) -> int:
         log.warning("the visit of a batch of the unknown campaign %s is dropped", visit.campaign)
         return 0
     what = f"batch {visit.batch.number} of wave {visit.batch.wave} of {visit.campaign}"
-    rows, timed_out = until_written(lambda: _time_out(visit, ports.rollouts, now), what=what)
+    rows, timed_out = until_written(lambda: _time_out(visit, facts, ports.rollouts, now), what=what)
+    if retries := [request_retry(row, alone(row, visit.batch.shard)) for row in rows if _awaits_retry(row)]:
+        ports.sender.send(Queue.DEVICE_BATCHES, retries)
     if timed_out:
         ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(visit.campaign, ports.clock())])
     ended = [row for row in rows if row.is_final]
@@ -92,16 +102,25 @@ def _offer_again(visit: BatchVisit, rows: Sequence[Rollout], ports: VisitPorts, 
     ports.sender.send(Queue.DEVICE_BATCHES, [request_offers_again(visit.campaign, visit.batch, now=now)])
 
 
+def _awaits_retry(rollout: Rollout) -> bool:
+    return rollout.state is RolloutState.PLANNED and rollout.retry_at is not None
+
+
 def _is_forgotten(rollout: Rollout, now: datetime) -> bool:
     is_unsent = rollout.state in (RolloutState.PLANNED, RolloutState.OFFERED) and rollout.sent_at is None
-    return is_unsent and now - rollout.changed_at >= timedelta(seconds=LOST_AFTER_S)
+    waits_since = max(rollout.changed_at, rollout.retry_at or rollout.changed_at)
+    return is_unsent and now - waits_since >= timedelta(seconds=LOST_AFTER_S)
 
 
-def _time_out(visit: BatchVisit, rollouts: RolloutStore, now: datetime) -> tuple[list[Rollout], int]:
+def _time_out(
+    visit: BatchVisit, facts: CampaignFacts, rollouts: RolloutStore, now: datetime
+) -> tuple[list[Rollout], int]:
     """The rows after those that are due timed out, and how many did."""
     rows = rollouts.read_batch(visit.campaign, visit.batch)
     due = [row for row in rows if _is_due(row.value, now)]
-    changes = [RolloutChange(before=row, after=_silent(row.value, now)) for row in due]
+    changes = [
+        RolloutChange(before=row, after=retry_if_wanted(_silent(row.value, now), facts.retries, now=now)) for row in due
+    ]
     rollouts.write(visit.campaign, visit.batch.shard, changes)
     after = {change.after.device: change.after for change in changes}
     return [after.get(row.value.device, row.value) for row in rows], len(changes)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from shared.domain.ids import CampaignId
+from shared.domain.rollouts import Rollout
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch
 from shared.ports.bus import OutgoingMessage
@@ -104,6 +105,23 @@ def request_settlement(campaign: CampaignId, alone: DeviceBatch, *, due: datetim
     visit = request_visit(campaign, alone, due=due)
     device = hashlib.sha256(alone.first.encode()).hexdigest()[:16]
     return replace(visit, message_id=f"{visit.message_id}:{device}")
+
+
+def request_retry(rollout: Rollout, alone: DeviceBatch) -> OutgoingMessage:
+    """A message for ``device-batches``: offer to this one device once its further attempt may begin."""
+    device = hashlib.sha256(rollout.device.encode()).hexdigest()[:16]
+    work = BatchWork(campaign=rollout.campaign, batch=alone, purpose=BatchPurpose.OFFER, step=0)
+    return OutgoingMessage(
+        body=write_message(work),
+        message_id=f"{rollout.campaign}:retry:{device}:{rollout.attempt}",
+        enqueue_at=rollout.retry_at,
+    )
+
+
+def alone(rollout: Rollout, shard: int) -> DeviceBatch:
+    """The part of the row's batch that is this one device."""
+    device = rollout.device
+    return DeviceBatch(wave=rollout.wave, shard=shard, number=rollout.batch, first=device, last=device, count=1)
 
 
 def _step(message: CampaignStep, message_id: str, enqueue_at: datetime | None) -> OutgoingMessage:

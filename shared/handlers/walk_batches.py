@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign
+from shared.domain.retries import RETRYABLE
 from shared.domain.rollouts import PROGRESS, RolloutState
 from shared.domain.steps import Change
 from shared.domain.walks import BatchPurpose, Walk
@@ -24,6 +25,7 @@ _CONCERNS: Mapping[BatchPurpose, Set[RolloutState]] = {
     BatchPurpose.WITHDRAW: frozenset(PROGRESS),
     BatchPurpose.RECALL: frozenset({S.PLANNED, S.OFFERED}),
     BatchPurpose.SKIP: frozenset({S.PLANNED}),
+    BatchPurpose.RETRY: RETRYABLE,
 }
 """The states of the devices that a walk is about; a wave without such a device is passed over."""
 

@@ -59,7 +59,7 @@ def withdraw_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> N
         concerned = _CONCERNED[work.purpose]
         rows = ports.rollouts.read_batch(work.campaign, work.batch)
         open_rows = [row for row in rows if row.value.state in concerned]
-        offered = [row.value for row in open_rows if row.value.state is not S.PLANNED]
+        offered = [row.value for row in open_rows if row.value.state is not S.PLANNED or row.value.attempt > 1]
         results = ports.twins.write([TwinWrite(device=row.device, desired={PROPERTY: None}) for row in offered])
         in_hand = {row.device for row in offered if row.sent_at is None} if work.retry < IN_HAND_RETRIES else set()
         kept = in_hand | {result.device for result in results if result.outcome in _LATER}

@@ -9,11 +9,13 @@ from pydantic import Field, ValidationError
 
 from shared.domain.campaigns import CampaignSpec, Deadlines
 from shared.domain.ids import DeviceId
+from shared.domain.retries import Retries
 from shared.domain.rollouts import PackageTarget
 from shared.domain.windows import MAX_WINDOWS
 from shared.wire.http_fields import InvalidRequest, Name, RequestModel, complaints
 from shared.wire.http_policies import DeadlinesRequest, WindowRequest
 from shared.wire.http_rates import Bandwidth, RateRequest, to_pace
+from shared.wire.http_retries import RetriesRequest
 from shared.wire.http_targets import PackageRequest, TargetsRequest
 from shared.wire.http_waves import MAX_WAVES, GateRequest, WaveRequest, check_cover
 
@@ -31,6 +33,7 @@ class CampaignRequest(RequestModel):
     deadlines: DeadlinesRequest = DeadlinesRequest()
     allow_downgrade: bool = False
     windows: Annotated[list[WindowRequest], Field(max_length=MAX_WINDOWS)] = Field(default_factory=list)
+    retries: RetriesRequest | None = None
     rate: RateRequest | None = None
     bandwidth_bytes_per_s: Bandwidth | None = None
 
@@ -55,6 +58,7 @@ class CampaignRequest(RequestModel):
             deadlines=Deadlines(**self.deadlines.model_dump()),
             allow_downgrade=self.allow_downgrade,
             windows=tuple(window.to_window() for window in self.windows),
+            retries=self.retries.to_retries() if self.retries else Retries(),
             targeting=self.targets.to_targeting(),
             pace=to_pace(self.rate, self.bandwidth_bytes_per_s),
         )

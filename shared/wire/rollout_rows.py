@@ -1,8 +1,8 @@
 """Rows of the ``rollout`` table: what a person reads there, and what the handlers read back.
 
-Columns of a rollout row: ``device campaign wave batch state attempt sequence code detail progress installed agent
-changed_at sent sent_at due_at mark state_mark other_mark``. A counters row holds ``wave`` and one whole number
-per state, under ``count_<state>``.
+Columns of a rollout row: ``device campaign wave batch state attempt sequence code detail progress installed former
+agent changed_at sent sent_at due_at retry_at mark state_mark other_mark``. A counters row holds ``wave`` and one
+whole number per state, under ``count_<state>``.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ def write_rollout(rollout: Rollout, shard: int) -> dict[str, Any]:
         "detail": _storable(rollout.detail),
         "progress": rollout.progress_percent,
         "installed": _storable(rollout.installed_version),
+        "former": _storable(rollout.former_version),
         "agent": _storable(rollout.agent_version),
         "changed_at": rollout.changed_at,
         # A filter cannot ask for a column that is not there.
         "sent": rollout.sent_at is not None,
         "sent_at": rollout.sent_at,
         "due_at": rollout.due_at,
+        "retry_at": rollout.retry_at,
         "mark": write_mark(rollout.mark),
         "state_mark": write_mark(rollout.state_mark),
         "other_mark": write_mark(rollout.other_mark),
@@ -63,10 +65,12 @@ def read_rollout(row: Mapping[str, Any]) -> Rollout:
         detail=row["detail"],
         progress_percent=row["progress"],
         installed_version=row["installed"],
+        former_version=row.get("former", ""),
         agent_version=row["agent"],
         changed_at=read_moment(row["changed_at"]),
         sent_at=_find_moment(row.get("sent_at")),
         due_at=_find_moment(row.get("due_at")),
+        retry_at=_find_moment(row.get("retry_at")),
         mark=_find_mark(row.get("mark")),
         state_mark=_find_mark(row.get("state_mark")),
         other_mark=_find_mark(row.get("other_mark")),

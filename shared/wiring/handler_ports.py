@@ -127,6 +127,7 @@ class HandlerPorts:
         return DispatchPorts(
             campaigns=adapters.campaigns,
             rollouts=adapters.rollouts,
+            devices=adapters.devices,
             twins=adapters.twins,
             budget=adapters.budget,
             stops=adapters.stops,

@@ -14,6 +14,7 @@ from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.devices import release
 from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId, DeviceId, shard_of
+from shared.domain.retries import RETRYABLE, open_attempt
 from shared.domain.rollouts import FINAL, Rollout, RolloutState, move
 from shared.domain.steps_by_operators import OperatorAction
 from shared.domain.walks import BatchPurpose
@@ -234,12 +235,23 @@ class CampaignWorld:
             self._move(work, lambda row: S.CANCELLED if row.state not in FINAL else None)
         elif work.purpose is BatchPurpose.RECALL:
             self._move(work, lambda row: S.CANCELLED if row.state in (S.PLANNED, S.OFFERED) else None)
+        elif work.purpose is BatchPurpose.RETRY:
+            self._retry(work)
         elif work.purpose is BatchPurpose.SKIP:
             self._move(work, lambda row: S.SKIPPED if row.state is S.PLANNED else None)
         elif self.campaign(work.campaign).state is CampaignState.RUNNING:
             self._move(work, lambda row: S.OFFERED if row.state is S.PLANNED else None)
             self._move(work, lambda row: self.outcome(row.device) if row.state is S.OFFERED else None)
             self.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(work.campaign, self.now)])
+
+    def _retry(self, work: BatchWork) -> None:
+        changes = [
+            RolloutChange(before=row, after=open_attempt(row.value, retry_at=self.now, now=self.now))
+            for row in self.rollouts.read_batch(work.campaign, work.batch)
+            if row.value.state in RETRYABLE
+        ]
+        self.rollouts.write(work.campaign, work.batch.shard, changes)
+        self._work(replace(work, purpose=BatchPurpose.OFFER))
 
     def _move(self, work: BatchWork, to: Callable[[Rollout], RolloutState | None]) -> None:
         changes = []

@@ -117,6 +117,7 @@ class DataPlane:
         return DispatchPorts(
             campaigns=self.mortal(self.campaigns),
             rollouts=self.mortal(self.rollouts),
+            devices=self.mortal(self.devices),
             twins=self.mortal(self.hub),
             budget=self.mortal(self.budget),
             stops=self.stops,

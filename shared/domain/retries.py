@@ -1,0 +1,85 @@
+"""Retries: which failures a campaign tries again by itself, how often, and after how long."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+
+from shared.domain.rollouts import Rollout, RolloutState
+
+S = RolloutState
+
+RETRYABLE = frozenset({S.FAILED, S.TIMED_OUT, S.REGRESSED})
+"""The ends that an operator may have tried again. A device that rejects a package would reject it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """A campaign's policy.
+
+    Attributes:
+        maximum: Further attempts after the first; 0: none.
+        backoff_s: Seconds before the second attempt.
+        factor: Each further wait is so many times as long.
+        longest_s: No wait is longer, the jitter apart.
+        jitter: Each wait is longer by up to this share, so that devices that failed together do not return together.
+        codes: Patterns (``*`` and ``?``) of the failure codes that are tried again.
+        timed_out: Whether devices that were not heard of are tried again, too.
+    """
+
+    maximum: int = 0
+    backoff_s: float = 60.0
+    factor: float = 2.0
+    longest_s: float = 3_600.0
+    jitter: float = 0.2
+    codes: tuple[str, ...] = ("*",)
+    timed_out: bool = False
+
+
+def retry_if_wanted(rollout: Rollout, policy: Retries, *, now: datetime) -> Rollout:
+    """The rollout as it is, or in a new attempt where it has just ended in a way that the policy tries again."""
+    if rollout.attempt > policy.maximum or not _is_wanted(rollout, policy):
+        return rollout
+    return open_attempt(rollout, retry_at=now + timedelta(seconds=_wait_s(rollout, policy)), now=now)
+
+
+def open_attempt(rollout: Rollout, *, retry_at: datetime, now: datetime) -> Rollout:
+    """The rollout planned once more. Reports of the attempt before move its order mark and nothing else from now on.
+
+    Args:
+        retry_at: Before then it gets no offer.
+    """
+    ended = f"{rollout.state.value} ({rollout.code})" if rollout.code else rollout.state.value
+    return replace(
+        rollout,
+        state=S.PLANNED,
+        attempt=rollout.attempt + 1,
+        code="",
+        detail=f"attempt {rollout.attempt} ended: {ended}",
+        progress_percent=0,
+        changed_at=now,
+        sent_at=None,
+        due_at=None,
+        retry_at=retry_at,
+        state_mark=None,
+        other_mark=None,
+    )
+
+
+def _is_wanted(rollout: Rollout, policy: Retries) -> bool:
+    match rollout.state:
+        case S.FAILED:
+            return any(fnmatchcase(rollout.code, pattern) for pattern in policy.codes)
+        case S.TIMED_OUT:
+            return policy.timed_out
+        case _:
+            return False
+
+
+def _wait_s(rollout: Rollout, policy: Retries) -> float:
+    """The jitter is the device's own, so that a repeated fold finds the same time."""
+    wait = min(policy.longest_s, policy.backoff_s * policy.factor ** (rollout.attempt - 1))
+    digest = hashlib.sha256(f"{rollout.campaign}:{rollout.device}:{rollout.attempt}".encode()).digest()
+    return wait * (1 + policy.jitter * int.from_bytes(digest[:4]) / 2**32)

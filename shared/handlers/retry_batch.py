@@ -1,0 +1,46 @@
+"""An operator wants the failed devices of a campaign tried again: a batch's turn has come.
+
+The device is claimed before its row is opened again: a row that is open holds its device.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from shared.domain.campaigns import OFFERING, Campaign
+from shared.domain.retries import RETRYABLE, open_attempt
+from shared.handlers.contention import until_written
+from shared.handlers.offer_batch import DispatchPorts, name_of, offer_batch
+from shared.handlers.renew_claims import renew_claims
+from shared.ports.rollouts import RolloutChange
+from shared.wire.messages import BatchWork
+
+log = logging.getLogger(__name__)
+
+
+def retry_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, now: datetime) -> None:
+    """Open a new attempt for the batch's devices that failed or were silent, and offer the package to them.
+
+    Devices that another campaign holds by now stay as they are.
+
+    Raises:
+        PortError: A service needed for it is down, or the rows change too fast; trying again is safe.
+    """
+    if campaign.state not in OFFERING:
+        log.info("%s is %s: the retries of a batch are dropped", campaign.id, campaign.state)
+        return
+
+    def attempt() -> None:
+        rows = ports.rollouts.read_batch(work.campaign, work.batch)
+        failed = [row for row in rows if row.value.state in RETRYABLE]
+        claims = renew_claims(campaign.id, [row.value for row in failed], ports.devices, now=now)
+        changes = [
+            RolloutChange(before=row, after=open_attempt(row.value, retry_at=now, now=now))
+            for row in failed
+            if row.value.device in claims
+        ]
+        ports.rollouts.write(work.campaign, work.batch.shard, changes)
+
+    until_written(attempt, what=name_of(work))
+    offer_batch(work, campaign, ports, now=now)
