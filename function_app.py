@@ -7,7 +7,7 @@ from typing import List  # noqa: UP035  (the worker refuses list[...] in the sig
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from shared.edge import campaigns, groups, health, openapi, packages, repository, stops
+from shared.edge import campaigns, groups, health, logs, openapi, packages, repository, stops
 from shared.edge.answers import answer
 from shared.edge.events import event_data, read_hub_events
 from shared.edge.messages import consume, consume_each, inbox_of
@@ -208,6 +208,18 @@ def get_repository(req: func.HttpRequest) -> func.HttpResponse:
 def get_download(req: func.HttpRequest) -> func.HttpResponse:
     """Exchange a device's ticket for a short-lived URL of its package."""
     return answer(lambda: repository.show_download(req, service()))
+
+
+@app.route("logs", methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
+def put_log(req: func.HttpRequest) -> func.HttpResponse:
+    """Keep the log of a device whose rollout failed."""
+    return answer(lambda: logs.take(req, service()))
+
+
+@app.route("campaigns/{id}/devices/{device}/log", methods=["GET"])
+def get_device_log(req: func.HttpRequest) -> func.HttpResponse:
+    """Show the log that a device sent after its rollout failed."""
+    return answer(lambda: logs.show(req, service()))
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

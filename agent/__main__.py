@@ -13,10 +13,11 @@ from pathlib import Path
 from agent.adapters.journal_file import FileJournal
 from agent.alone import only_agent
 from agent.config import AgentConfig, ConfigInvalid, find_missing, read_config
+from agent.failure_log import LOG_FORMAT
 from agent.inbox import Inbox
 from agent.install.slots import FolderSlots
 from agent.ports import StopRequested
-from agent.wiring import build_worker
+from agent.wiring import build_worker, failure_log_file
 from shared.domain.errors import DomainError
 
 EXIT_CONFIG = 78
@@ -39,13 +40,15 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(config: AgentConfig) -> int:
     """Be the agent until told to stop."""
-    logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=config.log_level, format=LOG_FORMAT)
     for chatty in ("azure", "paho", "urllib3", "tuf", "securesystemslib"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     inbox = Inbox()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: inbox.put(StopRequested()))
     with only_agent(config.state_dir):
+        if (file := failure_log_file(config)) is not None:
+            logging.getLogger().addHandler(file.handler())
         build_worker(config, inbox).run()
     return 0
 

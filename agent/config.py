@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from agent.failure_log import MAX_BYTES
 from shared.domain.errors import InvalidId
 from shared.domain.ids import DeviceId, device_id
 from shared.domain.rollouts import RolloutState
@@ -102,6 +103,7 @@ class AgentConfig(_Part):
     restart: RestartConfig = RestartConfig()
     limits: LimitsConfig = LimitsConfig()
     deb: DebianConfig = DebianConfig()
+    failure_log_bytes: int = Field(default=0, ge=0, le=MAX_BYTES)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

@@ -148,6 +148,13 @@ class Wanted:
     ticket: str
 
 
+class LogUpload(Protocol):
+    """Takes the log of a rollout that failed to the service."""
+
+    def upload(self, content: bytes, ticket: str) -> None:
+        """Send it once. Raises TransferBroken."""
+
+
 class Transfer(Protocol):
     """Fetches package contents into a folder that outlives the process."""
 

@@ -6,6 +6,7 @@ import requests
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.health_command import HealthCommand
+from agent.adapters.http_logs import HttpLogUpload
 from agent.adapters.http_transfer import HttpTransfer
 from agent.adapters.iot_hub import HubAddress, IotHubChannel
 from agent.adapters.journal_file import FileJournal
@@ -14,6 +15,7 @@ from agent.adapters.restart import CommandRestarter, ExecRestarter
 from agent.adapters.tuf_index import TufIndex
 from agent.backoff import Backoff, Patience
 from agent.config import AgentConfig
+from agent.failure_log import FailureLogSender, LogFile
 from agent.inbox import Inbox
 from agent.install.debian import DebianHandler
 from agent.install.firmware import FirmwareHandler
@@ -32,7 +34,23 @@ def build_worker(config: AgentConfig, inbox: Inbox) -> Worker:
     http = requests.Session()
     if config.service_ca_file is not None:
         http.verify = str(config.service_ca_file)
-    return Worker(config.device_id, _outside(config, http), _device(config, http), _manner(config), inbox)
+    outside, sender = _outside(config, http), _failure_log(config, http)
+    return Worker(config.device_id, outside, _device(config, http), _manner(config), inbox, failure_log=sender)
+
+
+def failure_log_file(config: AgentConfig) -> LogFile | None:
+    """Where the agent keeps its log, so that its end can be sent; None where it is not to be."""
+    if config.failure_log_bytes == 0:
+        return None
+    return LogFile(path=config.state_dir / "agent.log", limit_bytes=config.failure_log_bytes)
+
+
+def _failure_log(config: AgentConfig, http: requests.Session) -> FailureLogSender | None:
+    file = failure_log_file(config)
+    if file is None:
+        return None
+    upload = HttpLogUpload(service_url=config.service_url.rstrip("/"), http=http, timeout_s=config.download.timeout_s)
+    return FailureLogSender(file, upload, config.state_dir / "failure-log-sent")
 
 
 def _outside(config: AgentConfig, http: requests.Session) -> Outside:

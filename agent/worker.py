@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from agent.attention import Attention, Interrupted
 from agent.backoff import Backoff, Patience
+from agent.failure_log import FailureLogSender
 from agent.inbox import Inbox
 from agent.installer import Device, Installer
 from agent.judging import Terms
@@ -62,7 +64,17 @@ class Manner:
 class Worker:
     """The agent. ``run`` returns when a stop was requested; a restart replaces the process instead."""
 
-    def __init__(self, device_id: DeviceId, outside: Outside, device: Device, manner: Manner, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        device_id: DeviceId,
+        outside: Outside,
+        device: Device,
+        manner: Manner,
+        inbox: Inbox,
+        *,
+        failure_log: FailureLogSender | None = None,
+    ) -> None:
+        self._failure_log = failure_log
         self._device_id = device_id
         self._clock = outside.clock
         self._manner = manner
@@ -93,8 +105,17 @@ class Worker:
             self._attention.attend()
             self._take_newest()
             self._outbox.flush()
+            self._send_failure_log()
             self._inbox.wait(self._idle_s())
         self._say_farewell()
+
+    def _send_failure_log(self) -> None:
+        """Only with nothing newer to do, and with what the twin now holds: its ticket may be a fresher one."""
+        desired = self._session.desired
+        if self._failure_log is None or desired is None or self._attention.is_news:
+            return
+        with suppress(MalformedMessage):
+            self._failure_log.send_if_failed(self._notebook.memory, read_offer(self._device_id, desired))
 
     def _confirm(self, offer: OfferId) -> None:
         self._installer.confirmed = offer

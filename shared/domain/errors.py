@@ -49,6 +49,12 @@ class Conflict(DomainError):
     code = "conflict"
 
 
+class TooLarge(DomainError):
+    """What was sent has more bytes than are taken."""
+
+    code = "too_large"
+
+
 class MalformedMessage(DomainError):
     """A queue message or event that cannot be read; it is parked, never redelivered for ever."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import azure.functions as func
 
-from shared.domain.errors import Conflict, DomainError, InvalidId, NotFound, TrustError
+from shared.domain.errors import Conflict, DomainError, InvalidId, NotFound, TooLarge, TrustError
 from shared.ports.errors import PortError, Throttled
 from shared.settings import SettingsError
 from shared.wire.http_problems import PROBLEM, Problem
@@ -22,6 +22,7 @@ _STATUS: dict[type[DomainError], int] = {
     NotFound: 404,
     Conflict: 409,
     InvalidId: 400,
+    TooLarge: 413,
     SettingsError: 503,
 }
 _TITLES = {
@@ -30,6 +31,7 @@ _TITLES = {
     404: "Not found",
     409: "Not possible now",
     410: "No longer on offer",
+    413: "Too large",
     503: "Not available now",
 }
 

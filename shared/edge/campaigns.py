@@ -32,24 +32,29 @@ def show_page(request: func.HttpRequest, service: Service) -> func.HttpResponse:
 
 def show(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with the campaign, its waves and counters."""
-    return json_response(service.show_campaign(_campaign(request)).model_dump_json())
+    return json_response(service.show_campaign(campaign_of(request)).model_dump_json())
 
 
 def show_audit(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with one page of the campaign's audit log; query parameters ``size`` (1-200) and ``continuation``."""
     continuation = request.params.get("continuation", "")
-    page = service.show_audit(_campaign(request), size=page_size(request), continuation=continuation)
+    page = service.show_audit(campaign_of(request), size=page_size(request), continuation=continuation)
     return json_response(page.model_dump_json())
 
 
 def act(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with the campaign after the action; the body may say more about it."""
     asked = read_action_request(request.get_body())
-    view = service.act_on_campaign(_campaign(request), _action(request), who=KEY_HOLDER, wave=asked.wave)
+    view = service.act_on_campaign(campaign_of(request), _action(request), who=KEY_HOLDER, wave=asked.wave)
     return json_response(view.model_dump_json())
 
 
-def _campaign(request: func.HttpRequest) -> CampaignId:
+def campaign_of(request: func.HttpRequest) -> CampaignId:
+    """The campaign in the route.
+
+    Raises:
+        NotFound: No campaign can have that id.
+    """
     text = request.route_params["id"]
     try:
         return campaign_id(text)

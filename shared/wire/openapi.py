@@ -59,7 +59,8 @@ class Route:
         path: Below the route prefix, as in function_app.py.
         access: ``key`` for a function key, ``open`` for anybody, ``ticket`` for a device's ticket.
         parameters: Query parameters and headers, and any path parameter whose values are known.
-        body: Model of the request's body; None where none is read.
+        body: Model or JSON Schema of the request's body; None where none is read.
+        body_type: Its media type.
         body_optional: Whether the body may be left out.
         answers: Status to what it means.
         refusals: Status to what it means, for those that carry a problem document; 503 is always among them.
@@ -72,7 +73,8 @@ class Route:
     refusals: Mapping[int, str]
     access: Literal["key", "open", "ticket"] = "key"
     parameters: tuple[Parameter, ...] = ()
-    body: Model | None = None
+    body: Model | Schema | None = None
+    body_type: str = JSON
     body_optional: bool = False
     description: str = ""
 
@@ -115,7 +117,7 @@ def _define(routes: Iterable[Route]) -> tuple[_References, dict[str, Any]]:
     """References to the models' schemas, and the schemas."""
     used: dict[tuple[Model, JsonSchemaMode], None] = {(Problem, "serialization"): None}
     for route in routes:
-        if route.body is not None:
+        if isinstance(route.body, type):
             used[route.body, "validation"] = None
         for answer in route.answers.values():
             if isinstance(answer.body, type):
@@ -135,7 +137,8 @@ def _operation(operation: str, route: Route, references: _References) -> dict[st
     if route.description:
         document["description"] = route.description
     if route.body is not None:
-        content = {JSON: {"schema": references[route.body, "validation"]}}
+        schema = references[route.body, "validation"] if isinstance(route.body, type) else dict(route.body)
+        content = {route.body_type: {"schema": schema}}
         document["requestBody"] = {"required": not route.body_optional, "content": content}
     return document
 

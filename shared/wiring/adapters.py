@@ -13,6 +13,7 @@ from shared.adapters.azure_events import AzureEvents
 from shared.adapters.azure_groups import AzureGroups
 from shared.adapters.azure_index import AzureIndex
 from shared.adapters.azure_links import AccountKeyLinks, DelegatedLinks
+from shared.adapters.azure_logs import AzureLogs
 from shared.adapters.azure_manifests import AzureManifests
 from shared.adapters.azure_packages_table import AzurePackages
 from shared.adapters.azure_parking import AzureParking
@@ -89,6 +90,10 @@ class Adapters:
     @once
     def lists(self) -> AzureTargetLists:
         return AzureTargetLists(self._clients.blobs.get_container_client("target-lists"))
+
+    @once
+    def logs(self) -> AzureLogs:
+        return AzureLogs(self._clients.blobs.get_container_client("logs"))
 
     @once
     def budget(self) -> AzureBudget:

@@ -11,6 +11,7 @@ from shared.domain.campaigns import Campaign
 from shared.handlers.audit_desk import AuditDesk
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.exchange_ticket import TicketDesk
+from shared.handlers.failure_logs import LogDesk
 from shared.handlers.fold_reports import FoldPorts
 from shared.handlers.index_writing import IndexWriter
 from shared.handlers.ingest_package import PackageIntake
@@ -95,6 +96,10 @@ class HandlerPorts:
     def stop_ports(self) -> StopPorts:
         adapters = self._adapters
         return StopPorts(stops=adapters.stops, audit=self.audit, publisher=adapters.events)
+
+    @once
+    def log_desk(self) -> LogDesk:
+        return LogDesk(keys=self._settings.ticket_keys, logs=self._adapters.logs)
 
     @once
     def campaign_ports(self) -> CampaignPorts:

@@ -20,6 +20,7 @@ from shared.handlers.advance_campaign import advance_campaign
 from shared.handlers.create_campaign import create_campaign
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.exchange_ticket import Exchange
+from shared.handlers.failure_logs import LogDesk
 from shared.handlers.fold_reports import fold_backlog, fold_reports
 from shared.handlers.index_requests import resume_publishing
 from shared.handlers.keep_groups import delete_group, get_group, put_group
@@ -135,6 +136,15 @@ class Service:
     def exchange_ticket(self, path: str, ticket: str) -> Exchange:
         """A device's ticket for a URL."""
         return self._ports.ticket_desk.exchange_ticket(path, ticket, now=self._clock())
+
+    @property
+    def logs(self) -> LogDesk:
+        """Logs of failed rollouts."""
+        return self._ports.log_desk
+
+    def take_log(self, content: bytes, ticket: str) -> None:
+        """Keep the log of a device whose rollout failed."""
+        self._ports.log_desk.take(content, ticket, now=self._clock())
 
     # Campaigns
 

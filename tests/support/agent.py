@@ -15,11 +15,13 @@ from typing import Any, NoReturn
 import requests
 
 from agent.adapters.clock import SystemClock
+from agent.adapters.http_logs import HttpLogUpload
 from agent.adapters.http_transfer import HttpTransfer
 from agent.adapters.journal_file import FileJournal
 from agent.adapters.reference_time import ReferenceTime
 from agent.adapters.tuf_index import TufIndex
 from agent.backoff import Backoff, Patience
+from agent.failure_log import FailureLogSender, LogFile
 from agent.inbox import Inbox
 from agent.install.debian import DebianHandler
 from agent.install.firmware import FirmwareHandler
@@ -303,6 +305,7 @@ class Bench:
     clock: Clock = field(default_factory=SystemClock)
     slowest_s: float = 10.0
     born_with: bytes = b""
+    log_file: LogFile | None = None
     zone: tzinfo = UTC
 
     def __post_init__(self) -> None:
@@ -385,4 +388,10 @@ class Bench:
             download_patience=self.patience,
             farewell_s=2.0,
         )
-        return Worker(DEVICE, outside, device, manner, inbox)
+        return Worker(DEVICE, outside, device, manner, inbox, failure_log=self._failure_log(http))
+
+    def _failure_log(self, http: requests.Session) -> FailureLogSender | None:
+        if self.log_file is None:
+            return None
+        upload = HttpLogUpload(service_url=self.factory.service.url, http=http, timeout_s=5)
+        return FailureLogSender(self.log_file, upload, self.folder / "failure-log-sent")

@@ -200,6 +200,8 @@ class PackageService:
         self.poured = 0
         self.on_cut: Callable[[], None] = lambda: None
         self.ranges: list[str | None] = []
+        self.logs: list[bytes] = []
+        self.log_answers: list[int] = []
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -236,6 +238,7 @@ class PackageService:
         app.router.add_get("/api/repository/metadata/{name}", self._metadata)
         app.router.add_get("/api/downloads/{path:.+}", self._exchange)
         app.router.add_get("/storage/{path:.+}", self._storage)
+        app.router.add_put("/api/logs", self._log)
         return app
 
     async def _never_end(self, request: web.Request, name: str) -> web.StreamResponse:
@@ -259,6 +262,15 @@ class PackageService:
             return web.Response(body=_bomb(), headers={"Content-Encoding": "gzip"})
         content = self.index.files.get(name)
         return web.Response(body=content) if content is not None else web.Response(status=404)
+
+    async def _log(self, request: web.Request) -> web.Response:
+        content = await request.read()
+        if self.log_answers:
+            return web.Response(status=self.log_answers.pop(0))
+        if request.headers.get("Groundswell-Ticket") not in self.tickets:
+            return web.Response(status=401)
+        self.logs.append(content)
+        return web.Response(status=204)
 
     async def _exchange(self, request: web.Request) -> web.Response:
         self.exchanges += 1

@@ -48,7 +48,7 @@ def test_operators_need_a_key_and_devices_a_ticket(triggers: dict[str, dict[str,
     levels = {name: fields["authLevel"].name for name, fields in triggers.items() if fields["type"] == "httpTrigger"}
 
     anonymous = {name for name, level in levels.items() if level == "ANONYMOUS"}
-    assert anonymous == {"get_repository", "get_download", "get_health", "get_openapi"}
+    assert anonymous == {"get_repository", "get_download", "put_log", "get_health", "get_openapi"}
     assert set(levels.values()) == {"ANONYMOUS", "FUNCTION"}
 
 

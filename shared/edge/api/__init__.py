@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from shared.edge.api.audit import AUDIT
 from shared.edge.api.campaigns import CAMPAIGNS
 from shared.edge.api.groups import GROUPS
+from shared.edge.api.logs import LOGS
 from shared.edge.api.packages import PACKAGES
 from shared.edge.api.service import SERVICE
 from shared.wire.openapi import Route
 
-ROUTES: Mapping[str, Route] = {**AUDIT, **CAMPAIGNS, **GROUPS, **PACKAGES, **SERVICE}
+ROUTES: Mapping[str, Route] = {**AUDIT, **CAMPAIGNS, **GROUPS, **LOGS, **PACKAGES, **SERVICE}
