@@ -77,6 +77,8 @@ class AzureBudget:
             "next_free_at": budget.next_free_at,
             "adjusted_at": budget.adjusted_at,
             "wire_free_at": budget.wire_free_at,
+            "urgent_priority": budget.urgent_priority,
+            "urgent_until": budget.urgent_until,
         }
 
 
@@ -89,4 +91,6 @@ def _read(row: Mapping[str, Any], ceiling_per_s: float) -> Budget:
         next_free_at=row["next_free_at"],
         adjusted_at=row["adjusted_at"],
         wire_free_at=row.get("wire_free_at", LONG_AGO),
+        urgent_priority=row.get("urgent_priority", 0),
+        urgent_until=row.get("urgent_until", LONG_AGO),
     )

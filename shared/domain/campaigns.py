@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.conflicts import Precedence
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package
 from shared.domain.rates import Pace, Paced
@@ -131,6 +132,7 @@ class CampaignSpec:
     Attributes:
         windows: When devices may install; carried in every intent, empty for always.
         pace: How fast it may go, within what the hub leaves.
+        precedence: What it is worth against other campaigns.
     """
 
     name: str
@@ -143,6 +145,7 @@ class CampaignSpec:
     retries: Retries = field(default_factory=Retries)
     targeting: Targeting = field(default_factory=Targeting)
     pace: Pace = field(default_factory=Pace)
+    precedence: Precedence = field(default_factory=Precedence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +162,7 @@ class Planning:
         claimed_batches: Claiming: batches of that wave whose rows are written.
         skipped: Targets left out because another campaign holds them.
         current: Targets left out because they run the version already.
+        waiting: Targets that other campaigns held, and that are waited for.
     """
 
     phase: PlanningPhase = PlanningPhase.LISTING
@@ -171,6 +175,7 @@ class Planning:
     claimed_batches: int = 0
     skipped: int = 0
     current: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ REPORTS_PER_DEVICE = 4
 CHARGE_PER_DEVICE = 1 + REPORTS_PER_DEVICE
 HORIZON_S = 60.0
 ADJUST_EVERY_S = 10.0
+URGENT_GRACE_S = 5.0
+"""A step may come this much after its time before those that yield take the slots."""
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 """Free since then: what has never been used owes nothing and may be adjusted at once."""
 
@@ -31,6 +33,8 @@ class Budget:
         adjusted_at: When the rate last moved.
         bandwidth_bytes_per_s: What all devices together may fetch; None: no bound.
         wire_free_at: From when on nothing of the bandwidth is reserved yet.
+        urgent_priority: Of a campaign that the hub had no room left for; those below it get no slots.
+        urgent_until: By when it has looked again: a campaign that died or was paused keeps nobody waiting for longer.
     """
 
     rate_per_s: float
@@ -39,6 +43,8 @@ class Budget:
     adjusted_at: datetime
     bandwidth_bytes_per_s: int | None = None
     wire_free_at: datetime = LONG_AGO
+    urgent_priority: int = 0
+    urgent_until: datetime = LONG_AGO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +55,10 @@ class Load:
         length_bytes: What each will fetch, charged to the fleet's bandwidth.
         device_s: Seconds the campaign's own pace gives each device.
         free_at: From when on the campaign's own pace lets the next batch go; None: now.
+        priority: Of the campaign; None for what yields to nobody, such as offers that are taken back.
     """
 
+    priority: int | None = None
     length_bytes: int = 0
     device_s: float = 0.0
     free_at: datetime | None = None
@@ -64,11 +72,13 @@ class Slots:
         budget: The budget after it.
         times: One start per batch that got a slot, in order.
         next_at: When a further batch could begin.
+        is_hub_full: Whether it was the hub that had no room for the rest.
     """
 
     budget: Budget
     times: tuple[datetime, ...]
     next_at: datetime
+    is_hub_full: bool
 
 
 NO_LOAD = Load()
@@ -96,7 +106,34 @@ def reserve(budget: Budget, sizes: Sequence[int], *, now: datetime, load: Load =
         own_at = begins + timedelta(seconds=size * load.device_s)
     # What was not charged keeps its time: a row that nobody used owes nothing.
     after = replace(budget, next_free_at=hub_at, wire_free_at=wire_at if wire_s else budget.wire_free_at)
-    return Slots(budget=after if times else budget, times=tuple(times), next_at=max(hub_at, wire_at, own_at))
+    return Slots(
+        budget=after if times else budget,
+        times=tuple(times),
+        next_at=max(hub_at, wire_at, own_at),
+        is_hub_full=len(times) < len(sizes) and hub_at >= horizon,
+    )
+
+
+def yields_until(budget: Budget, priority: int | None, *, now: datetime) -> datetime | None:
+    """Until when a campaign of this priority leaves the hub to a higher one; None where it need not."""
+    if priority is None or priority >= budget.urgent_priority or now >= budget.urgent_until:
+        return None
+    return budget.urgent_until
+
+
+def note_urgency(budget: Budget, priority: int | None, look_again_at: datetime | None, *, now: datetime) -> Budget:
+    """The budget after a campaign of this priority, one that does not yield, reserved.
+
+    Args:
+        look_again_at: When it reserves again, because the hub had no room for all it wanted; None where it had.
+    """
+    if priority is None:
+        return budget
+    if look_again_at is not None:
+        until = look_again_at + timedelta(seconds=URGENT_GRACE_S)
+        return replace(budget, urgent_priority=priority, urgent_until=until)
+    is_over = priority == budget.urgent_priority and now < budget.urgent_until
+    return replace(budget, urgent_until=LONG_AGO) if is_over else budget
 
 
 def slow_down(budget: Budget, *, now: datetime) -> Budget:

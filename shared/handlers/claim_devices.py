@@ -1,5 +1,5 @@
-"""Claiming: every target gets a rollout row, planned where it is free, skipped where another campaign holds it or where
-it runs the version already.
+"""Claiming: every target gets a rollout row, planned where it is free, skipped or waiting where another campaign holds
+it, skipped where it runs the version already.
 
 Repeating a claim at any point ends in the same rows: a device held by the campaign keeps its sequence, and a batch
 whose rollout rows are written is left alone.
@@ -8,21 +8,23 @@ whose rollout rows are written is left alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign, CampaignState, Planning, PlanningPhase
+from shared.domain.conflicts import OnConflict, held_by, waits_for
 from shared.domain.devices import DeviceRecord, claim
-from shared.domain.ids import CampaignId, DeviceId, shard_of
+from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.steps import Change
 from shared.domain.waves import DeviceBatch, Wave
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
 from shared.handlers.current_devices import CURRENT, CurrentDevices
+from shared.handlers.holders import Holders
 from shared.handlers.plan_campaign import CLAIM_BATCHES, QUOTA_REASON
 from shared.ports.campaigns import ManifestStore
-from shared.ports.errors import NotThere, QuotaExceeded, Throttled
+from shared.ports.errors import QuotaExceeded, Throttled
 from shared.ports.stored import Stored
 
 CONFIRMATIONS = 500
@@ -31,7 +33,7 @@ CONFIRMATIONS = 500
 CONFIRM_AGAIN_S = 15.0
 """How long a throttled step waits, where the hub does not say."""
 
-_HELD_BY = "held_by:"
+_ANYBODY = CampaignId("")
 
 
 def claim_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
@@ -81,12 +83,14 @@ def _next_wave(campaign: Campaign) -> Campaign:
 def _counted(planning: Planning, rollouts: Sequence[Rollout]) -> Planning:
     """The cursor behind a batch whose rows are written, and what of it had to be skipped."""
     current = sum(rollout.code == CURRENT for rollout in rollouts)
-    held = sum(rollout.code.startswith(_HELD_BY) for rollout in rollouts)
+    held = sum(rollout.code.startswith(held_by(_ANYBODY)) for rollout in rollouts)
+    waiting = sum(rollout.code.startswith(waits_for(_ANYBODY)) for rollout in rollouts)
     return replace(
         planning,
         claimed_batches=planning.claimed_batches + 1,
         skipped=planning.skipped + held,
         current=planning.current + current,
+        waiting=planning.waiting + waiting,
     )
 
 
@@ -97,7 +101,7 @@ class _Claimer:
         self._campaign = campaign
         self._ports = ports
         self._now = now
-        self._holders = _Holders(campaign=campaign.id, ports=ports, campaigns={})
+        self._holders = Holders(campaign.id, ports.campaigns, ports.rollouts)
         self._current = CurrentDevices(campaign.target, ports.twins)
 
     @property
@@ -121,7 +125,7 @@ class _Claimer:
     def _hold(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceRecord]:
         """The device rows after the campaign took all it may have and has something for."""
         rows = self._ports.devices.read_batch(devices)
-        taken = self._holders.holding([row.value for row in rows.values()])
+        taken = self._holders.find_holds([row.value for row in rows.values()]).keys()
         free = [row.value for row in rows.values() if row.value.device not in taken]
         left_alone = taken | self._current.among([record for record in free if record.held_by != self._campaign.id])
         before = [rows.get(device, _unknown(device, self._now)) for device in devices]
@@ -144,8 +148,16 @@ class _Claimer:
         )
         if record.held_by == self._campaign.id:
             return planned
-        code = CURRENT if record.device in self._current.confirmed else f"{_HELD_BY}{record.held_by}"
-        return replace(planned, state=RolloutState.SKIPPED, code=code)
+        if record.device in self._current.confirmed:
+            return replace(planned, state=RolloutState.SKIPPED, code=CURRENT)
+        return self._held(planned, record)
+
+    def _held(self, planned: Rollout, record: DeviceRecord) -> Rollout:
+        holder = record.held_by or self._campaign.id
+        if self._campaign.spec.precedence.on_conflict is OnConflict.SKIP:
+            return replace(planned, state=RolloutState.SKIPPED, code=held_by(holder))
+        # No claim has the sequence 0: what is to be proven by an offer is known once the device is ours.
+        return replace(planned, sequence=0, code=waits_for(holder))
 
 
 def _unknown(device: DeviceId, now: datetime) -> Stored[DeviceRecord]:
@@ -154,52 +166,3 @@ def _unknown(device: DeviceId, now: datetime) -> Stored[DeviceRecord]:
 
 def _claimed(row: Stored[DeviceRecord], campaign: CampaignId, now: datetime) -> Stored[DeviceRecord]:
     return Stored(value=claim(row.value, campaign, now=now), etag=row.etag)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Holders:
-    """Tells holds that count from stale ones; remembers the campaigns that hold for the length of one step."""
-
-    campaign: CampaignId
-    ports: CampaignPorts
-    campaigns: dict[CampaignId, Campaign | None]
-
-    def holding(self, records: Sequence[DeviceRecord]) -> frozenset[DeviceId]:
-        """The devices that other campaigns hold."""
-        held: dict[CampaignId, list[DeviceId]] = {}
-        for record in records:
-            if record.held_by is not None and record.held_by != self.campaign:
-                held.setdefault(record.held_by, []).append(record.device)
-        return frozenset(device for holder, devices in held.items() for device in self._held(holder, devices))
-
-    def _held(self, holder: CampaignId, devices: Sequence[DeviceId]) -> list[DeviceId]:
-        if (campaign := self._find(holder)) is None:
-            return []
-        rows = self._read_rows(campaign, devices)
-        return [
-            device
-            for device in devices
-            # A campaign claims a device before it writes the rollout row: until then the campaign itself speaks for it.
-            if (not rows[device].value.is_final if device in rows else not campaign.is_finished)
-        ]
-
-    def _read_rows(self, holder: Campaign, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Stored[Rollout]]:
-        """The holder's rollout rows, which lie in its own shards: it may have been posted under another hub size."""
-        by_shard: dict[int, list[DeviceId]] = {}
-        for device in devices:
-            by_shard.setdefault(shard_of(device, holder.shards), []).append(device)
-        rows: dict[DeviceId, Stored[Rollout]] = {}
-        for shard, members in by_shard.items():
-            rows |= self.ports.rollouts.read_devices(holder.id, shard, members)
-        return rows
-
-    def _find(self, holder: CampaignId) -> Campaign | None:
-        if holder not in self.campaigns:
-            self.campaigns[holder] = self._read(holder)
-        return self.campaigns[holder]
-
-    def _read(self, holder: CampaignId) -> Campaign | None:
-        try:
-            return self.ports.campaigns.get(holder).value
-        except NotThere:
-            return None

@@ -86,7 +86,12 @@ def _load(campaign: Campaign, rollouts: RolloutStore) -> Load:
     length_bytes, pace = campaign.package.length_bytes, campaign.spec.pace
     grows = isinstance(pace.rate, ExponentialRate)
     device_s = seconds_per_device(pace, length_bytes, _succeeded(campaign, rollouts) if grows else 0)
-    return Load(length_bytes=length_bytes, device_s=device_s, free_at=next_free_at(campaign.paced, device_s))
+    return Load(
+        priority=campaign.spec.precedence.priority,
+        length_bytes=length_bytes,
+        device_s=device_s,
+        free_at=next_free_at(campaign.paced, device_s),
+    )
 
 
 def _succeeded(campaign: Campaign, rollouts: RolloutStore) -> int:

@@ -60,7 +60,8 @@ def look_after_wave(campaign: Campaign, ports: CampaignPorts, *, now: datetime) 
         return None
     if wave.state is WaveState.SOAKING:
         return Change(campaign=campaign, due_at=max(wave.soak_until or now, now + timedelta(seconds=1)))
-    is_quiet = now - campaign.step_due_at >= timedelta(seconds=QUIET_S)
+    # A row that waits for another campaign is planned too; its batch comes back by itself, and by its visits.
+    is_quiet = now - campaign.step_due_at >= timedelta(seconds=QUIET_S) and not campaign.planning.waiting
     if is_quiet and ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards).of(RolloutState.PLANNED):
         return Change(campaign=campaign.with_wave(dispatch_again(wave)), due_at=now)
     return None

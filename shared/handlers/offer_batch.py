@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import OFFERING, Campaign, Deadlines
+from shared.domain.conflicts import is_waiting
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.domain.waves import WaveState
@@ -20,6 +21,7 @@ from shared.handlers.hub_verdicts import adjust_rate, pause_for_quota, retry_at,
 from shared.handlers.renew_claims import renew_claims
 from shared.handlers.sign_offers import OfferKeys, sign_offers
 from shared.handlers.spec_desk import SpecDesk
+from shared.handlers.take_over import TakeOverPorts, look_again_s, take_over
 from shared.handlers.wakeups import request_evaluation, request_work_again, request_work_later, utc_now
 from shared.handlers.withdraw_package import is_package_withdrawn
 from shared.ports.bus import MessageSender, Queue
@@ -59,6 +61,17 @@ class DispatchPorts:
     stop_untrusted: Callable[[Campaign, SpecUntrusted, datetime], None]
     clock: Callable[[], datetime] = utc_now
 
+    @property
+    def take_over_ports(self) -> TakeOverPorts:
+        """What taking over devices needs."""
+        return TakeOverPorts(
+            campaigns=self.campaigns,
+            rollouts=self.rollouts,
+            devices=self.devices,
+            sender=self.sender,
+            clock=self.clock,
+        )
+
 
 def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, now: datetime) -> None:
     """Offer the package to the devices of the batch that have no offer yet.
@@ -78,7 +91,10 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
         return
     if not _may_be_offered(campaign, ports, now):
         return
-    rows = until_written(lambda: _mark(work, campaign.spec.deadlines, ports, now), what=name_of(work))
+    rows = until_written(lambda: _mark(work, campaign, ports, now), what=name_of(work))
+    if any(is_waiting(row.value) for row in rows):
+        again_s = look_again_s(campaign, work.batch.wave, now=now)
+        ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=now, every_s=again_s)])
     unsent = [row.value for row in rows if row.value.state is S.OFFERED and row.value.sent_at is None]
     if not unsent:
         return
@@ -117,15 +133,23 @@ def name_of(work: BatchWork) -> str:
     return f"batch {work.batch.number} of wave {work.batch.wave} of {work.campaign}"
 
 
-def _mark(work: BatchWork, deadlines: Deadlines, ports: DispatchPorts, now: datetime) -> list[Stored[Rollout]]:
-    """The rows of the batch in ring order, the planned ones whose time has come now offered."""
+def _mark(work: BatchWork, campaign: Campaign, ports: DispatchPorts, now: datetime) -> list[Stored[Rollout]]:
+    """The rows of the batch in ring order, now offered where they are ours to offer and their time has come."""
     rows = ports.rollouts.read_batch(work.campaign, work.batch)
-    planned = [row for row in rows if row.value.state is S.PLANNED and (row.value.retry_at or now) <= now]
-    again = [row.value for row in planned if row.value.retry_at is not None]
+    waiting = [row.value for row in rows if is_waiting(row.value)]
+    settled = take_over(campaign, waiting, ports.take_over_ports, now=now) if waiting else {}
+    wanted = [settled.get(row.value.device, row.value) for row in rows]
+    again = [rollout for rollout in wanted if _is_ready(rollout, now) and rollout.retry_at is not None]
     claims = renew_claims(work.campaign, again, ports.devices, now=now)
-    changes = [RolloutChange(before=row, after=_offered(row.value, claims, deadlines, now)) for row in planned]
+    deadlines = campaign.spec.deadlines
+    after = [_offered(rollout, claims, deadlines, now) if _is_ready(rollout, now) else rollout for rollout in wanted]
+    changes = [RolloutChange(before=row, after=new) for row, new in zip(rows, after, strict=True) if new != row.value]
     written = {row.value.device: row for row in ports.rollouts.write(work.campaign, work.batch.shard, changes)}
     return [written.get(row.value.device, row) for row in rows]
+
+
+def _is_ready(rollout: Rollout, now: datetime) -> bool:
+    return rollout.state is S.PLANNED and not is_waiting(rollout) and (rollout.retry_at or now) <= now
 
 
 def _offered(rollout: Rollout, claims: Mapping[DeviceId, int], deadlines: Deadlines, now: datetime) -> Rollout:

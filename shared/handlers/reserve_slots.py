@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.ids import CampaignId
-from shared.domain.pacing import HORIZON_S, NO_LOAD, Load, reserve
+from shared.domain.pacing import HORIZON_S, NO_LOAD, Load, note_urgency, reserve, yields_until
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch
 from shared.handlers.contention import until_written
@@ -57,11 +57,13 @@ def reserve_slots(
 
     def attempt() -> Reservation:
         before = budget.get()
+        if (until := yields_until(before.value, load.priority, now=now)) is not None:
+            return Reservation(slots=(), look_again_at=until)
         got = reserve(before.value, charged, now=now, load=load)
-        soon = got.next_at - timedelta(seconds=HORIZON_S / 2)
-        if not got.times:
-            return Reservation(slots=(), look_again_at=soon)
-        budget.save(Stored(value=got.budget, etag=before.etag))
-        return Reservation(slots=tuple(zip(batches, got.times, strict=False)), look_again_at=max(got.times[-1], soon))
+        again_at = max([got.next_at - timedelta(seconds=HORIZON_S / 2), *got.times[-1:]])
+        after = note_urgency(got.budget, load.priority, again_at if got.is_hub_full else None, now=now)
+        if after != before.value:
+            budget.save(Stored(value=after, etag=before.etag))
+        return Reservation(slots=tuple(zip(batches, got.times, strict=False)), look_again_at=again_at)
 
     return until_written(attempt, what="the budget")

@@ -76,13 +76,13 @@ def request_work_again(work: BatchWork, *, enqueue_at: datetime) -> OutgoingMess
     return OutgoingMessage(body=write_message(again), message_id=message_id, enqueue_at=enqueue_at)
 
 
-def request_work_later(work: BatchWork, *, now: datetime) -> OutgoingMessage:
-    """A message for ``device-batches``: the same work in a while, because the fleet is stopped.
+def request_work_later(work: BatchWork, *, now: datetime, every_s: int = STOPPED_LOOK_S) -> OutgoingMessage:
+    """A message for ``device-batches``: the same work in a while, because the fleet is stopped or devices are held.
 
     Times lie on a grid and take the place of the step: however many messages for a batch are put off, one comes back,
     and neither it nor its retries are taken for repeats of those that came before.
     """
-    epoch = (math.floor(now.timestamp()) // STOPPED_LOOK_S + 1) * STOPPED_LOOK_S
+    epoch = (math.floor(now.timestamp()) // every_s + 1) * every_s
     at = datetime.fromtimestamp(epoch, UTC)
     return request_work(work.campaign, work.batch, work.purpose, epoch, enqueue_at=at)
 

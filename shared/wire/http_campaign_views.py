@@ -58,6 +58,7 @@ class PlanView(BaseModel):
     listed: int = Field(description="Devices found so far, repeats included")
     excluded: int = Field(description="Targets left out because the operator excluded them")
     skipped: int = Field(description="Devices left out because another campaign holds them")
+    waiting: int = Field(description="Devices another campaign held when it was planned, and that are waited for")
     current: int = Field(description="Devices left out because they run the version already, as their twins confirmed")
 
 
@@ -71,6 +72,8 @@ class CampaignView(CampaignSummary):
     excluded_query: str | None = Field(description="The query that found devices to leave out; null without one")
     allow_downgrade: bool
     windows: list[WindowView] = Field(description="When devices may install; empty for always")
+    priority: int = Field(description="0-1000; higher ones get the hub's slots first")
+    on_conflict: str = Field(description="skip, wait or supersede: what becomes of devices another campaign holds")
     pace: PaceView
     deadlines: dict[str, float] = Field(description="Seconds a device may stay in a state")
     plan: PlanView
@@ -101,6 +104,8 @@ def view_campaign(
         excluded_query=campaign.spec.targeting.excluded_query or None,
         allow_downgrade=campaign.spec.allow_downgrade,
         windows=[_view_window(window) for window in campaign.spec.windows],
+        priority=campaign.spec.precedence.priority,
+        on_conflict=campaign.spec.precedence.on_conflict.value,
         pace=view_pace(campaign.spec.pace, sum(count.of(RolloutState.SUCCEEDED) for count in counters.values())),
         deadlines=asdict(campaign.spec.deadlines),
         plan=PlanView(
@@ -108,6 +113,7 @@ def view_campaign(
             listed=campaign.planning.listed,
             excluded=campaign.planning.excluded,
             skipped=campaign.planning.skipped,
+            waiting=campaign.planning.waiting,
             current=campaign.planning.current,
         ),
         waves=[

@@ -8,10 +8,12 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from shared.domain.campaigns import CampaignSpec, Deadlines
+from shared.domain.conflicts import DEFAULT_PRIORITY
 from shared.domain.ids import DeviceId
 from shared.domain.retries import Retries
 from shared.domain.rollouts import PackageTarget
 from shared.domain.windows import MAX_WINDOWS
+from shared.wire.http_conflicts import OnConflictWord, Priority, to_precedence
 from shared.wire.http_fields import InvalidRequest, Name, RequestModel, complaints
 from shared.wire.http_policies import DeadlinesRequest, WindowRequest
 from shared.wire.http_rates import Bandwidth, RateRequest, to_pace
@@ -36,6 +38,8 @@ class CampaignRequest(RequestModel):
     retries: RetriesRequest | None = None
     rate: RateRequest | None = None
     bandwidth_bytes_per_s: Bandwidth | None = None
+    priority: Priority = DEFAULT_PRIORITY
+    on_conflict: OnConflictWord = "skip"
 
     @property
     def devices(self) -> list[DeviceId]:
@@ -61,6 +65,7 @@ class CampaignRequest(RequestModel):
             retries=self.retries.to_retries() if self.retries else Retries(),
             targeting=self.targets.to_targeting(),
             pace=to_pace(self.rate, self.bandwidth_bytes_per_s),
+            precedence=to_precedence(self.priority, self.on_conflict),
         )
 
 

@@ -48,12 +48,13 @@ _PYTHON = re.compile(r"^```python\n(.+?)\n```$", re.MULTILINE | re.DOTALL)
 ANSWERS: dict[str, list[list[str]]] = {
     "Who failed, and why?": [["gw-2", "gw-3"], ["gw-2", "gw-3", "gw-4", "gw-5", "gw-6"]],
     "Who failed for one reason?": [["gw-2"]],
-    "How many devices are in which state?": [["counters~0001", "counters~0001", "counters~0002"]],
+    "How many devices are in which state?": [["counters~0001", "counters~0001", "counters~0002", "counters~0003"]],
     "Who has the offer and has not taken it?": [["gw-7", "gw-8"]],
     "Whose offer is not in the twin yet?": [["gw-8"]],
     "Who is late?": [["gw-9"]],
     "Who is in wave 2?": [["gw-10"]],
     "Who was left out?": [["gw-11"]],
+    "Who waits for another campaign, and who was taken over by one?": [["gw-13"], ["gw-14"]],
     "One device's history": [["gw-1", "gw-1"]],
     "Is the fleet stopped?": [["hub.example"]],
     "What does a device run?": [["gw-1"]],
@@ -115,6 +116,11 @@ def _fill_rollouts(store: AzureRollouts) -> None:
     _create(store, CAMPAIGN, 0, rows)
     _create(store, CAMPAIGN, 1, [make_rollout("gw-9", S.INSTALLING, sent_at=NOON, due_at=passed)])
     _create(store, CAMPAIGN, 0, [make_rollout("gw-10", S.PLANNED, wave=2)])
+    conflicts = [
+        make_rollout("gw-13", S.PLANNED, wave=3, code="waits_for:autumn-fix"),
+        make_rollout("gw-14", S.CANCELLED, wave=3, code="superseded_by:autumn-fix"),
+    ]
+    _create(store, CAMPAIGN, 1, conflicts)
     # Neighbours by name, whom no filter may take for this campaign.
     for neighbour in ("autumn-fix", "spring-fix-2"):
         rollout = make_rollout("gw-1" if neighbour == "autumn-fix" else "gw-12", S.FAILED, wave=2)

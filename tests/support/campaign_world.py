@@ -11,6 +11,7 @@ from typing import Any
 
 from cli.audit_log import Checked, check_log, read_log
 from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.conflicts import is_waiting
 from shared.domain.devices import release
 from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId, DeviceId, shard_of
@@ -26,7 +27,8 @@ from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.create_campaign import create_campaign
 from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.spec_desk import SpecDesk
-from shared.handlers.wakeups import request_evaluation
+from shared.handlers.take_over import TakeOverPorts, look_again_s, take_over
+from shared.handlers.wakeups import request_evaluation, request_work_later
 from shared.ports.bus import Queue
 from shared.ports.errors import PortError
 from shared.ports.rollouts import RolloutChange
@@ -240,7 +242,8 @@ class CampaignWorld:
         elif work.purpose is BatchPurpose.SKIP:
             self._move(work, lambda row: S.SKIPPED if row.state is S.PLANNED else None)
         elif self.campaign(work.campaign).state is CampaignState.RUNNING:
-            self._move(work, lambda row: S.OFFERED if row.state is S.PLANNED else None)
+            self._take_over(work)
+            self._move(work, lambda row: S.OFFERED if row.state is S.PLANNED and not is_waiting(row) else None)
             self._move(work, lambda row: self.outcome(row.device) if row.state is S.OFFERED else None)
             self.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(work.campaign, self.now)])
 
@@ -252,6 +255,28 @@ class CampaignWorld:
         ]
         self.rollouts.write(work.campaign, work.batch.shard, changes)
         self._work(replace(work, purpose=BatchPurpose.OFFER))
+
+    def _take_over(self, work: BatchWork) -> None:
+        rows = self.rollouts.read_batch(work.campaign, work.batch)
+        waiting = [row.value for row in rows if is_waiting(row.value)]
+        if not waiting:
+            return
+        campaign, ports = self.campaign(work.campaign), self.ports
+        take_over_ports = TakeOverPorts(
+            campaigns=ports.campaigns,
+            rollouts=ports.rollouts,
+            devices=ports.devices,
+            sender=ports.sender,
+            clock=lambda: self.now,
+        )
+        settled = take_over(campaign, waiting, take_over_ports, now=self.now)
+        changes = [
+            RolloutChange(before=row, after=settled[row.value.device]) for row in rows if row.value.device in settled
+        ]
+        ports.rollouts.write(work.campaign, work.batch.shard, changes)
+        if len(settled) < len(waiting):
+            again_s = look_again_s(campaign, work.batch.wave, now=self.now)
+            ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=self.now, every_s=again_s)])
 
     def _move(self, work: BatchWork, to: Callable[[Rollout], RolloutState | None]) -> None:
         changes = []
