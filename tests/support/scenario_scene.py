@@ -117,6 +117,10 @@ class Scene:
         self._campaigns.append(answer.json()["id"])
         return self._campaigns[-1]
 
+    def adopt(self, campaign: str) -> None:
+        """End a campaign that was started in another way with the scene."""
+        self._campaigns.append(campaign)
+
     def act(self, campaign: str, action: str, **body: Any) -> requests.Response:
         """Do as an operator does; the body says more about it."""
         return self.post(f"campaigns/{campaign}/{action}", body or None)
