@@ -134,7 +134,7 @@ def get_campaign_audit(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("campaigns/{id}/{action}", methods=["POST"])
 def post_campaign_action(req: func.HttpRequest) -> func.HttpResponse:
-    """Pause, resume or cancel a campaign."""
+    """Approve, start, pause, resume or cancel a campaign."""
     return answer(lambda: campaigns.act(req, service()))
 
 

@@ -31,8 +31,8 @@ ROLLOUT_MEANINGS: Mapping[RolloutState, str] = {
 }
 CAMPAIGN_MEANINGS: Mapping[CampaignState, str] = {
     C.PLANNING: "targets are listed, ordered, cut into waves and claimed",
-    C.AWAITING_APPROVAL: "planned, and waiting for a second person",
-    C.SCHEDULED: "approved, and waiting for its time",
+    C.AWAITING_APPROVAL: "planned, and waiting for people to approve its next wave",
+    C.SCHEDULED: "planned and approved, and waiting for its time",
     C.RUNNING: "waves are dispatched and judged",
     C.PAUSED: "nothing new is offered; `reason` says who or what paused it",
     C.COMPLETED: "all waves passed or were skipped",

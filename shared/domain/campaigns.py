@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.approvals import ApprovalPolicy, Consents
 from shared.domain.conflicts import Precedence
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package
 from shared.domain.rates import Pace, Paced
 from shared.domain.retries import Retries
 from shared.domain.rollouts import PackageTarget, RolloutState
+from shared.domain.schedules import AtEnd, Schedule
 from shared.domain.targeting import Targeting
 from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import DONE_WAVES, Wave, WaveSpec
@@ -37,18 +39,19 @@ class CampaignState(StrEnum):
 C = CampaignState
 
 FINISHED = frozenset({C.COMPLETED, C.ABORTED, C.REVERTED})
-OFFERING = frozenset({C.RUNNING, C.COMPLETED})
-"""Offers go out in these: a last wave may pass, and with it the campaign, before the hub had room for all of them."""
+OFFERING = frozenset({C.AWAITING_APPROVAL, C.RUNNING, C.COMPLETED})
+"""Offers of waves that have started go out in these: a wave may pass, and with it the campaign, or people be asked
+about the next one, before the hub had room for all of them."""
 
-STEPPING = frozenset({C.PLANNING, C.RUNNING})
+STEPPING = frozenset({C.PLANNING, C.SCHEDULED, C.RUNNING})
 """The states in which a campaign has a next step of its own; in all others it waits for an operator."""
 
 CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = {
     C.PLANNING: frozenset({C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.PAUSED, C.COMPLETED, C.ABORTED}),
-    C.AWAITING_APPROVAL: frozenset({C.SCHEDULED, C.RUNNING, C.ABORTED}),
-    C.SCHEDULED: frozenset({C.RUNNING, C.PAUSED, C.ABORTED}),
-    C.RUNNING: frozenset({C.PAUSED, C.COMPLETED, C.ABORTED, C.REVERTING}),
-    C.PAUSED: frozenset({C.PLANNING, C.RUNNING, C.ABORTED, C.REVERTING}),
+    C.AWAITING_APPROVAL: frozenset({C.SCHEDULED, C.RUNNING, C.PAUSED, C.ABORTED}),
+    C.SCHEDULED: frozenset({C.AWAITING_APPROVAL, C.RUNNING, C.PAUSED, C.ABORTED}),
+    C.RUNNING: frozenset({C.AWAITING_APPROVAL, C.PAUSED, C.COMPLETED, C.ABORTED, C.REVERTING}),
+    C.PAUSED: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.ABORTED, C.REVERTING}),
     C.COMPLETED: frozenset({C.PAUSED, C.REVERTING}),
     C.ABORTED: frozenset({C.REVERTING}),
     C.REVERTING: frozenset({C.REVERTED, C.PAUSED}),
@@ -133,6 +136,8 @@ class CampaignSpec:
         windows: When devices may install; carried in every intent, empty for always.
         pace: How fast it may go, within what the hub leaves.
         precedence: What it is worth against other campaigns.
+        approval: Whose consent it needs; None for nobody's.
+        schedule: When it starts and ends by itself; None for at once and never.
     """
 
     name: str
@@ -146,6 +151,8 @@ class CampaignSpec:
     targeting: Targeting = field(default_factory=Targeting)
     pace: Pace = field(default_factory=Pace)
     precedence: Precedence = field(default_factory=Precedence)
+    approval: ApprovalPolicy | None = None
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +170,7 @@ class Planning:
         skipped: Targets left out because another campaign holds them.
         current: Targets left out because they run the version already.
         waiting: Targets that other campaigns held, and that are waited for.
+        manifest_sha256: Digest over the ordered targets, see ``digest_devices``; empty until they are ordered.
     """
 
     phase: PlanningPhase = PlanningPhase.LISTING
@@ -176,6 +184,7 @@ class Planning:
     skipped: int = 0
     current: int = 0
     waiting: int = 0
+    manifest_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +199,7 @@ class Campaign:
         reason: Why it is in its state, a sentence for operators.
         paced: The last device batch that its own pace let go; None before the first.
         walks: Work that goes through its batches, the first one in hand: offers taken back, waves left out.
+        consents: What people said about it since it was posted.
         requested_by: Who posted it.
         spec_signature: The service's own signature over what it was asked for, see ``shared.handlers.spec_desk``.
         request_sha256: Digest of the request, to tell a repeated request from another one under the same key.
@@ -208,6 +218,7 @@ class Campaign:
     waves: tuple[Wave, ...] = ()
     paced: Paced | None = None
     walks: tuple[Walk, ...] = ()
+    consents: Consents = field(default_factory=Consents)
     requested_by: str
     request_sha256: str = ""
     spec_signature: str = ""
@@ -227,13 +238,33 @@ class Campaign:
     @property
     def awaits_step(self) -> bool:
         """Whether a step is due at ``step_due_at``, so that a lost message must be sent again."""
-        return self.state in STEPPING or self.walk_in_hand is not None
+        return self.state in STEPPING or self.walk_in_hand is not None or self.end_awaited is not None
 
     @property
     def walk_in_hand(self) -> Walk | None:
         """The walk that goes on now; None when there is none. Retries wait out a pause."""
         may_offer = self.state in OFFERING
         return next((walk for walk in self.walks if may_offer or walk.purpose is not BatchPurpose.RETRY), None)
+
+    @property
+    def start_awaited(self) -> datetime | None:
+        """When its schedule lets it start; None where nothing holds it back."""
+        schedule = self.spec.schedule
+        return schedule.start_at if schedule and not self.consents.is_started_early else None
+
+    @property
+    def end_of_offers(self) -> datetime | None:
+        """When its schedule ends; None where it has no end, or an operator went on after it."""
+        schedule = self.spec.schedule
+        return schedule.end_at if schedule and not self.consents.is_end_waived else None
+
+    @property
+    def end_awaited(self) -> datetime | None:
+        """When it must be ended; None where it need not, or rests already as its schedule asks."""
+        if self.is_finished or self.state is C.REVERTING or self.spec.schedule is None:
+            return None
+        is_ended = self.state is C.PAUSED and self.spec.schedule.at_end is AtEnd.PAUSE
+        return None if is_ended else self.end_of_offers
 
     @property
     def wave_in_hand(self) -> Wave | None:

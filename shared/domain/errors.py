@@ -59,3 +59,9 @@ class MalformedMessage(DomainError):
     """A queue message or event that cannot be read; it is parked, never redelivered for ever."""
 
     code = "malformed_message"
+
+
+class Forbidden(DomainError):
+    """Who asks is known, and may not do this."""
+
+    code = "forbidden"

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import STEPPING, Campaign, CampaignState, PlanningPhase
 from shared.domain.endings import give_up
 from shared.domain.errors import Conflict
 from shared.domain.gates import OnStop
+from shared.domain.starting import missing_approvals
 from shared.domain.verdicts import Decision, Verdict
 from shared.domain.waves import DONE_WAVES, Wave, WaveState
 
@@ -26,6 +27,8 @@ class StepKind(StrEnum):
     LIST_PAGE = "list_page"
     ORDER_TARGETS = "order_targets"
     CLAIM_BATCHES = "claim_batches"
+    BEGIN = "begin"
+    AWAIT_APPROVAL = "await_approval"
     START_WAVE = "start_wave"
     DISPATCH = "dispatch"
     EVALUATE = "evaluate"
@@ -57,11 +60,20 @@ def next_step(campaign: Campaign) -> StepKind:
     match campaign.state:
         case CampaignState.PLANNING:
             return _PLANNING_STEPS.get(campaign.planning.phase, StepKind.NOTHING)
+        case CampaignState.SCHEDULED:
+            return StepKind.BEGIN
         case CampaignState.RUNNING:
-            wave = campaign.wave_in_hand
-            return StepKind.COMPLETE if wave is None else _WAVE_STEPS.get(wave.state, StepKind.NOTHING)
+            return _running_step(campaign)
         case _:
             return StepKind.NOTHING
+
+
+def _running_step(campaign: Campaign) -> StepKind:
+    if (wave := campaign.wave_in_hand) is None:
+        return StepKind.COMPLETE
+    if wave.state is WaveState.PENDING and missing_approvals(campaign):
+        return StepKind.AWAIT_APPROVAL
+    return _WAVE_STEPS.get(wave.state, StepKind.NOTHING)
 
 
 def is_judged(campaign: Campaign) -> bool:
@@ -80,7 +92,18 @@ class Change:
 
 def take_step(before: Campaign, change: Change, *, now: datetime) -> Campaign:
     """The campaign one step on: messages for earlier steps are stale from now on."""
-    return replace(change.campaign, step=before.step + 1, step_due_at=change.due_at, changed_at=now)
+    due_at = _when_due(change.campaign, change.due_at)
+    return replace(change.campaign, step=before.step + 1, step_due_at=due_at, changed_at=now)
+
+
+def _when_due(campaign: Campaign, due_at: datetime) -> datetime:
+    """A campaign that waits is due when its wait ends; one that works is due no later than its schedule's end."""
+    start, end, is_walking = campaign.start_awaited, campaign.end_awaited, campaign.walk_in_hand is not None
+    if campaign.state is CampaignState.SCHEDULED and start is not None and not is_walking:
+        return max(due_at, start)
+    if end is None:
+        return due_at
+    return min(due_at, end) if is_walking or campaign.state in STEPPING else max(due_at, end)
 
 
 def start_wave(campaign: Campaign, *, now: datetime) -> Campaign:

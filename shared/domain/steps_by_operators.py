@@ -11,6 +11,9 @@ from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
 from shared.domain.endings import give_up, is_forced
 from shared.domain.errors import Conflict, DomainError
 from shared.domain.gates import Counters
+from shared.domain.people import name_of
+from shared.domain.plans import digest_plan
+from shared.domain.starting import approve, go_on, has_approved
 from shared.domain.steps import dispatch_again
 from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import DONE_WAVES, Wave, WaveState
@@ -21,6 +24,8 @@ C = CampaignState
 class OperatorAction(StrEnum):
     """What an operator asks for; the values are the words in URLs."""
 
+    APPROVE = "approve"
+    START = "start"
     PAUSE = "pause"
     RESUME = "resume"
     SKIP_WAVE = "skip-wave"
@@ -34,8 +39,12 @@ class Request:
     """An action with all it needs to know.
 
     Attributes:
-        wave: The wave that shall be skipped; an action on "the wave in hand" would skip another one when repeated.
+        wave: The wave that shall be skipped, or that was looked at before approving; an action on "the wave in hand"
+            would be one on another wave when repeated.
         acknowledged: What the wave in hand has suffered so far; resuming after its gate stopped accepts it.
+        who: The label of who asks for it, see ``shared.domain.people``.
+        remark: What they say to it.
+        plan_sha256: Digest of the plan that they looked at; None where they do not say.
     """
 
     action: OperatorAction
@@ -43,11 +52,15 @@ class Request:
     now: datetime
     wave: int | None = None
     acknowledged: Counters = field(default_factory=Counters)
+    remark: str = ""
+    plan_sha256: str | None = None
 
 
 _ENDABLE = frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.PAUSED})
 _FITS: Mapping[OperatorAction, frozenset[CampaignState]] = {
-    OperatorAction.PAUSE: frozenset({C.PLANNING, C.SCHEDULED, C.RUNNING}),
+    OperatorAction.APPROVE: frozenset({C.AWAITING_APPROVAL}),
+    OperatorAction.START: frozenset({C.SCHEDULED}),
+    OperatorAction.PAUSE: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING}),
     OperatorAction.RESUME: frozenset({C.PAUSED}),
     OperatorAction.SKIP_WAVE: frozenset({C.RUNNING, C.PAUSED}),
     OperatorAction.RETRY_FAILED: frozenset({C.RUNNING, C.PAUSED, C.COMPLETED}),
@@ -55,8 +68,10 @@ _FITS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.FORCE_CANCEL: _ENDABLE | {C.ABORTED},
 }
 _HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
+    OperatorAction.APPROVE: frozenset(),
+    OperatorAction.START: frozenset({C.RUNNING}),
     OperatorAction.PAUSE: frozenset({C.PAUSED}),
-    OperatorAction.RESUME: frozenset({C.PLANNING, C.RUNNING}),
+    OperatorAction.RESUME: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING}),
     OperatorAction.CANCEL: frozenset({C.ABORTED}),
 }
 
@@ -65,14 +80,51 @@ def act(campaign: Campaign, request: Request) -> Campaign | None:
     """The campaign after the action; None where the action holds already.
 
     Raises:
-        Conflict: The action does not fit the state; the message names the actions that do.
+        Conflict: The action does not fit the state, and the message names the actions that do; or the plan changed.
+        Forbidden: Its requester wants to approve it.
         DomainError: The request lacks what the action needs, or names what is not there.
     """
-    if campaign.state in _HOLDS.get(request.action, frozenset()):
+    _check_plan(campaign, request)
+    if campaign.state in _HOLDS.get(request.action, frozenset()) or _is_repeated(campaign, request):
         return None
     if campaign.state not in _FITS[request.action]:
         raise Conflict(_misfit(campaign, request.action), code="action_does_not_fit")
     return _EFFECTS[request.action](campaign, request)
+
+
+def _approve(campaign: Campaign, request: Request) -> Campaign:
+    return approve(campaign, request.who, remark=request.remark, now=request.now)
+
+
+def _start(campaign: Campaign, request: Request) -> Campaign:
+    started = replace(campaign, consents=replace(campaign.consents, is_started_early=True))
+    return go_on(started, now=request.now, reason=f"started early by {name_of(request.who)}")
+
+
+def _pause(campaign: Campaign, request: Request) -> Campaign:
+    return replace(campaign, state=C.PAUSED, reason=f"paused by {name_of(request.who)}")
+
+
+def _cancel(campaign: Campaign, request: Request) -> Campaign:
+    return give_up(campaign, f"cancelled by {name_of(request.who)}", now=request.now)
+
+
+def _is_repeated(campaign: Campaign, request: Request) -> bool:
+    return request.action is OperatorAction.APPROVE and has_approved(campaign, request.who)
+
+
+def _check_plan(campaign: Campaign, request: Request) -> None:
+    """Return if plan and wave are those that somebody looked at, as far as they say.
+
+    Raises:
+        Conflict: They are not.
+    """
+    wave = campaign.wave_in_hand
+    number = request.wave if request.action is OperatorAction.APPROVE else None
+    if number is not None and (wave is None or wave.number != number):
+        raise Conflict(f"{campaign.id} does not wait for wave {number}; look at it again", code="plan_changed")
+    if request.plan_sha256 is not None and request.plan_sha256 != digest_plan(campaign):
+        raise Conflict(f"the plan of {campaign.id} is another one now; look at it again", code="plan_changed")
 
 
 def fitting_actions(state: CampaignState) -> list[OperatorAction]:
@@ -85,13 +137,15 @@ def _misfit(campaign: Campaign, action: OperatorAction) -> str:
     return f"{campaign.id} is {campaign.state}: {action} does not fit, these actions do: {fitting}"
 
 
-def _pause(campaign: Campaign, request: Request) -> Campaign:
-    return replace(campaign, state=C.PAUSED, reason=f"paused by {request.who}")
-
-
 def _resume(campaign: Campaign, request: Request) -> Campaign:
-    planned = campaign.planning.phase is PlanningPhase.DONE
-    resumed = replace(campaign, state=C.RUNNING if planned else C.PLANNING, reason=f"resumed by {request.who}")
+    now, reason = request.now, f"resumed by {name_of(request.who)}"
+    end = campaign.end_of_offers
+    if end is not None and now >= end:
+        campaign = replace(campaign, consents=replace(campaign.consents, is_end_waived=True))
+        reason += ", after its schedule had ended"
+    if campaign.planning.phase is not PlanningPhase.DONE:
+        return replace(campaign, state=C.PLANNING, reason=reason)
+    resumed = go_on(campaign, now=now, reason=reason)
     wave = campaign.wave_in_hand
     if wave is None or wave.state is WaveState.PENDING:
         return resumed
@@ -115,7 +169,11 @@ def _skip_wave(campaign: Campaign, request: Request) -> Campaign | None:
             code="action_does_not_fit",
         )
     skipped = replace(
-        wave, state=WaveState.SKIPPED, reason=f"skipped by {request.who}", ended_at=request.now, soak_until=None
+        wave,
+        state=WaveState.SKIPPED,
+        reason=f"skipped by {name_of(request.who)}",
+        ended_at=request.now,
+        soak_until=None,
     )
     walk = Walk(purpose=BatchPurpose.SKIP, wave=wave.number, last_wave=wave.number)
     return replace(campaign.with_wave(skipped), walks=(*campaign.walks, walk))
@@ -133,10 +191,6 @@ def _named_wave(campaign: Campaign, number: int | None) -> Wave:
     return found
 
 
-def _cancel(campaign: Campaign, request: Request) -> Campaign:
-    return give_up(campaign, f"cancelled by {request.who}", now=request.now)
-
-
 def _retry_failed(campaign: Campaign, _request: Request) -> Campaign | None:
     """Its devices that failed or were silent get a further attempt, wave by wave; once at a time."""
     begun = [wave.number for wave in campaign.waves if wave.started_at is not None]
@@ -151,11 +205,13 @@ def _force_cancel(campaign: Campaign, request: Request) -> Campaign | None:
     if is_forced(campaign) or (campaign.state is C.ABORTED and not campaign.waves):
         return None
     return give_up(
-        campaign, f"cancelled by {request.who}, devices that had begun included", now=request.now, forced=True
+        campaign, f"cancelled by {name_of(request.who)}, devices that had begun included", now=request.now, forced=True
     )
 
 
 _EFFECTS: Mapping[OperatorAction, Callable[[Campaign, Request], Campaign | None]] = {
+    OperatorAction.APPROVE: _approve,
+    OperatorAction.START: _start,
     OperatorAction.PAUSE: _pause,
     OperatorAction.RESUME: _resume,
     OperatorAction.SKIP_WAVE: _skip_wave,

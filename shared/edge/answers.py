@@ -9,7 +9,7 @@ from typing import Any
 
 import azure.functions as func
 
-from shared.domain.errors import Conflict, DomainError, InvalidId, NotFound, TooLarge, TrustError
+from shared.domain.errors import Conflict, DomainError, Forbidden, InvalidId, NotFound, TooLarge, TrustError
 from shared.ports.errors import PortError, Throttled
 from shared.settings import SettingsError
 from shared.wire.http_problems import PROBLEM, Problem
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_S = 10
 _STATUS: dict[type[DomainError], int] = {
     TrustError: 401,
+    Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
     InvalidId: 400,
@@ -28,6 +29,7 @@ _STATUS: dict[type[DomainError], int] = {
 _TITLES = {
     400: "The request cannot be used",
     401: "Not allowed",
+    403: "Not for you",
     404: "Not found",
     409: "Not possible now",
     410: "No longer on offer",

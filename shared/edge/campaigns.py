@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from shared.domain.errors import DomainError, NotFound
+from shared.domain.errors import DomainError, Forbidden, NotFound
 from shared.domain.ids import CampaignId, campaign_id
 from shared.domain.steps_by_operators import OperatorAction
 from shared.edge.answers import json_response, read_body
@@ -44,8 +44,11 @@ def show_audit(request: func.HttpRequest, service: Service) -> func.HttpResponse
 
 def act(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with the campaign after the action; the body may say more about it."""
-    asked = read_action_request(request.get_body())
-    view = service.act_on_campaign(campaign_of(request), _action(request), who=KEY_HOLDER, wave=asked.wave)
+    action = _action(request)
+    if action is OperatorAction.APPROVE:
+        raise Forbidden("a function key says nobody's name, so it cannot approve", code="approver_required")
+    said = read_action_request(request.get_body())
+    view = service.act_on_campaign(campaign_of(request), action, who=KEY_HOLDER, said=said)
     return json_response(view.model_dump_json())
 
 

@@ -1,4 +1,4 @@
-"""An operator acts on a campaign."""
+"""People act on a campaign: they approve, start, pause, resume or cancel it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step
 from shared.handlers.withdraw_package import is_package_withdrawn
 from shared.trust.specs import SpecUntrusted
+from shared.wire.http_actions import ActionRequest
+
+_GOING_ON = frozenset({OperatorAction.APPROVE, OperatorAction.START, OperatorAction.RESUME})
+_NOTHING_SAID = ActionRequest()
 
 
 def act_on_campaign(
@@ -27,18 +31,23 @@ def act_on_campaign(
     *,
     now: datetime,
     who: str,
-    wave: int | None = None,
+    said: ActionRequest = _NOTHING_SAID,
 ) -> Campaign:
     """The campaign after the action; an action that holds already changes nothing and answers the same.
+
+    Args:
+        who: The label of who asks for it.
+        said: What they say to it, and which plan they looked at.
 
     Raises:
         NotFound: No such campaign.
         DomainError: The action needs to know the wave.
-        Conflict: The action does not fit its state, or the campaign may not be resumed.
+        Conflict: The action does not fit its state, the campaign may not go on, or its plan is not the one looked at.
+        Forbidden: Its requester wants to approve it.
         ConcurrentChange: Its steps kept coming between.
     """
-    request = Request(action=action, who=who, now=now, wave=wave)
-    return until_written(lambda: _try_to_act(campaign, request, ports), what=campaign)
+    asked = Request(action=action, who=who, now=now, wave=said.wave, remark=said.remark, plan_sha256=said.plan_sha256)
+    return until_written(lambda: _try_to_act(campaign, asked, ports), what=campaign)
 
 
 def _try_to_act(campaign: CampaignId, request: Request, ports: CampaignPorts) -> Campaign:
@@ -47,13 +56,13 @@ def _try_to_act(campaign: CampaignId, request: Request, ports: CampaignPorts) ->
     after = act(before, replace(request, acknowledged=_suffered(before, ports)))
     if after is None:
         return before
-    if request.action is OperatorAction.RESUME:
-        _check_resumable(before, ports)
+    if request.action in _GOING_ON:
+        _check_genuine(before, ports)
     ports.audit.append(_entry(before, after, request))
     return keep_step(ports, stored, Change(campaign=after, due_at=request.now), now=request.now)
 
 
-def _check_resumable(campaign: Campaign, ports: CampaignPorts) -> None:
+def _check_genuine(campaign: Campaign, ports: CampaignPorts) -> None:
     """Return if the campaign may go on.
 
     Raises:
@@ -75,7 +84,10 @@ def _suffered(campaign: Campaign, ports: CampaignPorts) -> Counters:
 
 
 def _entry(before: Campaign, after: Campaign, request: Request) -> AuditEntry:
-    wave = "" if request.wave is None else f"wave {request.wave}; "
+    if request.action is OperatorAction.APPROVE:
+        about = _approval_words(after)
+    else:
+        about = f"{'' if request.wave is None else f'wave {request.wave}; '}{before.reason}"
     return AuditEntry(
         campaign=before.id,
         step=before.step + 1,
@@ -84,5 +96,10 @@ def _entry(before: Campaign, after: Campaign, request: Request) -> AuditEntry:
         what=request.action,
         before=before.state,
         after=after.state,
-        detail=f"{wave}{before.reason}",
+        detail="; ".join(part for part in (about, request.remark) if part),
     )
+
+
+def _approval_words(campaign: Campaign) -> str:
+    given = campaign.consents.approvals[-1]
+    return f"wave {given.wave}, plan {given.plan_sha256}"

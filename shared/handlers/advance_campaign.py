@@ -13,10 +13,12 @@ from typing import Protocol
 
 from shared.domain.audit import SERVICE, AuditEntry
 from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.starting import await_approval, go_on, missing_approvals
 from shared.domain.steps import Change, StepKind, complete, is_judged, next_step, start_wave
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.claim_devices import claim_batches
 from shared.handlers.dispatch_wave import dispatch_wave
+from shared.handlers.end_campaign import end_campaign, has_run_out
 from shared.handlers.evaluate_campaign import evaluate_campaign, keep_looking, look_after_wave
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step, step_when_due
 from shared.handlers.pause_campaign import stop_untrusted
@@ -51,6 +53,9 @@ def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: dateti
     stored = get_stored_campaign(ports.campaigns, message.campaign)
     if message.step is not None and message.step < stored.value.step:
         _answer_stale(message.step, stored.value, ports, now)
+        return
+    if has_run_out(stored.value, now=now):
+        keep_step(ports, stored, end_campaign(stored.value, ports, now=now), now=now)
         return
     if message.step is None and not is_judged(stored.value):
         return
@@ -117,6 +122,15 @@ def _start(campaign: Campaign, _ports: CampaignPorts, *, now: datetime) -> Chang
     return Change(campaign=start_wave(campaign, now=now), due_at=now)
 
 
+def _begin(campaign: Campaign, _ports: CampaignPorts, *, now: datetime) -> Change:
+    """Looked at too early, by another clock's reckoning, it gets a step of its own: this one's id would be a repeat."""
+    return Change(campaign=go_on(campaign, now=now), due_at=now)
+
+
+def _await_approval(campaign: Campaign, _ports: CampaignPorts, *, now: datetime) -> Change:
+    return Change(campaign=await_approval(campaign, missing_approvals(campaign)), due_at=now)
+
+
 def _complete(campaign: Campaign, _ports: CampaignPorts, *, now: datetime) -> Change:
     return Change(campaign=complete(campaign), due_at=now)
 
@@ -129,6 +143,8 @@ _STEPS: Mapping[StepKind, _Step] = {
     StepKind.LIST_PAGE: list_page,
     StepKind.ORDER_TARGETS: order_targets,
     StepKind.CLAIM_BATCHES: claim_batches,
+    StepKind.BEGIN: _begin,
+    StepKind.AWAIT_APPROVAL: _await_approval,
     StepKind.START_WAVE: _start,
     StepKind.DISPATCH: dispatch_wave,
     StepKind.EVALUATE: look_after_wave,

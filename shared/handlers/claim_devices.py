@@ -16,6 +16,7 @@ from shared.domain.conflicts import OnConflict, held_by, waits_for
 from shared.domain.devices import DeviceRecord, claim
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.starting import go_on
 from shared.domain.steps import Change
 from shared.domain.waves import DeviceBatch, Wave
 from shared.handlers.campaign_ports import CampaignPorts
@@ -37,14 +38,14 @@ _ANYBODY = CampaignId("")
 
 
 def claim_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
-    """The campaign with the next batches of the wave in planning claimed; running after the last wave's.
+    """The campaign with the next batches of the wave in planning claimed; planned after the last wave's.
 
     It is paused where the hub's daily quota is used up.
     """
     planning = campaign.planning
     wave = campaign.waves[planning.claimed_wave - 1]
     if planning.claimed_batches >= wave.batches:
-        return Change(campaign=_next_wave(campaign), due_at=now)
+        return Change(campaign=_next_wave(campaign, now), due_at=now)
     claimer = _Claimer(campaign, ports, now)
     try:
         for batch, devices in _batches_in_hand(campaign, wave, ports.manifests):
@@ -71,13 +72,13 @@ def _batches_in_hand(
     return list(zip(batches, members, strict=True))
 
 
-def _next_wave(campaign: Campaign) -> Campaign:
+def _next_wave(campaign: Campaign, now: datetime) -> Campaign:
     planning = campaign.planning
     if planning.claimed_wave < len(campaign.waves):
         planning = replace(planning, claimed_wave=planning.claimed_wave + 1, claimed_batches=0)
         return replace(campaign, planning=planning)
     planning = replace(planning, phase=PlanningPhase.DONE)
-    return replace(campaign, planning=planning, state=CampaignState.RUNNING, reason="")
+    return go_on(replace(campaign, planning=planning), now=now)
 
 
 def _counted(planning: Planning, rollouts: Sequence[Rollout]) -> Planning:

@@ -12,6 +12,7 @@ from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.ids import CampaignId
 from shared.domain.packages import Package, PackageState
+from shared.domain.schedules import check_schedule
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.find_targets import find_targets
 from shared.handlers.keep_campaign import announce, step_when_due
@@ -37,6 +38,7 @@ def create_campaign(
         shards: Partitions to spread its rollout rows over, from the settings.
 
     Raises:
+        ScheduleInvalid: Its schedule cannot be kept.
         NotFound: The package is unknown or not published yet (code ``package_not_found``), or withdrawn; or there is
             no such group or list.
         InvalidRequest: The list names something that is no device.
@@ -46,6 +48,8 @@ def create_campaign(
     identity = _campaign_id(idempotency_key)
     if (existing := _find(ports, identity)) is not None:
         return _same(existing, request)
+    if request.schedule is not None:
+        check_schedule(request.schedule.to_schedule(), now=now)
     package = _published(ports.packages, request)
     wanted = find_targets(request, ports.groups, ports.lists)
     new = _new(identity, wanted, package, requested_by, shards, now)

@@ -71,8 +71,9 @@ def keep_looking(campaign: Campaign, *, now: datetime) -> datetime | None:
     """A later ``step_due_at`` for a wave that goes on; None where the present one is good for a while yet."""
     if (wave := campaign.wave_in_hand) is None or wave.state is not WaveState.RUNNING:
         return None
-    good_until = now + timedelta(seconds=REEVALUATE_S / 2)
-    return now + timedelta(seconds=REEVALUATE_S) if campaign.step_due_at < good_until else None
+    end, look_again_at = campaign.end_awaited, now + timedelta(seconds=REEVALUATE_S)
+    due_at = min(look_again_at, end) if end else look_again_at
+    return due_at if campaign.step_due_at < min(due_at, now + timedelta(seconds=REEVALUATE_S / 2)) else None
 
 
 def _visit_all(campaign: Campaign, wave: Wave, ports: CampaignPorts, now: datetime) -> None:

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 
-from shared.domain.campaigns import Campaign
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import NotFound
 from shared.domain.ids import CampaignId
 from shared.domain.steps import Change, take_step
 from shared.handlers.campaign_ports import CampaignPorts
-from shared.handlers.wakeups import request_step
+from shared.handlers.wakeups import request_end, request_step
 from shared.ports.bus import EventPublisher, OutgoingEvent, OutgoingMessage, Queue
 from shared.ports.campaigns import CampaignStore
 from shared.ports.errors import NotThere, PortError
@@ -51,7 +51,7 @@ def keep_step(ports: CampaignPorts, before: Stored[Campaign], change: Change, *,
     after = take_step(before.value, change, now=now)
     ports.campaigns.save(Stored(value=after, etag=before.etag))
     if after.awaits_step:
-        ports.sender.send(Queue.CAMPAIGN_STEPS, [step_when_due(after, now=now)])
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [step_when_due(after, now=now), *_end_of(before.value, after)])
     announce(ports.publisher, before.value, after)
     return after
 
@@ -60,6 +60,12 @@ def step_when_due(campaign: Campaign, *, now: datetime) -> OutgoingMessage:
     """The message for the campaign's next step, scheduled where it is not due yet."""
     later = campaign.step_due_at if campaign.step_due_at > now else None
     return request_step(campaign.id, campaign.step, enqueue_at=later)
+
+
+def _end_of(before: Campaign, after: Campaign) -> list[OutgoingMessage]:
+    """The message for the end of the schedule, once when a campaign begins: no step of its own may fall due then."""
+    end, is_new = after.end_awaited, before.state is not after.state
+    return [request_end(after.id, after.step, end)] if end and is_new and after.state is CampaignState.RUNNING else []
 
 
 def announce(publisher: EventPublisher, before: Campaign | None, after: Campaign) -> None:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.campaigns import OFFERING, Campaign, Deadlines
+from shared.domain.campaigns import Campaign, Deadlines
 from shared.domain.conflicts import is_waiting
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.domain.starting import may_offer
 from shared.domain.waves import WaveState
 from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, pause_for_quota, retry_at, wants_retry
@@ -79,7 +80,7 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     Raises:
         PortError: A service needed for it is down, or the rows change too fast; offering again is safe.
     """
-    if campaign.state not in OFFERING:
+    if not may_offer(campaign, work.batch.wave, now=now):
         log.info("%s is %s: the offers of a batch are dropped", campaign.id, campaign.state)
         return
     if _is_skipped(campaign, work):

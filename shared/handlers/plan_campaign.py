@@ -82,7 +82,13 @@ def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
         campaign,
         targets=len(devices),
         waves=tuple(_cut(campaign, ports.manifests, wave, devices[wave.start : wave.stop]) for wave in waves),
-        planning=replace(campaign.planning, phase=PlanningPhase.CLAIMING, continuation="", excluded=found.excluded),
+        planning=replace(
+            campaign.planning,
+            phase=PlanningPhase.CLAIMING,
+            continuation="",
+            excluded=found.excluded,
+            manifest_sha256=digest_devices(devices),
+        ),
     )
     return Change(campaign=planned, due_at=now)
 

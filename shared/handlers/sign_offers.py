@@ -12,6 +12,7 @@ from shared.domain.campaigns import Campaign
 from shared.domain.ids import DeviceId
 from shared.domain.offers import Intent, Offer
 from shared.domain.rollouts import Rollout
+from shared.domain.schedules import AtEnd
 from shared.ports.errors import Unavailable
 from shared.ports.hub import TwinWrite
 from shared.trust.intents import batch_leaves, batch_root, sign_intent
@@ -76,10 +77,18 @@ def _signed(intent: Intent, find_signer: Callable[[], Signer]) -> str:
 
 
 def _intent(campaign: Campaign, claims: Sequence[tuple[DeviceId, int]], now: datetime) -> Intent:
-    """In force as long as a device may take to accept, download and install, each to its deadline."""
+    """In force as long as a device may take to accept, download and install, each to its deadline.
+
+    Where the campaign is cancelled at the end of its schedule, no device begins to install after it, not even one that
+    the hub cannot tell.
+    """
     package, deadlines = campaign.package, campaign.spec.deadlines
     issued = now.replace(microsecond=0)
+    schedule, end = campaign.spec.schedule, campaign.end_of_offers
     lifetime_s = deadlines.offered_s + deadlines.downloading_s + deadlines.installing_s
+    expires = issued + timedelta(seconds=lifetime_s)
+    if end is not None and schedule is not None and schedule.at_end is AtEnd.CANCEL:
+        expires = min(expires, end.replace(microsecond=0))
     return Intent(
         campaign=campaign.id,
         path=package.path,
@@ -89,7 +98,7 @@ def _intent(campaign: Campaign, claims: Sequence[tuple[DeviceId, int]], now: dat
         length_bytes=package.length_bytes,
         sha256=package.sha256,
         issued=issued,
-        expires=issued + timedelta(seconds=lifetime_s),
+        expires=expires,
         allow_downgrade=campaign.spec.allow_downgrade,
         root=batch_root(claims),
         windows=campaign.spec.windows,

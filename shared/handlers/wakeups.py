@@ -36,6 +36,11 @@ def request_step_again(campaign: CampaignId, step: int, *, now: datetime) -> Out
     return _step(CampaignStep(campaign=campaign, step=step), f"{campaign}:{step}:{int(now.timestamp()) // 60}", None)
 
 
+def request_end(campaign: CampaignId, step: int, end: datetime) -> OutgoingMessage:
+    """A message for ``campaign-steps``: its schedule has ended; ``step`` tells one beginning from another."""
+    return _step(CampaignStep(campaign=campaign), f"{campaign}:{step}:end", end)
+
+
 def request_evaluation(campaign: CampaignId, now: datetime) -> OutgoingMessage:
     """A message for ``campaign-steps``: look whether the gate of the wave in hand has something to say.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from shared.domain.approvals import Consents
 from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Planning
 from shared.domain.gates import Counters
 from shared.domain.ids import campaign_id
@@ -30,6 +31,8 @@ _VERDICT: TypeAdapter[Verdict | None] = TypeAdapter(Verdict | None)
 _PLANNING: TypeAdapter[Planning] = TypeAdapter(Planning)
 _PACED: TypeAdapter[Paced | None] = TypeAdapter(Paced | None)
 _WALKS: TypeAdapter[tuple[Walk, ...]] = TypeAdapter(tuple[Walk, ...])
+_CONSENTS: TypeAdapter[Consents] = TypeAdapter(Consents)
+_NOTHING_SAID = "{}"
 
 
 def wave_row_key(number: int) -> str:
@@ -65,6 +68,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "planning": _PLANNING.dump_json(campaign.planning).decode(),
         "paced": _PACED.dump_json(campaign.paced).decode(),
         "walks": _WALKS.dump_json(campaign.walks).decode(),
+        "consents": _CONSENTS.dump_json(campaign.consents).decode(),
     }
 
 
@@ -122,6 +126,7 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
         waves=tuple(_read_wave(wave) for wave in sorted(wave_rows, key=lambda wave: int(wave["number"]))),
         paced=_PACED.validate_json(row.get("paced", "null")),
         walks=_WALKS.validate_json(row["walks"]),
+        consents=_CONSENTS.validate_json(row.get("consents", _NOTHING_SAID)),
         requested_by=row["requested_by"],
         created_at=row["created_at"],
         changed_at=row["changed_at"],

@@ -15,8 +15,10 @@ from shared.domain.rollouts import RolloutState
 from shared.domain.steps_by_operators import fitting_actions
 from shared.domain.verdicts import Verdict
 from shared.domain.windows import Window
+from shared.wire.http_approvals import ApprovalView, view_approval
 from shared.wire.http_policies import WEEKDAYS
 from shared.wire.http_rates import PaceView, view_pace
+from shared.wire.http_schedules import ScheduleView, view_schedule
 from shared.wire.http_wave_views import WaveView, view_wave
 
 
@@ -75,6 +77,8 @@ class CampaignView(CampaignSummary):
     priority: int = Field(description="0-1000; higher ones get the hub's slots first")
     on_conflict: str = Field(description="skip, wait or supersede: what becomes of devices another campaign holds")
     pace: PaceView
+    approval: ApprovalView | None = Field(description="Whose approval it needs and has; null for nobody's")
+    schedule: ScheduleView | None = Field(description="When it starts and ends by itself; null without a schedule")
     deadlines: dict[str, float] = Field(description="Seconds a device may stay in a state")
     plan: PlanView
     waves: list[WaveView]
@@ -107,6 +111,8 @@ def view_campaign(
         priority=campaign.spec.precedence.priority,
         on_conflict=campaign.spec.precedence.on_conflict.value,
         pace=view_pace(campaign.spec.pace, sum(count.of(RolloutState.SUCCEEDED) for count in counters.values())),
+        approval=view_approval(campaign),
+        schedule=view_schedule(campaign),
         deadlines=asdict(campaign.spec.deadlines),
         plan=PlanView(
             phase=campaign.planning.phase,

@@ -13,11 +13,13 @@ from shared.domain.ids import DeviceId
 from shared.domain.retries import Retries
 from shared.domain.rollouts import PackageTarget
 from shared.domain.windows import MAX_WINDOWS
+from shared.wire.http_approvals import ApprovalRequest
 from shared.wire.http_conflicts import OnConflictWord, Priority, to_precedence
 from shared.wire.http_fields import InvalidRequest, Name, RequestModel, complaints
 from shared.wire.http_policies import DeadlinesRequest, WindowRequest
 from shared.wire.http_rates import Bandwidth, RateRequest, to_pace
 from shared.wire.http_retries import RetriesRequest
+from shared.wire.http_schedules import ScheduleRequest
 from shared.wire.http_targets import PackageRequest, TargetsRequest
 from shared.wire.http_waves import MAX_WAVES, GateRequest, WaveRequest, check_cover
 
@@ -40,6 +42,8 @@ class CampaignRequest(RequestModel):
     bandwidth_bytes_per_s: Bandwidth | None = None
     priority: Priority = DEFAULT_PRIORITY
     on_conflict: OnConflictWord = "skip"
+    approval: ApprovalRequest | None = None
+    schedule: ScheduleRequest | None = None
 
     @property
     def devices(self) -> list[DeviceId]:
@@ -66,6 +70,8 @@ class CampaignRequest(RequestModel):
             targeting=self.targets.to_targeting(),
             pace=to_pace(self.rate, self.bandwidth_bytes_per_s),
             precedence=to_precedence(self.priority, self.on_conflict),
+            approval=self.approval.to_policy() if self.approval else None,
+            schedule=self.schedule.to_schedule() if self.schedule else None,
         )
 
 

@@ -43,6 +43,7 @@ from shared.ports.errors import PortError
 from shared.ports.replay import REPORTS
 from shared.settings import Settings, read_settings
 from shared.trust.index import TIMESTAMP_FILE
+from shared.wire.http_actions import ActionRequest
 from shared.wire.http_audit import AuditPage
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
@@ -175,11 +176,10 @@ class Service:
         return show_audit(campaign, self._adapters.audit_records, size=size, continuation=continuation)
 
     def act_on_campaign(
-        self, campaign: CampaignId, action: OperatorAction, *, who: str, wave: int | None = None
+        self, campaign: CampaignId, action: OperatorAction, *, who: str, said: ActionRequest
     ) -> CampaignView:
-        """The campaign after an operator's action."""
-        ports = self._ports.campaign_ports
-        after = act_on_campaign(campaign, action, ports, now=self._clock(), who=who, wave=wave)
+        """The campaign after what somebody did to it."""
+        after = act_on_campaign(campaign, action, self._ports.campaign_ports, now=self._clock(), who=who, said=said)
         return view_of(after, self._adapters.rollouts)
 
     def stop_fleet(self, reason: str, *, who: str) -> StopView:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from securesystemslib.signer import Key
 
+from shared.domain.approvals import Consents
 from shared.domain.campaigns import CampaignState
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import RolloutState
+from shared.domain.schedules import AtEnd, Schedule
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import WaveState
 from shared.handlers.dispatch_batch import dispatch_batch
@@ -187,6 +192,62 @@ def test_offers_the_hub_had_no_room_for_still_go_out_when_the_last_wave_has_pass
     plane.set_campaign(CampaignState.COMPLETED)
     plane.dispatch()
     assert plane.states() == {S.OFFERED}
+
+
+def test_a_batch_of_a_wave_that_has_not_started_is_dropped() -> None:
+    """While people are asked about the second wave, the first goes on."""
+    plane = DataPlane(NAMES)
+    plane.set_campaign(CampaignState.AWAITING_APPROVAL)
+    change_campaign(plane, waves=tuple(replace(wave, state=WaveState.PENDING) for wave in plane.campaign.waves))
+    plane.dispatch()
+    assert plane.states() == {S.PLANNED}
+    change_campaign(plane, waves=plane.campaign.waves)
+    plane.dispatch()
+    assert plane.states() == {S.OFFERED}
+
+
+def test_nobody_is_offered_anything_once_the_schedule_has_ended() -> None:
+    plane = DataPlane(NAMES)
+    schedule(plane, Schedule(end_at=NOON))
+    plane.dispatch()
+    assert plane.states() == {S.PLANNED}
+    change_campaign(plane, consents=Consents(is_end_waived=True))
+    plane.dispatch()
+    assert plane.states() == {S.OFFERED}
+
+
+def test_offers_of_a_campaign_that_is_cancelled_at_its_end_expire_then() -> None:
+    end = NOON + timedelta(seconds=90)
+    plane = DataPlane(NAMES)
+    schedule(plane, Schedule(end_at=end, at_end=AtEnd.CANCEL))
+    plane.dispatch()
+    assert expiry(plane) == end
+
+
+def test_offers_of_a_campaign_that_pauses_at_its_end_can_be_used_when_it_goes_on() -> None:
+    end = NOON + timedelta(seconds=90)
+    plane = DataPlane(NAMES)
+    schedule(plane, Schedule(end_at=end))
+    plane.dispatch()
+    assert expiry(plane) > end + timedelta(seconds=plane.campaign.spec.deadlines.downloading_s)
+
+
+def change_campaign(plane: DataPlane, **changes: Any) -> None:
+    stored = plane.campaigns.get(CAMPAIGN)
+    plane.campaigns.save(replace(stored, value=replace(stored.value, **changes)))
+
+
+def schedule(plane: DataPlane, asked: Schedule) -> None:
+    stored = plane.campaigns.get(CAMPAIGN)
+    spec = replace(stored.value.spec, schedule=asked)
+    plane.campaigns.save(replace(stored, value=plane.specs.sign(replace(stored.value, spec=spec))))
+
+
+def expiry(plane: DataPlane) -> datetime:
+    [*_, name] = plane.names
+    offer = read_offer(name, plane.hub.desired[name])
+    assert offer is not None
+    return verify_intent(offer.envelope, [public_key(plane)]).expires
 
 
 def aborted(plane: DataPlane) -> DataPlane:

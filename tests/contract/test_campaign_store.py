@@ -10,6 +10,7 @@ import pytest
 from azure.data.tables import TableClient
 
 from shared.adapters.azure_campaigns import AzureCampaigns
+from shared.domain.approvals import Approval, ApprovalPolicy, Consents
 from shared.domain.campaigns import (
     Campaign,
     CampaignSpec,
@@ -24,6 +25,7 @@ from shared.domain.gates import Counters, Gate
 from shared.domain.ids import CampaignId, package_name
 from shared.domain.packages import Package, PackageKind
 from shared.domain.rollouts import PackageTarget, RolloutState
+from shared.domain.schedules import Schedule
 from shared.domain.verdicts import judge_wave
 from shared.domain.versions import Version, VersionScheme
 from shared.domain.walks import BatchPurpose, Walk
@@ -62,6 +64,8 @@ def make(number: int = 1, **changes: object) -> Campaign:
             targets=DeviceQuery(query="SELECT * FROM devices WHERE tags.place = 'Zürich'"),
             waves=SPECS,
             allow_downgrade=True,
+            approval=ApprovalPolicy(required=2, between_waves=True),
+            schedule=Schedule(start_at=NOW, end_at=NOW + timedelta(hours=1)),
         ),
         package=Package(
             name=package_name("tool"),
@@ -103,7 +107,13 @@ def planned(campaign: Campaign) -> Campaign:
         state=CampaignState.RUNNING,
         targets=99,
         step=7,
-        planning=Planning(phase=PlanningPhase.DONE, page=3, listed=120, claimed_wave=3, skipped=4),
+        planning=Planning(
+            phase=PlanningPhase.DONE, page=3, listed=120, claimed_wave=3, skipped=4, manifest_sha256="ef" * 32
+        ),
+        consents=Consents(
+            approvals=(Approval(who="Grace <g>", at=NOW, wave=1, plan_sha256="0" * 64, remark="schön"),),
+            is_started_early=True,
+        ),
         waves=(first, *others),
     )
 

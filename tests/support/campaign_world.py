@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cli.audit_log import Checked, check_log, read_log
-from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.campaigns import CAMPAIGN_TRANSITIONS, Campaign, CampaignState
 from shared.domain.conflicts import is_waiting
 from shared.domain.devices import release
 from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.retries import RETRYABLE, open_attempt
 from shared.domain.rollouts import FINAL, Rollout, RolloutState, move
+from shared.domain.starting import may_offer
 from shared.domain.steps_by_operators import OperatorAction
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DONE_WAVES, WaveState
@@ -33,6 +34,7 @@ from shared.ports.bus import Queue
 from shared.ports.errors import PortError
 from shared.ports.rollouts import RolloutChange
 from shared.trust.signers import KeyRole
+from shared.wire.http_actions import ActionRequest
 from shared.wire.http_audit import view_audit_record
 from shared.wire.http_campaigns import read_campaign_request
 from shared.wire.messages import BatchWork, read_batch_visit, read_batch_work, read_campaign_step
@@ -148,8 +150,10 @@ class CampaignWorld:
             now=self.now,
         )
 
-    def act(self, campaign: CampaignId, action: str, *, who: str = "grace", wave: int | None = None) -> Campaign:
-        return act_on_campaign(campaign, OperatorAction(action), self.ports, now=self.now, who=who, wave=wave)
+    def act(self, campaign: CampaignId, action: str, *, who: str = "grace", **said: Any) -> Campaign:
+        return act_on_campaign(
+            campaign, OperatorAction(action), self.ports, now=self.now, who=who, said=ActionRequest(**said)
+        )
 
     def campaign(self, campaign: CampaignId) -> Campaign:
         return self.campaigns.get(campaign).value
@@ -241,7 +245,7 @@ class CampaignWorld:
             self._retry(work)
         elif work.purpose is BatchPurpose.SKIP:
             self._move(work, lambda row: S.SKIPPED if row.state is S.PLANNED else None)
-        elif self.campaign(work.campaign).state is CampaignState.RUNNING:
+        elif may_offer(self.campaign(work.campaign), work.batch.wave, now=self.now):
             self._take_over(work)
             self._move(work, lambda row: S.OFFERED if row.state is S.PLANNED and not is_waiting(row) else None)
             self._move(work, lambda row: self.outcome(row.device) if row.state is S.OFFERED else None)
@@ -294,6 +298,7 @@ class CampaignWorld:
     # What must hold at every moment.
 
     def _check_save(self, before: Campaign, after: Campaign) -> None:
+        assert after.state in CAMPAIGN_TRANSITIONS[before.state] | {before.state}, (before.state, after.state)
         known = {wave.number: wave for wave in before.waves}
         for wave in after.waves:
             old = known.get(wave.number, replace(wave, state=WaveState.PENDING, started_at=None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import time
 
 from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Deadlines, DeviceList
@@ -10,7 +11,7 @@ from shared.domain.ids import DeviceId, package_name
 from shared.domain.packages import Package, PackageKind
 from shared.domain.rollouts import PackageTarget
 from shared.domain.versions import Version
-from shared.domain.waves import Rest, WaveSpec, slice_waves
+from shared.domain.waves import Rest, WaveSpec, WaveState, slice_waves
 from shared.domain.windows import Window
 from tests.support.rollouts import CAMPAIGN, NOON, TARGET
 
@@ -49,7 +50,7 @@ def make_campaign(devices: Sequence[DeviceId], *, shards: int = 1, waves: Sequen
         state=CampaignState.RUNNING,
         step_due_at=NOON,
         targets=len(devices),
-        waves=tuple(slice_waves(len(devices), specs)),
+        waves=tuple(replace(wave, state=WaveState.RUNNING) for wave in slice_waves(len(devices), specs)),
         requested_by="ada",
         created_at=NOON,
         changed_at=NOON,

@@ -1,0 +1,63 @@
+"""What campaign requests say about people's approval, and what is shown of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from shared.domain.approvals import MAX_REQUIRED, ApprovalPolicy
+from shared.domain.campaigns import Campaign
+from shared.domain.plans import digest_plan
+from shared.domain.starting import missing_approvals, standing_approvals
+from shared.wire.http_fields import RequestModel
+
+
+class ApprovalRequest(RequestModel):
+    """How many distinct people, the requester not among them, must approve; with ``between_waves`` each wave anew."""
+
+    required: Annotated[int, Field(ge=1, le=MAX_REQUIRED)]
+    between_waves: bool = False
+
+    def to_policy(self) -> ApprovalPolicy:
+        """The policy it means."""
+        return ApprovalPolicy(required=self.required, between_waves=self.between_waves)
+
+
+class GivenApproval(BaseModel):
+    """One person's approval."""
+
+    who: str
+    at: datetime
+    wave: int
+    remark: str
+
+
+class ApprovalView(BaseModel):
+    """Whose approval a campaign needs, and who gave it."""
+
+    required: int = Field(description="Distinct people who must approve, the requester not among them")
+    between_waves: bool = Field(description="Whether each wave needs them anew")
+    wave: int | None = Field(description="The wave that could start with it; null when none is left or planned yet")
+    plan_sha256: str = Field(description="Digest of the plan as it is; approvals of another plan do not count")
+    given: list[GivenApproval]
+    missing: int = Field(description="How many more people must approve")
+
+
+def view_approval(campaign: Campaign) -> ApprovalView | None:
+    """What is shown of it; None where the campaign needs nobody's approval."""
+    if (policy := campaign.spec.approval) is None:
+        return None
+    wave = campaign.wave_in_hand
+    return ApprovalView(
+        required=policy.required,
+        between_waves=policy.between_waves,
+        wave=wave.number if wave else None,
+        plan_sha256=digest_plan(campaign),
+        given=[
+            GivenApproval(who=given.who, at=given.at, wave=given.wave, remark=given.remark)
+            for given in standing_approvals(campaign)
+        ],
+        missing=missing_approvals(campaign) if campaign.waves else policy.required,
+    )
