@@ -59,6 +59,13 @@ CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = {
 }
 
 
+class OnLateFailure(StrEnum):
+    """What happens when the gate of a wave that has passed would stop it now."""
+
+    PAUSE = "pause"
+    ALERT = "alert"
+
+
 class PlanningPhase(StrEnum):
     """How far the planning of a campaign is."""
 
@@ -148,6 +155,7 @@ class CampaignSpec:
     allow_downgrade: bool = False
     windows: tuple[Window, ...] = ()
     retries: Retries = field(default_factory=Retries)
+    on_late_failure: OnLateFailure = OnLateFailure.PAUSE
     targeting: Targeting = field(default_factory=Targeting)
     pace: Pace = field(default_factory=Pace)
     precedence: Precedence = field(default_factory=Precedence)

@@ -146,14 +146,17 @@ def _resume(campaign: Campaign, request: Request) -> Campaign:
     if campaign.planning.phase is not PlanningPhase.DONE:
         return replace(campaign, state=C.PLANNING, reason=reason)
     resumed = go_on(campaign, now=now, reason=reason)
-    wave = campaign.wave_in_hand
-    if wave is None or wave.state is WaveState.PENDING:
-        return resumed
-    return resumed.with_wave(_dispatched_again(wave, request.acknowledged))
+    for wave in campaign.waves:
+        if wave.state not in DONE_WAVES | {WaveState.PENDING}:
+            resumed = resumed.with_wave(_dispatched_again(wave, request.acknowledged))
+    return resumed
 
 
 def _dispatched_again(wave: Wave, acknowledged: Counters) -> Wave:
-    """Batches that came up during the pause were dropped, so all go out again."""
+    """Batches that came up during the pause were dropped, so all go out again.
+
+    Several waves have begun where one that had passed was stopped late; only that one is judged a failure.
+    """
     if wave.state is WaveState.FAILED:
         wave = replace(wave, acknowledged=acknowledged)
     return dispatch_again(wave)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from shared.domain.audit import SERVICE, AuditEntry
 from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.late_failures import find_passed
 from shared.domain.starting import await_approval, go_on, missing_approvals
 from shared.domain.steps import Change, StepKind, complete, is_judged, next_step, start_wave
 from shared.handlers.campaign_ports import CampaignPorts
@@ -23,6 +24,7 @@ from shared.handlers.evaluate_campaign import evaluate_campaign, keep_looking, l
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step, step_when_due
 from shared.handlers.pause_campaign import stop_untrusted
 from shared.handlers.plan_campaign import list_page, order_targets
+from shared.handlers.reconsider_wave import reconsider_wave
 from shared.handlers.wakeups import STOPPED_LOOK_S
 from shared.handlers.walk_batches import walk_batches
 from shared.ports.bus import Queue
@@ -56,6 +58,10 @@ def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: dateti
         return
     if has_run_out(stored.value, now=now):
         keep_step(ports, stored, end_campaign(stored.value, ports, now=now), now=now)
+        return
+    if message.step is None and (passed := find_passed(stored.value, message.wave)) is not None:
+        if (late := reconsider_wave(stored.value, passed, ports, now=now)) is not None:
+            keep_step(ports, stored, late, now=now)
         return
     if message.step is None and not is_judged(stored.value):
         return

@@ -155,7 +155,7 @@ def _wake(campaign: CampaignId, shard: int, changes: Sequence[RolloutChange], po
     if retries := [_retry(change.after, shard) for change in changes if _is_retried(change)]:
         ports.sender.send(Queue.DEVICE_BATCHES, retries)
     if any(_matters_to_gate(change) for change in changes):
-        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign, ports.clock())])
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign, changes[0].after.wave, ports.clock())])
     corrected = [change.after for change in changes if _corrects(change)]
     if corrected:
         now = ports.clock()

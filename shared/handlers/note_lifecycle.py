@@ -69,7 +69,7 @@ def _skip(campaign: CampaignId, device: DeviceId, ports: LifecyclePorts, now: da
         return
     after = move(row.value, RolloutState.SKIPPED, now=now, code="device_deleted", detail="deleted in IoT Hub")
     ports.rollouts.write(campaign, shard, [RolloutChange(before=row, after=after)])
-    ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign, now)])
+    ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign, row.value.wave, now)])
     log.info("%s: a device was deleted and is skipped", campaign)
 
 

@@ -188,7 +188,7 @@ def _stamp(
         if change.after.state in (S.SKIPPED, S.FAILED)
     ]
     if ended:
-        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, ports.clock())])
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, work.batch.wave, ports.clock())])
 
 
 def _stamps(

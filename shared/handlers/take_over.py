@@ -94,10 +94,10 @@ def _supersede(campaign: CampaignId, taken: Mapping[DeviceId, Hold], ports: Take
             place = hold.holder.id, shard_of(device, hold.holder.shards), hold.row.value.wave
             change = RolloutChange(before=hold.row, after=_cancelled(hold.row.value, campaign, now))
             places.setdefault(place, []).append(change)
-    for (holder, shard, _), changes in places.items():
+    for (holder, shard, wave), changes in places.items():
         log.info("%s takes %d devices from %s", campaign, len(changes), holder)
         ports.rollouts.write(holder, shard, changes)
-        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(holder, ports.clock())])
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(holder, wave, ports.clock())])
 
 
 def _cancelled(rollout: Rollout, campaign: CampaignId, now: datetime) -> Rollout:

@@ -64,7 +64,7 @@ def visit_batch(visit: BatchVisit, ports: VisitPorts, *, now: datetime) -> int:
     if retries := [request_retry(row, alone(row, visit.batch.shard)) for row in rows if _awaits_retry(row)]:
         ports.sender.send(Queue.DEVICE_BATCHES, retries)
     if timed_out:
-        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(visit.campaign, ports.clock())])
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(visit.campaign, visit.batch.wave, ports.clock())])
     ended = [row for row in rows if row.is_final]
     if ended:
         until_written(lambda: _settle(ended, facts, ports.devices, now), what=what)

@@ -41,11 +41,11 @@ def request_end(campaign: CampaignId, step: int, end: datetime) -> OutgoingMessa
     return _step(CampaignStep(campaign=campaign), f"{campaign}:{step}:end", end)
 
 
-def request_evaluation(campaign: CampaignId, now: datetime) -> OutgoingMessage:
-    """A message for ``campaign-steps``: look whether the gate of the wave in hand has something to say.
+def request_evaluation(campaign: CampaignId, wave: int, now: datetime) -> OutgoingMessage:
+    """A message for ``campaign-steps``: look whether the gate of a wave in which something changed has a word to say.
 
-    All requests of one second share an id and come out together when the second ends, so that a thousand folds cause
-    one evaluation a second.
+    All requests of one second and wave share an id and come out together when the second ends, so that a thousand
+    folds cause one evaluation a second.
 
     Args:
         now: Read after the counters were written: a request that names an earlier second may be dropped as a repeat
@@ -53,7 +53,7 @@ def request_evaluation(campaign: CampaignId, now: datetime) -> OutgoingMessage:
     """
     bucket = math.floor(now.timestamp()) + 1
     enqueue_at = datetime.fromtimestamp(bucket, UTC)
-    return _step(CampaignStep(campaign=campaign), f"{campaign}:evaluate:{bucket}", enqueue_at)
+    return _step(CampaignStep(campaign=campaign, wave=wave), f"{campaign}:evaluate:w{wave}:{bucket}", enqueue_at)
 
 
 def request_work(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from shared.domain.campaigns import CampaignSpec, Deadlines
+from shared.domain.campaigns import CampaignSpec, Deadlines, OnLateFailure
 from shared.domain.conflicts import DEFAULT_PRIORITY
 from shared.domain.ids import DeviceId
 from shared.domain.retries import Retries
@@ -38,6 +38,7 @@ class CampaignRequest(RequestModel):
     allow_downgrade: bool = False
     windows: Annotated[list[WindowRequest], Field(max_length=MAX_WINDOWS)] = Field(default_factory=list)
     retries: RetriesRequest | None = None
+    on_late_failure: OnLateFailure = OnLateFailure.PAUSE
     rate: RateRequest | None = None
     bandwidth_bytes_per_s: Bandwidth | None = None
     priority: Priority = DEFAULT_PRIORITY
@@ -66,6 +67,7 @@ class CampaignRequest(RequestModel):
             deadlines=Deadlines(**self.deadlines.model_dump()),
             allow_downgrade=self.allow_downgrade,
             windows=tuple(window.to_window() for window in self.windows),
+            on_late_failure=self.on_late_failure,
             retries=self.retries.to_retries() if self.retries else Retries(),
             targeting=self.targets.to_targeting(),
             pace=to_pace(self.rate, self.bandwidth_bytes_per_s),

@@ -34,11 +34,13 @@ class CampaignStep:
 
     Attributes:
         step: The step it stands for; once the campaign is past it, the message is stale and does nothing. None asks
-            only whether the gate of the wave in hand has something to say, which is never stale.
+            only whether a gate has something to say, which is never stale.
+        wave: The wave in which something changed, where a gate is asked; None: the one in hand.
     """
 
     campaign: CampaignId
     step: int | None = None
+    wave: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,7 @@ def test_evaluations_asked_for_in_one_second_are_one() -> None:
     campaign = world.post(targets={"devices": ["a"]})
     for milliseconds in (10, 400, 990):
         now = NOON + timedelta(milliseconds=milliseconds)
-        world.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, now)])
+        world.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, 1, now)])
     messages = [message for message in world.bus.sent_to(Queue.CAMPAIGN_STEPS) if "evaluate" in message.message_id]
     assert [message.enqueue_at for message in messages] == [NOON + timedelta(seconds=1)]
 

@@ -37,7 +37,7 @@ def test_a_package_that_makes_devices_fail_stops_after_the_first_wave(scene: Sce
 
 
 def test_a_device_that_later_runs_the_old_version_has_regressed(scene: Scene) -> None:
-    """I11: its success is withdrawn, in its row and in the counters of its wave."""
+    """I11: its success is withdrawn, in its row and in the counters of its wave, and its campaign pauses."""
     stays, returns = scene.devices(2)
     scene.artifacts.publish()
     with scene.fleet([stays, returns]) as fleet:
@@ -48,5 +48,9 @@ def test_a_device_that_later_runs_the_old_version_has_regressed(scene: Scene) ->
         fleet.regress(DeviceId(returns))
         scene.wait_for_states(campaign, {stays: "succeeded", returns: "regressed"})
 
-        assert scene.show(campaign)["waves"][0]["counters"] == {"succeeded": 1, "regressed": 1}
+        paused = scene.wait_for_campaign(campaign, "paused")
+        assert paused["waves"][0]["counters"] == {"succeeded": 1, "regressed": 1}
+        assert "had let it pass" in paused["reason"]
+        scene.act(campaign, "resume")
+        scene.wait_for_campaign(campaign, "completed")
         check_tables(scene, campaign, [stays, returns], fleet)

@@ -234,7 +234,7 @@ class CampaignWorld:
         before = self.rollouts.read_devices(row.campaign, shard, [row.device])[row.device]
         change = RolloutChange(before=before, after=move(before.value, state, now=self.now))
         self.rollouts.write(row.campaign, shard, [change])
-        self.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(row.campaign, self.now)])
+        self.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(row.campaign, row.wave, self.now)])
 
     def _work(self, work: BatchWork) -> None:
         if work.purpose is BatchPurpose.WITHDRAW:
@@ -249,7 +249,7 @@ class CampaignWorld:
             self._take_over(work)
             self._move(work, lambda row: S.OFFERED if row.state is S.PLANNED and not is_waiting(row) else None)
             self._move(work, lambda row: self.outcome(row.device) if row.state is S.OFFERED else None)
-            self.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(work.campaign, self.now)])
+            self.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(work.campaign, work.batch.wave, self.now)])
 
     def _retry(self, work: BatchWork) -> None:
         changes = [
