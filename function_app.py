@@ -132,6 +132,12 @@ def get_campaign_audit(req: func.HttpRequest) -> func.HttpResponse:
     return answer(lambda: campaigns.show_audit(req, service()))
 
 
+@app.route("campaigns/{id}/waves", methods=["PATCH"])
+def patch_campaign_waves(req: func.HttpRequest) -> func.HttpResponse:
+    """Edit the waves of a paused campaign that have not begun."""
+    return answer(lambda: campaigns.edit_waves(req, service()))
+
+
 @app.route("campaigns/{id}/{action}", methods=["POST"])
 def post_campaign_action(req: func.HttpRequest) -> func.HttpResponse:
     """Approve, start, pause, resume or cancel a campaign."""

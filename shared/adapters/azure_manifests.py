@@ -25,11 +25,11 @@ class AzureManifests:
         for page in range(start, stop):
             yield wire.read_devices(self._read(wire.page_blob(campaign, page)))
 
-    def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId]) -> None:
-        self._write(wire.manifest_blob(campaign), wire.write_devices(devices))
+    def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId], *, edition: str = "") -> None:
+        self._write(wire.manifest_blob(campaign, edition), wire.write_devices(devices))
 
-    def read_manifest(self, campaign: CampaignId) -> list[DeviceId]:
-        return wire.read_devices(self._read(wire.manifest_blob(campaign)))
+    def read_manifest(self, campaign: CampaignId, *, edition: str = "") -> list[DeviceId]:
+        return wire.read_devices(self._read(wire.manifest_blob(campaign, edition)))
 
     def write_members(self, campaign: CampaignId, wave: int, part: int, members: Iterable[list[DeviceId]]) -> None:
         self._write(wire.members_blob(campaign, wave, part), wire.write_members(members))

@@ -88,6 +88,45 @@ class AzureRollouts:
         etags = self._commit(place, operations, moves)
         return [Stored(value=change.after, etag=etag) for change, etag in zip(changes, etags, strict=True)]
 
+    def move(self, campaign: CampaignId, shard: int, changes: Sequence[RolloutChange]) -> None:
+        old, new = changes[0].before.value.wave, changes[0].after.wave
+        if old == new:
+            self.write(campaign, shard, changes)
+            return
+        rows = [_replacement(write_rollout(change.after, shard), change.before.etag) for change in changes]
+        states = [change.after.state for change in changes]
+        gives_up_at = time.monotonic() + self._patience_s
+        while True:
+            try:
+                self._commit_move(_Place(campaign=campaign, shard=shard, wave=old), new, rows, states)
+            except _CountersMoved:
+                if time.monotonic() >= gives_up_at:
+                    raise ConcurrentChange(f"the counters of {campaign} stayed contended") from None
+                self._sleep(random.uniform(0.01, 0.2))
+            else:
+                return
+
+    def _commit_move(self, old: _Place, wave: int, rows: list[_Operation], states: Sequence[RolloutState]) -> None:
+        """Rare, and of waves that nobody dispatches: the counters are read anew, and forgotten afterwards."""
+        try:
+            before, after = self._counters.read(old.partition, old.wave), self._counters.read(old.partition, wave)
+            left, joined = before.counters.left_by(states), after.counters
+            for state in states:
+                joined = joined.moved(None, state)
+            counted = write_counters(joined, old.campaign, old.shard, wave)
+            self._submit(
+                [
+                    *rows,
+                    _replacement(write_counters(left, old.campaign, old.shard, old.wave), before.etag),
+                    _replacement(counted, after.etag) if after.etag else ("create", counted, {}),
+                ]
+            )
+        except AzureError as error:
+            raise _verdict(error, rows=len(rows)) from error
+        finally:
+            self._counters.forget(old.partition, old.wave)
+            self._counters.forget(old.partition, wave)
+
     def read_counters(self, campaign: CampaignId, wave: int, shards: int) -> Counters:
         with table_errors():
             rows = [self._counters.read(rollout_partition(campaign, shard), wave) for shard in range(shards)]
@@ -176,7 +215,7 @@ class _CountersMoved(PortError):
 def _verdict(error: AzureError, *, rows: int) -> PortError:
     verdict = port_error(error)
     is_contention = isinstance(verdict, ConcurrentChange | AlreadyExists)
-    if is_contention and isinstance(error, TableTransactionError) and failed_operation(error) == rows:
+    if is_contention and isinstance(error, TableTransactionError) and failed_operation(error) >= rows:
         return _CountersMoved("the counters row changed since it was read")
     return verdict
 

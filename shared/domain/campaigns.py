@@ -72,7 +72,13 @@ class PlanningPhase(StrEnum):
     LISTING = "listing"
     ORDERING = "ordering"
     CLAIMING = "claiming"
+    CUTTING = "cutting"
+    MOVING = "moving"
     DONE = "done"
+
+
+RECUTTING = frozenset({PlanningPhase.CUTTING, PlanningPhase.MOVING})
+"""After an edit of its waves a campaign is cut anew whatever its state: until then, rows are not in their batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,8 +179,9 @@ class Planning:
         continuation: Listing: IoT Hub's token for the next page; empty at the beginning.
         listed: Targets found so far, repeats included.
         excluded: Targets left out because the operator excluded them.
-        claimed_wave: Claiming: the wave in hand, from 1.
-        claimed_batches: Claiming: batches of that wave whose rows are written.
+        claimed_wave: Claiming, and moving rows after an edit of waves: the wave in hand, from 1.
+        claimed_batches: Batches of that wave whose rows are written.
+        manifest: Which edition of the manifest its waves are slices of; empty for the first.
         skipped: Targets left out because another campaign holds them.
         current: Targets left out because they run the version already.
         waiting: Targets that other campaigns held, and that are waited for.
@@ -189,6 +196,7 @@ class Planning:
     excluded: int = 0
     claimed_wave: int = 1
     claimed_batches: int = 0
+    manifest: str = ""
     skipped: int = 0
     current: int = 0
     waiting: int = 0
@@ -246,7 +254,9 @@ class Campaign:
     @property
     def awaits_step(self) -> bool:
         """Whether a step is due at ``step_due_at``, so that a lost message must be sent again."""
-        return self.state in STEPPING or self.walk_in_hand is not None or self.end_awaited is not None
+        if self.state in STEPPING or self.planning.phase in RECUTTING:
+            return True
+        return self.walk_in_hand is not None or self.end_awaited is not None
 
     @property
     def walk_in_hand(self) -> Walk | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -140,6 +140,13 @@ class Counters:
         if before is not None:
             counts[before] = counts.get(before, 0) - 1
         counts[after] = counts.get(after, 0) + 1
+        return Counters(by_state=counts)
+
+    def left_by(self, states: Iterable[RolloutState]) -> Counters:
+        """The counters after devices in these states went to another wave."""
+        counts = dict(self.by_state)
+        for state in states:
+            counts[state] = counts.get(state, 0) - 1
         return Counters(by_state=counts)
 
     def without(self, acknowledged: Counters) -> Counters:

@@ -6,12 +6,14 @@ Pages of all listings are numbered through in one row: the ids that were posted 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.domain.campaigns import CampaignSpec, DeviceQuery, Planning, Targets
+from shared.domain.campaigns import Campaign, CampaignSpec, DeviceQuery, Planning, Targets
 from shared.domain.hub_queries import narrow_query, query_where
+from shared.domain.ids import DeviceId, ring_order, ring_start
+from shared.domain.targeting import FIXED_START, Canaries
 from shared.domain.waves import Matching
 
 
@@ -73,3 +75,13 @@ def page_spans(planning: Planning, known: Sequence[Listing]) -> list[tuple[int, 
     # Rows written before there was more than one listing do not say where it ended.
     ends = [*planning.ends, planning.page][: len(known)]
     return list(zip([0, *ends], ends, strict=False))
+
+
+def ring_start_of(campaign: Campaign) -> int:
+    """The position from which the campaign reads the ring."""
+    return ring_start(campaign.id) if campaign.spec.targeting.canaries is Canaries.ROTATING else FIXED_START
+
+
+def sort_on_ring(devices: Iterable[DeviceId], start: int) -> list[DeviceId]:
+    """The devices in ring order from ``start`` on."""
+    return sorted(devices, key=lambda device: ring_order(device, start))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.campaigns import STEPPING, Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import RECUTTING, STEPPING, Campaign, CampaignState, PlanningPhase
 from shared.domain.endings import give_up
 from shared.domain.errors import Conflict
 from shared.domain.gates import OnStop
@@ -33,6 +33,8 @@ class StepKind(StrEnum):
     DISPATCH = "dispatch"
     EVALUATE = "evaluate"
     COMPLETE = "complete"
+    CUT_WAVES = "cut_waves"
+    MOVE_BATCHES = "move_batches"
     WALK = "walk"
     NOTHING = "nothing"
 
@@ -41,6 +43,10 @@ _PLANNING_STEPS = {
     PlanningPhase.LISTING: StepKind.LIST_PAGE,
     PlanningPhase.ORDERING: StepKind.ORDER_TARGETS,
     PlanningPhase.CLAIMING: StepKind.CLAIM_BATCHES,
+}
+_RECUTTING_STEPS = {
+    PlanningPhase.CUTTING: StepKind.CUT_WAVES,
+    PlanningPhase.MOVING: StepKind.MOVE_BATCHES,
 }
 _WAVE_STEPS = {
     WaveState.PENDING: StepKind.START_WAVE,
@@ -55,6 +61,8 @@ _JUDGED = frozenset({WaveState.DISPATCHING, WaveState.RUNNING, WaveState.SOAKING
 
 def next_step(campaign: Campaign) -> StepKind:
     """The one step the campaign's state asks for."""
+    if (recutting := _RECUTTING_STEPS.get(campaign.planning.phase)) is not None:
+        return recutting
     if campaign.walk_in_hand is not None:
         return StepKind.WALK
     match campaign.state:
@@ -98,7 +106,8 @@ def take_step(before: Campaign, change: Change, *, now: datetime) -> Campaign:
 
 def _when_due(campaign: Campaign, due_at: datetime) -> datetime:
     """A campaign that waits is due when its wait ends; one that works is due no later than its schedule's end."""
-    start, end, is_walking = campaign.start_awaited, campaign.end_awaited, campaign.walk_in_hand is not None
+    start, end = campaign.start_awaited, campaign.end_awaited
+    is_walking = campaign.walk_in_hand is not None or campaign.planning.phase in RECUTTING
     if campaign.state is CampaignState.SCHEDULED and start is not None and not is_walking:
         return max(due_at, start)
     if end is None:

@@ -143,9 +143,11 @@ def _resume(campaign: Campaign, request: Request) -> Campaign:
     if end is not None and now >= end:
         campaign = replace(campaign, consents=replace(campaign.consents, is_end_waived=True))
         reason += ", after its schedule had ended"
-    if campaign.planning.phase is not PlanningPhase.DONE:
-        return replace(campaign, state=C.PLANNING, reason=reason)
-    resumed = go_on(campaign, now=now, reason=reason)
+    # Planned or not: an edit of its waves may be under way while one of them is in hand.
+    if campaign.planning.phase is PlanningPhase.DONE:
+        resumed = go_on(campaign, now=now, reason=reason)
+    else:
+        resumed = replace(campaign, state=C.PLANNING, reason=reason)
     for wave in campaign.waves:
         if wave.state not in DONE_WAVES | {WaveState.PENDING}:
             resumed = resumed.with_wave(_dispatched_again(wave, request.acknowledged))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 FIXED_START = 0
@@ -19,6 +20,20 @@ class Canaries(StrEnum):
 
     ROTATING = "rotating"
     FIXED = "fixed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """Who edited the waves last, signed with them.
+
+    Attributes:
+        number: Rises with each edit; 0 while they are as they were posted.
+        at: Aware UTC; None before the first edit.
+    """
+
+    number: int = 0
+    by: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +54,4 @@ class Targeting:
     group: str = ""
     list_name: str = ""
     canaries: Canaries = Canaries.ROTATING
+    revision: Revision = field(default_factory=Revision)

@@ -130,19 +130,22 @@ class DeviceBatch:
     count: int
 
 
-def slice_waves(total: int, specs: Sequence[WaveSpec], matching: Mapping[int, int] | None = None) -> list[Wave]:
+def slice_waves(
+    total: int, specs: Sequence[WaveSpec], matching: Mapping[int, int] | None = None, *, shared: int | None = None
+) -> list[Wave]:
     """The waves over ``total`` targets: slices of the manifest that leave out none and share none.
 
     Args:
         matching: Wave number to how many targets its condition takes; the other waves share what is left.
+        shared: What shares are of; default: what is left.
 
     Raises:
         DomainError: The waves leave targets over.
     """
     taken = matching or {}
-    shared = total - sum(taken.values())
     waves: list[Wave] = []
-    start, left = 0, shared
+    start, left = 0, total - sum(taken.values())
+    shared = left if shared is None else shared
     for number, spec in enumerate(specs, start=1):
         size = taken.get(number, 0)
         if not isinstance(spec.size, Matching):
@@ -158,7 +161,11 @@ def slice_waves(total: int, specs: Sequence[WaveSpec], matching: Mapping[int, in
 
 
 def assign_waves(
-    devices: Sequence[DeviceId], specs: Sequence[WaveSpec], matching: Mapping[int, Set[DeviceId]]
+    devices: Sequence[DeviceId],
+    specs: Sequence[WaveSpec],
+    matching: Mapping[int, Set[DeviceId]],
+    *,
+    shared: int | None = None,
 ) -> tuple[list[DeviceId], list[Wave]]:
     """The manifest, wave after wave and each wave in the order of ``devices``, and the waves that are its slices.
 
@@ -166,18 +173,19 @@ def assign_waves(
 
     Args:
         matching: Wave number to the devices that meet its condition.
+        shared: What shares are of; default: the devices that meet no condition.
 
     Raises:
         DomainError: The waves leave targets over, or a condition takes no target: a canary that is nobody would pass.
     """
     taken: dict[int, list[DeviceId]] = {number: [] for number in sorted(matching)}
-    shared: list[DeviceId] = []
+    others: list[DeviceId] = []
     for device in devices:
         first = next((number for number in taken if device in matching[number]), None)
-        (shared if first is None else taken[first]).append(device)
+        (others if first is None else taken[first]).append(device)
     _check_conditions(specs, taken)
-    waves = slice_waves(len(devices), specs, {number: len(members) for number, members in taken.items()})
-    rest = iter(shared)
+    waves = slice_waves(len(devices), specs, {number: len(members) for number, members in taken.items()}, shared=shared)
+    rest = iter(others)
     manifest = [
         device
         for wave in waves

@@ -10,6 +10,7 @@ from shared.domain.steps_by_operators import OperatorAction
 from shared.edge.answers import json_response, read_body
 from shared.wire.http_actions import read_action_request
 from shared.wire.http_campaigns import read_campaign_request
+from shared.wire.http_wave_edits import read_waves_request
 from shared.wiring import Service
 
 MAX_PAGE = 200
@@ -40,6 +41,12 @@ def show_audit(request: func.HttpRequest, service: Service) -> func.HttpResponse
     continuation = request.params.get("continuation", "")
     page = service.show_audit(campaign_of(request), size=page_size(request), continuation=continuation)
     return json_response(page.model_dump_json())
+
+
+def edit_waves(request: func.HttpRequest, service: Service) -> func.HttpResponse:
+    """200 with the campaign and its waves as they are to be."""
+    wanted = read_waves_request(read_body(request))
+    return json_response(service.edit_waves(campaign_of(request), wanted, who=KEY_HOLDER).model_dump_json())
 
 
 def act(request: func.HttpRequest, service: Service) -> func.HttpResponse:

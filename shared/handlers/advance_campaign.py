@@ -19,6 +19,7 @@ from shared.domain.steps import Change, StepKind, complete, is_judged, next_step
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.claim_devices import claim_batches
 from shared.handlers.dispatch_wave import dispatch_wave
+from shared.handlers.edit_waves import cut_waves, move_batches
 from shared.handlers.end_campaign import end_campaign, has_run_out
 from shared.handlers.evaluate_campaign import evaluate_campaign, keep_looking, look_after_wave
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step, step_when_due
@@ -41,8 +42,8 @@ _TURNS: Mapping[CampaignState, str] = {
 }
 """What the audit log calls it when a step leads to one of these states; gates and operators speak for themselves."""
 
-_UNSIGNED = frozenset({StepKind.WALK, StepKind.NOTHING})
-"""What may be done whatever the row says: nothing, and what takes back or leaves out."""
+_UNSIGNED = frozenset({StepKind.CUT_WAVES, StepKind.MOVE_BATCHES, StepKind.WALK, StepKind.NOTHING})
+"""What may be done whatever the row says: nothing, what takes back or leaves out, and what only sorts rows."""
 
 
 def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: datetime) -> None:
@@ -155,5 +156,7 @@ _STEPS: Mapping[StepKind, _Step] = {
     StepKind.DISPATCH: dispatch_wave,
     StepKind.EVALUATE: look_after_wave,
     StepKind.COMPLETE: _complete,
+    StepKind.CUT_WAVES: cut_waves,
+    StepKind.MOVE_BATCHES: move_batches,
     StepKind.WALK: walk_batches,
 }

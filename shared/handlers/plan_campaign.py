@@ -10,11 +10,10 @@ from itertools import batched
 
 from shared.domain.campaigns import Campaign, CampaignState, Planning, PlanningPhase, digest_devices
 from shared.domain.errors import DomainError
-from shared.domain.ids import DeviceId, ring_order, ring_start
-from shared.domain.listings import Listing, ListingKind, listings, page_spans
+from shared.domain.ids import DeviceId
+from shared.domain.listings import Listing, ListingKind, listings, page_spans, ring_start_of, sort_on_ring
 from shared.domain.rates import batch_devices
 from shared.domain.steps import Change, abort
-from shared.domain.targeting import FIXED_START, Canaries
 from shared.domain.waves import Wave, assign_waves, cut_batches
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.ports.campaigns import ManifestStore
@@ -74,14 +73,15 @@ def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     """The campaign with its manifest, waves and device batches; aborted where they cannot be made."""
     try:
         found = _merge(campaign, ports.manifests)
-        devices, waves = assign_waves(_ordered(campaign, found.targets), campaign.spec.waves, found.matching)
+        ordered = sort_on_ring(found.targets, ring_start_of(campaign))
+        devices, waves = assign_waves(ordered, campaign.spec.waves, found.matching)
     except DomainError as error:
         return Change(campaign=abort(campaign, error.message), due_at=now)
     ports.manifests.write_manifest(campaign.id, devices)
     planned = replace(
         campaign,
         targets=len(devices),
-        waves=tuple(_cut(campaign, ports.manifests, wave, devices[wave.start : wave.stop]) for wave in waves),
+        waves=tuple(cut_wave(campaign, ports.manifests, wave, devices[wave.start : wave.stop]) for wave in waves),
         planning=replace(
             campaign.planning,
             phase=PlanningPhase.CLAIMING,
@@ -152,12 +152,8 @@ def _read_listing(
     return devices
 
 
-def _ordered(campaign: Campaign, devices: set[DeviceId]) -> list[DeviceId]:
-    start = ring_start(campaign.id) if campaign.spec.targeting.canaries is Canaries.ROTATING else FIXED_START
-    return sorted(devices, key=lambda device: ring_order(device, start))
-
-
-def _cut(campaign: Campaign, manifests: ManifestStore, wave: Wave, devices: Sequence[DeviceId]) -> Wave:
+def cut_wave(campaign: Campaign, manifests: ManifestStore, wave: Wave, devices: Sequence[DeviceId]) -> Wave:
+    """The wave with its batches cut and kept; cutting it again replaces them."""
     size = batch_devices(campaign.spec.pace, campaign.package.length_bytes)
     cut = list(cut_batches(wave.number, devices, campaign.shards, size=size))
     for part, chunk in enumerate(batched(cut, CLAIM_BATCHES, strict=False)):

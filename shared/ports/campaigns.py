@@ -56,10 +56,10 @@ class ManifestStore(Protocol):
     def read_pages(self, campaign: CampaignId, stop: int, *, start: int = 0) -> Iterator[list[DeviceId]]:
         """The kept pages from ``start`` on, in order, ``stop`` not included."""
 
-    def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId]) -> None:
-        """Keep the ordered targets."""
+    def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId], *, edition: str = "") -> None:
+        """Keep the ordered targets; each edit of the waves makes an edition of its own."""
 
-    def read_manifest(self, campaign: CampaignId) -> list[DeviceId]:
+    def read_manifest(self, campaign: CampaignId, *, edition: str = "") -> list[DeviceId]:
         """The ordered targets."""
 
     def write_members(self, campaign: CampaignId, wave: int, part: int, members: Iterable[list[DeviceId]]) -> None:

@@ -14,6 +14,9 @@ from shared.domain.rollouts import Rollout
 from shared.domain.waves import DeviceBatch
 from shared.ports.stored import Stored
 
+MAX_MOVED = 98
+"""With two counters rows they fill one table transaction of 100 entities."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutChange:
@@ -46,6 +49,15 @@ class RolloutStore(Protocol):
 
         Returns:
             The rows as written, in the order of the changes, so that a second write needs no second read.
+
+        Raises:
+            ConcurrentChange: A row changed since it was read, or the counters stayed contended; nothing was written.
+        """
+
+    def move(self, campaign: CampaignId, shard: int, changes: Sequence[RolloutChange]) -> None:
+        """Write at most ``MAX_MOVED`` rows that go from one wave to another, and both counters, in one transaction.
+
+        Rows whose wave stays the same are written as ``write`` does.
 
         Raises:
             ConcurrentChange: A row changed since it was read, or the counters stayed contended; nothing was written.

@@ -56,7 +56,7 @@ class WindowView(BaseModel):
 class PlanView(BaseModel):
     """How far planning is, and what it found."""
 
-    phase: str = Field(description="listing, ordering, claiming or done")
+    phase: str = Field(description="listing, ordering, claiming or done; cutting and moving after an edit of its waves")
     listed: int = Field(description="Devices found so far, repeats included")
     excluded: int = Field(description="Targets left out because the operator excluded them")
     skipped: int = Field(description="Devices left out because another campaign holds them")

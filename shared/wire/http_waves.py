@@ -85,11 +85,8 @@ class WaveRequest(RequestModel):
 
 def check_cover(waves: Sequence[WaveSpec], devices: int) -> None:
     """Return if the waves hold all targets, as far as that can be known before the targets are listed."""
-    _check_filters(waves)
+    check_order(waves)
     cut = [(place, wave.size) for place, wave in enumerate(waves) if not isinstance(wave.size, Matching)]
-    for place, size in cut[:-1]:
-        if isinstance(size, Rest):
-            raise InvalidRequest(f"waves.{place}.rest: only the last wave without a filter can be the rest")
     if any(isinstance(size, Rest) for _, size in cut):
         return
     if sum(size.percent for _, size in cut if isinstance(size, Percent)) >= 100:
@@ -99,6 +96,15 @@ def check_cover(waves: Sequence[WaveSpec], devices: int) -> None:
         slice_waves(devices or 2**31, waves)
     except DomainError as error:
         raise InvalidRequest(f"waves: {_LEFT_OVER if devices == 0 else error.message}") from error
+
+
+def check_order(waves: Sequence[WaveSpec]) -> None:
+    """Return if each filter stands there once, and no wave is cut behind the rest."""
+    _check_filters(waves)
+    cut = [(place, wave.size) for place, wave in enumerate(waves) if not isinstance(wave.size, Matching)]
+    for place, size in cut[:-1]:
+        if isinstance(size, Rest):
+            raise InvalidRequest(f"waves.{place}.rest: only the last wave without a filter can be the rest")
 
 
 def _check_filters(waves: Sequence[WaveSpec]) -> None:

@@ -15,9 +15,9 @@ def page_blob(campaign: CampaignId, page: int) -> str:
     return f"{campaign}/pages/{page:06d}.txt"
 
 
-def manifest_blob(campaign: CampaignId) -> str:
+def manifest_blob(campaign: CampaignId, edition: str = "") -> str:
     """Name of the blob with the ordered targets."""
-    return f"{campaign}/manifest.txt"
+    return f"{campaign}/manifest-{edition}.txt" if edition else f"{campaign}/manifest.txt"
 
 
 def batches_blob(campaign: CampaignId, wave: int) -> str:

@@ -19,6 +19,7 @@ from shared.handlers.act_on_campaign import act_on_campaign
 from shared.handlers.advance_campaign import advance_campaign
 from shared.handlers.create_campaign import create_campaign
 from shared.handlers.dispatch_batch import dispatch_batch
+from shared.handlers.edit_waves import edit_waves
 from shared.handlers.exchange_ticket import Exchange
 from shared.handlers.failure_logs import LogDesk
 from shared.handlers.fold_reports import fold_backlog, fold_reports
@@ -50,6 +51,7 @@ from shared.wire.http_campaigns import CampaignRequest
 from shared.wire.http_groups import GroupPage, GroupRequest, GroupView, view_group
 from shared.wire.http_packages import PackagePage, PackageView, view_package
 from shared.wire.http_stops import StopView, view_stop
+from shared.wire.http_wave_edits import WavesRequest
 from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexRequest
 from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent, read_lifecycle
@@ -193,6 +195,11 @@ class Service:
     def show_stop(self) -> StopView:
         """Whether the fleet is stopped."""
         return view_stop(self._adapters.stops.get().value)
+
+    def edit_waves(self, campaign: CampaignId, request: WavesRequest, *, who: str) -> CampaignView:
+        """The campaign with its pending waves as asked."""
+        after = edit_waves(campaign, request, self._ports.campaign_ports, who=who, now=self._clock())
+        return view_of(after, self._adapters.rollouts)
 
     # Saved groups
 

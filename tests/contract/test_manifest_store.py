@@ -53,6 +53,12 @@ def test_a_manifest_keeps_its_order_and_every_odd_id(store: ManifestStore) -> No
     assert store.read_manifest(SPRING) == ODD
 
 
+def test_each_edition_of_a_manifest_is_kept_by_itself(store: ManifestStore) -> None:
+    store.write_manifest(SPRING, ODD)
+    store.write_manifest(SPRING, reversed(ODD), edition="0f")
+    assert (store.read_manifest(SPRING), store.read_manifest(SPRING, edition="0f")) == (ODD, ODD[::-1])
+
+
 def test_batches_and_their_members_are_read_back_per_wave(store: ManifestStore) -> None:
     batches = [DeviceBatch(wave=2, shard=1, number=n, first=ODD[0], last=ODD[-1], count=4) for n in range(3)]
     store.write_batches(SPRING, 2, iter(batches))

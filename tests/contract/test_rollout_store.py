@@ -86,6 +86,54 @@ def test_neighbouring_batches_and_counters_rows_stay_out_of_a_batch(store: Rollo
         assert [row.value.device for row in store.read_batch(CAMPAIGN, batch)] == devices[start : start + 30]
 
 
+def to_wave(row: Stored[Rollout], wave: int, batch: int) -> RolloutChange:
+    return RolloutChange(before=row, after=replace(row.value, wave=wave, batch=batch))
+
+
+def test_rows_move_to_another_wave_with_both_counters(store: RolloutStore) -> None:
+    devices = fleet(99)
+    batch = plan(store, devices, wave=2)
+    rows = store.read_batch(CAMPAIGN, batch)
+    store.write(CAMPAIGN, 0, [RolloutChange(before=rows[0], after=move(rows[0].value, S.SKIPPED, now=NOON))])
+    rows = store.read_batch(CAMPAIGN, batch)
+    store.move(CAMPAIGN, 0, [to_wave(row, 3, 7) for row in rows[:98]])
+    assert (counts(store, 2), counts(store, 3)) == ({S.PLANNED: 1}, {S.PLANNED: 97, S.SKIPPED: 1})
+    assert [row.value.device for row in store.read_batch(CAMPAIGN, batch)] == devices[98:]
+    there = DeviceBatch(wave=3, shard=0, number=7, first=devices[0], last=devices[97], count=98)
+    assert [row.value.device for row in store.read_batch(CAMPAIGN, there)] == devices[:98]
+    [last] = store.read_batch(CAMPAIGN, batch)
+    store.move(CAMPAIGN, 0, [to_wave(last, 3, 8)])
+    assert (counts(store, 2), counts(store, 3)) == ({}, {S.PLANNED: 98, S.SKIPPED: 1})
+
+
+def test_rows_that_change_only_their_batch_leave_the_counters_alone(store: RolloutStore) -> None:
+    batch = plan(store, fleet(3))
+    store.move(CAMPAIGN, 0, [to_wave(row, 1, 4) for row in store.read_batch(CAMPAIGN, batch)])
+    assert counts(store) == {S.PLANNED: 3}
+    assert store.read_batch(CAMPAIGN, batch) == []
+
+
+def test_a_row_that_changed_since_it_was_read_does_not_move_and_nor_do_the_others(store: RolloutStore) -> None:
+    batch = plan(store, fleet(3))
+    rows = store.read_batch(CAMPAIGN, batch)
+    store.write(CAMPAIGN, 0, [offer(rows[1])])
+    with pytest.raises(ConcurrentChange):
+        store.move(CAMPAIGN, 0, [to_wave(row, 2, 0) for row in rows])
+    assert (counts(store), counts(store, 2)) == ({S.PLANNED: 2, S.OFFERED: 1}, {})
+
+
+def test_counters_follow_writes_before_and_after_a_move(store: RolloutStore) -> None:
+    """Whatever a store remembers of counters, a move through it leaves it right."""
+    batch = plan(store, fleet(4))
+    rows = store.read_batch(CAMPAIGN, batch)
+    store.write(CAMPAIGN, 0, [offer(rows[0])])
+    store.move(CAMPAIGN, 0, [to_wave(row, 2, 0) for row in rows[2:]])
+    [third, fourth] = store.read_devices(CAMPAIGN, 0, [row.value.device for row in rows[2:]]).values()
+    store.write(CAMPAIGN, 0, [offer(third), offer(fourth)])
+    store.write(CAMPAIGN, 0, [offer(rows[1])])
+    assert (counts(store), counts(store, 2)) == ({S.OFFERED: 2}, {S.OFFERED: 2})
+
+
 def test_every_column_survives(store: RolloutStore) -> None:
     row = make_rollout(
         state=S.FAILED,

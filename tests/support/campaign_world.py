@@ -313,7 +313,7 @@ class CampaignWorld:
         """Invariant I3: every target in one wave, and the counters equal the rows."""
         found = self.campaign(campaign)
         rows = self.rollouts.rows(campaign)
-        assert sorted(rows) == sorted(self.manifests.read_manifest(campaign))
+        assert sorted(rows) == sorted(self.manifests.read_manifest(campaign, edition=found.planning.manifest))
         for wave in found.waves:
             members = [row for row in rows.values() if row.wave == wave.number]
             assert len(members) == wave.devices

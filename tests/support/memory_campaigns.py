@@ -70,7 +70,7 @@ class MemoryManifests:
 
     def __init__(self) -> None:
         self._pages: dict[tuple[CampaignId, int], list[DeviceId]] = {}
-        self._manifests: dict[CampaignId, list[DeviceId]] = {}
+        self._manifests: dict[tuple[CampaignId, str], list[DeviceId]] = {}
         self._members: dict[tuple[CampaignId, int, int], list[list[DeviceId]]] = {}
         self._batches: dict[tuple[CampaignId, int], list[DeviceBatch]] = {}
 
@@ -81,11 +81,11 @@ class MemoryManifests:
         for page in range(start, stop):
             yield _read(self._pages, (campaign, page))
 
-    def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId]) -> None:
-        self._manifests[campaign] = list(devices)
+    def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId], *, edition: str = "") -> None:
+        self._manifests[campaign, edition] = list(devices)
 
-    def read_manifest(self, campaign: CampaignId) -> list[DeviceId]:
-        return _read(self._manifests, campaign)
+    def read_manifest(self, campaign: CampaignId, *, edition: str = "") -> list[DeviceId]:
+        return list(_read(self._manifests, (campaign, edition)))
 
     def write_members(self, campaign: CampaignId, wave: int, part: int, members: Iterable[list[DeviceId]]) -> None:
         self._members[campaign, wave, part] = list(members)

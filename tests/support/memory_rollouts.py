@@ -13,7 +13,7 @@ from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
 from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.waves import MAX_BATCH_DEVICES, DeviceBatch
 from shared.ports.errors import ConcurrentChange
-from shared.ports.rollouts import RolloutChange
+from shared.ports.rollouts import MAX_MOVED, RolloutChange
 from shared.ports.stored import Stored
 
 type _Shard = dict[DeviceId, Stored[Rollout]]
@@ -68,6 +68,22 @@ class MemoryRollouts:
                 rows[row.value.device] = row
                 self._count(campaign, shard, row.value.wave, change.before.value.state, row.value.state)
             return written
+
+    def move(self, campaign: CampaignId, shard: int, changes: Sequence[RolloutChange]) -> None:
+        assert len(changes) <= MAX_MOVED
+        [before], [after] = {change.before.value.wave for change in changes}, {change.after.wave for change in changes}
+        if before == after:
+            self.write(campaign, shard, changes)
+            return
+        with self._lock:
+            rows = self._shards.get((campaign, shard), {})
+            if any(rows[change.after.device].etag != change.before.etag for change in changes):
+                raise ConcurrentChange("a rollout row changed since it was read")
+            states = [change.before.value.state for change in changes]
+            self._counters[campaign, shard, before] = self._counters[campaign, shard, before].left_by(states)
+            for change in changes:
+                rows[change.after.device] = self._stored(change.after)
+                self._count(campaign, shard, after, None, change.after.state)
 
     def read_counters(self, campaign: CampaignId, wave: int, shards: int) -> Counters:
         return sum(

@@ -9,6 +9,7 @@ from shared.edge.api.parts import BAD_PAGE, BAD_REQUEST, IDEMPOTENCY_KEY, NO_CAM
 from shared.wire.http_actions import ActionRequest
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
+from shared.wire.http_wave_edits import WavesRequest
 from shared.wire.openapi import Answer, Parameter, Route
 
 _ACTION = Parameter(
@@ -52,6 +53,19 @@ CAMPAIGNS: Mapping[str, Route] = {
         summary="Show a campaign with its waves and counters",
         answers={200: Answer(meaning="The campaign", body=CampaignView)},
         refusals=NO_CAMPAIGN,
+    ),
+    "patch_campaign_waves": Route(
+        method="PATCH",
+        path="campaigns/{id}/waves",
+        summary="Edit the waves of a paused campaign that have not begun",
+        description="The body names all of them as they shall be. Asking for what they are already changes nothing.",
+        body=WavesRequest,
+        answers={200: Answer(meaning="The campaign; its rows follow within seconds", body=CampaignView)},
+        refusals={
+            **BAD_REQUEST,
+            **NO_CAMPAIGN,
+            409: "It is not paused, still being planned, not what was signed, or all its waves have begun",
+        },
     ),
     "post_campaign_action": Route(
         method="POST",
