@@ -7,12 +7,18 @@ from typing import List  # noqa: UP035  (the worker refuses list[...] in the sig
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from shared.edge import campaigns, groups, health, logs, openapi, packages, repository, stops
+from shared.edge import campaigns, dry_runs, groups, health, logs, openapi, packages, repository, stops
 from shared.edge.answers import answer
 from shared.edge.events import event_data, read_hub_events
 from shared.edge.messages import consume, consume_each, inbox_of
 from shared.ports.bus import Queue
-from shared.wire.messages import read_batch_visit, read_batch_work, read_campaign_step, read_index_request
+from shared.wire.messages import (
+    read_batch_visit,
+    read_batch_work,
+    read_campaign_step,
+    read_index_request,
+    read_operation_step,
+)
 from shared.wiring import service
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -44,6 +50,15 @@ def on_campaign_step(message: func.ServiceBusMessage) -> None:
     consume_each(
         inbox_of(Queue.CAMPAIGN_STEPS, service()), [message], read=read_campaign_step, handle=service().advance
     )
+
+
+@app.service_bus_queue_trigger(
+    arg_name="message", queue_name="operation-steps", connection="ServiceBus", is_sessions_enabled=True
+)
+def on_operation_step(message: func.ServiceBusMessage) -> None:
+    """A dry run asks for its next step."""
+    inbox = inbox_of(Queue.OPERATION_STEPS, service())
+    consume_each(inbox, [message], read=read_operation_step, handle=service().advance_operation)
 
 
 @app.service_bus_queue_trigger(arg_name="message", queue_name="device-batches", connection="ServiceBus")
@@ -110,8 +125,14 @@ def every_day_refresh_index(timer: func.TimerRequest) -> None:
 
 @app.route("campaigns", methods=["POST"])
 def post_campaign(req: func.HttpRequest) -> func.HttpResponse:
-    """Start a campaign."""
-    return answer(lambda: campaigns.post(req, service()))
+    """Start a campaign, or say what it would do."""
+    return answer(lambda: dry_runs.post(req, service()))
+
+
+@app.route("operations/{id}", methods=["GET"])
+def get_operation(req: func.HttpRequest) -> func.HttpResponse:
+    """Show a dry run that goes on by itself."""
+    return answer(lambda: dry_runs.show_operation(req, service()))
 
 
 @app.route("campaigns", methods=["GET"])

@@ -22,6 +22,9 @@ _TWIN_UPDATES_PER_S = {"F1": (50, 0), "S1": (50, 0), "S2": (50, 5), "S3": (0, 25
 _UPDATES_PER_SHARD = 1_000
 _LEAST_BANDWIDTH = 1_024
 
+# Messages a day and unit, in steps of 4 KB (0.5 KB on F1); IoT Hub quotas and throttling, daily quota.
+_MESSAGES_PER_DAY = {"F1": 8_000, "S1": 400_000, "S2": 6_000_000, "S3": 300_000_000}
+
 
 class SettingsError(DomainError):
     """Settings are missing or contradict each other; the message names every one of them."""
@@ -77,6 +80,7 @@ class Settings:
 
     Attributes:
         twin_updates_per_s: What the hub's tier and units allow.
+        hub_messages_per_day: The daily quota of that tier and those units.
         shards: Partitions for the rollout rows of new campaigns: one per 1,000 twin updates a second.
         keys_uri: Where the online keys are: ``https://<vault>.vault.azure.net``, or ``file:<folder>``.
         root_file: The root of trust the service was born with, the same as its devices.
@@ -93,6 +97,7 @@ class Settings:
     reports_topic: Topic
     events_topic: Topic
     twin_updates_per_s: float
+    hub_messages_per_day: int
     shards: int
     twin_writer: TwinWriterKind
     keys_uri: str
@@ -121,6 +126,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         reports_topic=reader.topic("REPORTS_TOPIC"),
         events_topic=reader.topic("EVENTS_TOPIC"),
         twin_updates_per_s=rate,
+        hub_messages_per_day=reader.hub_messages_per_day(),
         shards=max(1, math.ceil(rate / _UPDATES_PER_SHARD)),
         twin_writer=reader.twin_writer(),
         keys_uri=reader.keys_uri(),
@@ -193,6 +199,12 @@ class _Reader:
             return 50.0
         floor, per_unit = _TWIN_UPDATES_PER_S[tier]
         return float(max(floor, per_unit * units))
+
+    def hub_messages_per_day(self) -> int:
+        # What is wrong with either setting was complained about when the rate was read.
+        units = self._environment.get("HUB_UNITS") or "1"
+        per_unit = _MESSAGES_PER_DAY.get(self._environment.get("HUB_TIER", "S1"), 0)
+        return per_unit * (int(units) if units.isdecimal() else 1)
 
     def twin_writer(self) -> TwinWriterKind:
         text = self._environment.get("TWIN_WRITER", TwinWriterKind.PATCH)

@@ -15,6 +15,7 @@ from shared.domain.errors import InvalidId
 
 DeviceId = NewType("DeviceId", str)
 CampaignId = NewType("CampaignId", str)
+OperationId = NewType("OperationId", str)
 PackageName = NewType("PackageName", str)
 PackagePath = NewType("PackagePath", str)
 
@@ -46,6 +47,15 @@ def campaign_id(text: str) -> CampaignId:
     if not _CAMPAIGN_ID.fullmatch(text):
         raise InvalidId(f"{text[:80]!r} is not a campaign id: use 3-64 lower-case letters, digits and hyphens")
     return CampaignId(text)
+
+
+def operation_id(text: str) -> OperationId:
+    """The text as an operation id.
+
+    Raises:
+        InvalidId: It cannot be one: operation ids are made as campaign ids are.
+    """
+    return OperationId(campaign_id(text))
 
 
 def package_name(text: str) -> PackageName:

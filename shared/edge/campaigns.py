@@ -21,7 +21,7 @@ KEY_HOLDER = "holder of a function key"
 def post(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """201 with the new campaign, or the campaign that the same request with the same key made before."""
     wanted = read_campaign_request(read_body(request))
-    view = service.create_campaign(wanted, idempotency_key=_idempotency_key(request), requested_by=KEY_HOLDER)
+    view = service.create_campaign(wanted, idempotency_key=idempotency_key(request), requested_by=KEY_HOLDER)
     return json_response(view.model_dump_json(), 201, {"Location": f"{request.url.rstrip('/')}/{view.id}"})
 
 
@@ -81,7 +81,12 @@ def _action(request: func.HttpRequest) -> OperatorAction:
         raise NotFound(f"there is no action {text[:80]!r}; there are {known}", code="action_not_found") from error
 
 
-def _idempotency_key(request: func.HttpRequest) -> str | None:
+def idempotency_key(request: func.HttpRequest) -> str | None:
+    """The header ``Idempotency-Key``, where there is one.
+
+    Raises:
+        DomainError: It has no or more than 255 characters.
+    """
     key: str | None = request.headers.get("Idempotency-Key")
     if key is not None and not 1 <= len(key) <= 255:
         raise DomainError("Idempotency-Key must have 1 to 255 characters", code="idempotency_key_invalid")

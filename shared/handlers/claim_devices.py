@@ -48,7 +48,7 @@ def claim_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
         return Change(campaign=_next_wave(campaign, now), due_at=now)
     claimer = _Claimer(campaign, ports, now)
     try:
-        for batch, devices in _batches_in_hand(campaign, wave, ports.manifests):
+        for batch, devices in batches_in_hand(campaign, wave, ports.manifests):
             planning = _counted(planning, claimer.claim_batch(batch, devices))
             if claimer.confirmations >= CONFIRMATIONS:
                 break
@@ -61,7 +61,7 @@ def claim_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     return Change(campaign=replace(campaign, planning=planning), due_at=now)
 
 
-def _batches_in_hand(
+def batches_in_hand(
     campaign: Campaign, wave: Wave, manifests: ManifestStore
 ) -> list[tuple[DeviceBatch, list[DeviceId]]]:
     """The batches left of the part of the manifest in hand, with their devices."""

@@ -45,14 +45,14 @@ def create_campaign(
         PortError: The key that signs specifications cannot be used now, or a store is down; nothing was started.
         Conflict: The key was used for another request.
     """
-    identity = _campaign_id(idempotency_key)
-    if (existing := _find(ports, identity)) is not None:
+    identity = campaign_id_of(idempotency_key)
+    if (existing := find_campaign(ports, identity)) is not None:
         return _same(existing, request)
     if request.schedule is not None:
         check_schedule(request.schedule.to_schedule(), now=now)
-    package = _published(ports.packages, request)
+    package = published_package(ports.packages, request)
     wanted = find_targets(request, ports.groups, ports.lists)
-    new = _new(identity, wanted, package, requested_by, shards, now)
+    new = new_campaign(identity, wanted, package, requested_by, shards, now)
     # The digest is of what was asked: a group that means something else by now does not make it another request.
     campaign = ports.specs.sign(replace(new, request_sha256=request.sha256))
     # The order matters: an audit entry without its campaign is harmless, a campaign that nobody answers for is not.
@@ -67,13 +67,15 @@ def create_campaign(
     return campaign
 
 
-def _campaign_id(idempotency_key: str | None) -> CampaignId:
+def campaign_id_of(idempotency_key: str | None) -> CampaignId:
+    """The id of the campaign that is made under this key, the same each time; without one a new id."""
     if idempotency_key is None:
         return CampaignId(f"c{secrets.token_hex(10)}")
     return CampaignId(f"c{hashlib.sha256(idempotency_key.encode()).hexdigest()[:20]}")
 
 
-def _find(ports: CampaignPorts, identity: CampaignId) -> Campaign | None:
+def find_campaign(ports: CampaignPorts, identity: CampaignId) -> Campaign | None:
+    """The campaign of that id; None where there is none."""
     try:
         return ports.campaigns.get(identity).value
     except NotThere:
@@ -89,7 +91,12 @@ def _same(campaign: Campaign, request: CampaignRequest) -> Campaign:
     return campaign
 
 
-def _published(packages: PackageStore, request: CampaignRequest) -> Package:
+def published_package(packages: PackageStore, request: CampaignRequest) -> Package:
+    """The package that is asked for.
+
+    Raises:
+        NotFound: It is unknown, not published yet, or withdrawn.
+    """
     name, version = request.package.name, request.package.version
     try:
         registered = packages.get(name, version).value
@@ -108,9 +115,10 @@ def _published(packages: PackageStore, request: CampaignRequest) -> Package:
     return registered.package
 
 
-def _new(
+def new_campaign(
     identity: CampaignId, request: CampaignRequest, package: Package, requested_by: str, shards: int, now: datetime
 ) -> Campaign:
+    """A campaign as it begins: nothing of it is kept yet."""
     spec = request.to_spec()
     return Campaign(
         id=identity,

@@ -17,6 +17,7 @@ class Queue(StrEnum):
     DEVICE_BATCHES = "device-batches"
     BATCH_DEADLINES = "batch-deadlines"
     REPORT_BACKLOG = "report-backlog"
+    OPERATION_STEPS = "operation-steps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from shared.domain.campaigns import CampaignSpec, Deadlines, OnLateFailure
 from shared.domain.conflicts import DEFAULT_PRIORITY
 from shared.domain.ids import DeviceId
+from shared.domain.plan_checks import find_impossible
 from shared.domain.retries import Retries
 from shared.domain.rollouts import PackageTarget
 from shared.domain.windows import MAX_WINDOWS
@@ -87,5 +88,8 @@ def read_campaign_request(body: bytes) -> CampaignRequest:
         request = CampaignRequest.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise InvalidRequest(complaints(error)) from error
-    check_cover(request.to_spec().waves, request.targets.most_devices)
+    waves, most = request.to_spec().waves, request.targets.most_devices
+    if impossible := find_impossible(waves, most):
+        raise InvalidRequest("; ".join(impossible))
+    check_cover(waves, most)
     return request

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from shared.domain.errors import MalformedMessage
-from shared.domain.ids import CampaignId
+from shared.domain.ids import CampaignId, OperationId
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch
 
@@ -72,7 +72,19 @@ class BatchVisit:
     due_epoch_s: int | None = None
 
 
-type Message = IndexRequest | CampaignStep | BatchWork | BatchVisit
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationStep:
+    """Take the next step of a dry run; session = operation id.
+
+    Attributes:
+        step: The step it stands for; once the operation is past it, the message is stale and does nothing.
+    """
+
+    operation: OperationId
+    step: int
+
+
+type Message = IndexRequest | CampaignStep | OperationStep | BatchWork | BatchVisit
 
 
 def write_message(message: Message) -> bytes:
@@ -111,3 +123,4 @@ read_index_request = _reader(IndexRequest)
 read_campaign_step = _reader(CampaignStep)
 read_batch_work = _reader(BatchWork)
 read_batch_visit = _reader(BatchVisit)
+read_operation_step = _reader(OperationStep)

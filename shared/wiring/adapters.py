@@ -15,6 +15,7 @@ from shared.adapters.azure_index import AzureIndex
 from shared.adapters.azure_links import AccountKeyLinks, DelegatedLinks
 from shared.adapters.azure_logs import AzureLogs
 from shared.adapters.azure_manifests import AzureManifests
+from shared.adapters.azure_operations import AzureOperations
 from shared.adapters.azure_packages_table import AzurePackages
 from shared.adapters.azure_parking import AzureParking
 from shared.adapters.azure_poison import POISON_QUEUE, AzureCrashReports
@@ -94,6 +95,10 @@ class Adapters:
     @once
     def logs(self) -> AzureLogs:
         return AzureLogs(self._clients.blobs.get_container_client("logs"))
+
+    @once
+    def operations(self) -> AzureOperations:
+        return AzureOperations(self._clients.table("operations"))
 
     @once
     def budget(self) -> AzureBudget:

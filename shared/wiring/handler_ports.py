@@ -10,6 +10,7 @@ from securesystemslib.signer import Signer
 from shared.domain.campaigns import Campaign
 from shared.handlers.audit_desk import AuditDesk
 from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.dry_run import DryRunPorts
 from shared.handlers.exchange_ticket import TicketDesk
 from shared.handlers.failure_logs import LogDesk
 from shared.handlers.fold_reports import FoldPorts
@@ -22,6 +23,7 @@ from shared.handlers.note_lifecycle import LifecyclePorts
 from shared.handlers.offer_batch import DispatchPorts
 from shared.handlers.pause_campaign import stop_untrusted
 from shared.handlers.relay_reports import RelayPorts
+from shared.handlers.show_dry_runs import Forecaster
 from shared.handlers.sign_offers import OfferKeys
 from shared.handlers.spec_desk import SpecDesk
 from shared.handlers.stop_fleet import StopPorts, StopWatch
@@ -31,10 +33,12 @@ from shared.settings import Settings
 from shared.trust.policy_file import read_trust_policy
 from shared.trust.signers import KeyRole
 from shared.trust.specs import SpecUntrusted
+from shared.wire.price_file import read_price_file
 from shared.wiring.adapters import Adapters
 from shared.wiring.once import once
 
 TRUST_POLICY = Path(__file__).parents[2] / "trust.toml"
+PRICES = TRUST_POLICY.with_name("prices.toml")
 
 
 class HandlerPorts:
@@ -125,6 +129,18 @@ class HandlerPorts:
     @once
     def group_ports(self) -> GroupPorts:
         return GroupPorts(groups=self._adapters.groups, audit=self.audit)
+
+    @once
+    def dry_run_ports(self) -> DryRunPorts:
+        return DryRunPorts(campaigns=self.campaign_ports, operations=self._adapters.operations)
+
+    @once
+    def forecaster(self) -> Forecaster:
+        return Forecaster(
+            budget=self._adapters.budget,
+            prices=read_price_file(PRICES.read_bytes()),
+            messages_per_day=self._settings.hub_messages_per_day,
+        )
 
     @once
     def dispatch_ports(self) -> DispatchPorts:

@@ -12,13 +12,20 @@ from typing import Any
 
 from shared.domain.errors import DomainError, MalformedMessage
 from shared.domain.groups import GroupName
-from shared.domain.ids import CampaignId
+from shared.domain.ids import CampaignId, OperationId
 from shared.domain.packages import RegisteredPackage
 from shared.domain.steps_by_operators import OperatorAction
 from shared.handlers.act_on_campaign import act_on_campaign
 from shared.handlers.advance_campaign import advance_campaign
 from shared.handlers.create_campaign import create_campaign
 from shared.handlers.dispatch_batch import dispatch_batch
+from shared.handlers.dry_run import (
+    advance_operation,
+    get_stored_operation,
+    is_answered_at_once,
+    resume_operations,
+    start_dry_run,
+)
 from shared.handlers.edit_waves import edit_waves
 from shared.handlers.exchange_ticket import Exchange
 from shared.handlers.failure_logs import LogDesk
@@ -34,6 +41,7 @@ from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.serve_repository import MetadataFile, serve_repository
 from shared.handlers.show_audit import show_audit
 from shared.handlers.show_campaigns import list_campaigns, show_campaign, view_of
+from shared.handlers.show_dry_runs import show_existing
 from shared.handlers.stop_fleet import release_fleet, stop_fleet
 from shared.handlers.sweep_incoming import IncomingSweep
 from shared.handlers.visit_batch import visit_batch
@@ -48,11 +56,12 @@ from shared.wire.http_actions import ActionRequest
 from shared.wire.http_audit import AuditPage
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
+from shared.wire.http_dry_runs import ExistingView, ForecastView, OperationView
 from shared.wire.http_groups import GroupPage, GroupRequest, GroupView, view_group
 from shared.wire.http_packages import PackagePage, PackageView, view_package
 from shared.wire.http_stops import StopView, view_stop
 from shared.wire.http_wave_edits import WavesRequest
-from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexRequest
+from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexRequest, OperationStep
 from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent, read_lifecycle
 from shared.wiring.adapters import Adapters
@@ -165,6 +174,35 @@ class Service:
         )
         return view_of(campaign, self._adapters.rollouts)
 
+    def find_existing_campaign(self, request: CampaignRequest, *, idempotency_key: str | None) -> ExistingView | None:
+        """The campaign that was made under the key, compared with the request."""
+        return show_existing(request, self._ports.campaign_ports, idempotency_key)
+
+    def start_dry_run(
+        self, request: CampaignRequest, *, idempotency_key: str | None, requested_by: str
+    ) -> ForecastView | OperationView:
+        """What the campaign would do, or the operation that finds it out."""
+        now = self._clock()
+        operation = start_dry_run(
+            request,
+            self._ports.dry_run_ports,
+            idempotency_key=idempotency_key,
+            requested_by=requested_by,
+            shards=self._settings.shards,
+            now=now,
+        )
+        plan = self._ports.forecaster.show_plan(operation, now=now) if is_answered_at_once(operation.draft) else None
+        return plan or self._ports.forecaster.show(operation, now=now)
+
+    def show_operation(self, operation: OperationId) -> OperationView:
+        """A dry run with what it knows so far."""
+        found = get_stored_operation(self._adapters.operations, operation).value
+        return self._ports.forecaster.show(found, now=self._clock())
+
+    def advance_operation(self, step: OperationStep) -> None:
+        """Take a dry run's next step."""
+        advance_operation(step, self._ports.dry_run_ports, now=self._clock())
+
     def list_campaigns(self, *, size: int, continuation: str) -> CampaignPage:
         """One page of campaigns."""
         return list_campaigns(self._adapters.campaigns, size=size, continuation=continuation)
@@ -270,6 +308,7 @@ class Service:
         now = self._clock()
         run_all(
             lambda: resume_campaigns(self._adapters.campaigns, self._adapters.sender, now=now),
+            lambda: resume_operations(self._adapters.operations, self._adapters.sender, now=now),
             lambda: resume_publishing(self._adapters.packages, self._adapters.sender, now=now),
         )
 

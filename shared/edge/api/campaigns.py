@@ -9,8 +9,9 @@ from shared.edge.api.parts import BAD_PAGE, BAD_REQUEST, IDEMPOTENCY_KEY, NO_CAM
 from shared.wire.http_actions import ActionRequest
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
+from shared.wire.http_dry_runs import DryRunView, OperationView
 from shared.wire.http_wave_edits import WavesRequest
-from shared.wire.openapi import Answer, Parameter, Route
+from shared.wire.openapi import RETRY_AFTER, Answer, Parameter, Route
 
 _ACTION = Parameter(
     name="action",
@@ -19,19 +20,37 @@ _ACTION = Parameter(
     schema={"type": "string", "enum": [action.value for action in OperatorAction]},
 )
 
+_DRY_RUN = Parameter(
+    name="dry_run",
+    place="query",
+    meaning=(
+        "`true` answers what the campaign would do and does nothing; `compare` only compares the request with the "
+        "campaign that was made under the same key"
+    ),
+    schema={"type": "string", "enum": ["false", "true", "compare"], "default": "false"},
+)
+
 CAMPAIGNS: Mapping[str, Route] = {
     "post_campaign": Route(
         method="POST",
         path="campaigns",
         summary="Start a campaign",
-        parameters=(IDEMPOTENCY_KEY,),
+        parameters=(IDEMPOTENCY_KEY, _DRY_RUN),
         body=CampaignRequest,
         answers={
+            200: Answer(
+                meaning="A dry run: what the campaign would do, or the campaign that is there already", body=DryRunView
+            ),
+            202: Answer(
+                meaning="A dry run whose targets must be listed first",
+                body=OperationView,
+                headers={"Location": "Its URL", **RETRY_AFTER},
+            ),
             201: Answer(
                 meaning="The new campaign, or the one that the same request under the same key made before",
                 body=CampaignView,
                 headers={"Location": "Its URL"},
-            )
+            ),
         },
         refusals={
             **BAD_REQUEST,
@@ -82,5 +101,12 @@ CAMPAIGNS: Mapping[str, Route] = {
             404: "There is no such campaign, or no such action",
             409: "The action does not fit the campaign's state, and `detail` names those that do; or its plan changed",
         },
+    ),
+    "get_operation": Route(
+        method="GET",
+        path="operations/{id}",
+        summary="Show a dry run that goes on by itself",
+        answers={200: Answer(meaning="The operation, with what it knows so far", body=OperationView)},
+        refusals={404: "There is no such operation"},
     ),
 }

@@ -1,0 +1,178 @@
+"""What an operator should think about before a campaign starts. Pure: one small rule after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from shared.domain.campaigns import CampaignSpec
+from shared.domain.conflicts import OnConflict
+from shared.domain.forecast import Forecast, ForecastInputs, WaveForecast
+from shared.domain.plan_findings import Findings
+from shared.domain.waves import Matching, WaveSpec
+from shared.domain.window_waits import longest_wait_s
+
+LARGE_FIRST_PERCENT = 20.0
+LARGE_FIRST_DEVICES = 20
+"""A first wave above both is no canary any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanWarning:
+    """One thought.
+
+    Attributes:
+        field: Where in the request, such as ``waves.0.gate.success_percent``.
+    """
+
+    code: str
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFacts:
+    """Everything the rules look at."""
+
+    spec: CampaignSpec
+    inputs: ForecastInputs
+    forecast: Forecast
+    findings: Findings
+
+    @property
+    def devices(self) -> int:
+        """All targets."""
+        return sum(load.devices for load in self.inputs.waves)
+
+    @property
+    def waves(self) -> Sequence[tuple[int, WaveSpec, WaveForecast]]:
+        """Position in the request, what was asked for, and what is expected, of each wave."""
+        return [(at, *pair) for at, pair in enumerate(zip(self.spec.waves, self.forecast.waves, strict=False))]
+
+
+def find_warnings(facts: PlanFacts) -> list[PlanWarning]:
+    """Everything the rules have to say, in the order of the rules."""
+    return [warning for rule in _RULES for warning in rule(facts)]
+
+
+def _empty_waves(facts: PlanFacts) -> Iterator[PlanWarning]:
+    for at, spec, wave in facts.waves:
+        # Before the listing has ended nobody knows who meets a condition; a condition that nobody meets ends the plan.
+        if not wave.load.devices and not isinstance(spec.size, Matching):
+            message = f"wave {spec.name!r} would have no devices"
+            yield PlanWarning(code="empty_wave", field=f"waves.{at}", message=message)
+
+
+def _large_first_wave(facts: PlanFacts) -> Iterator[PlanWarning]:
+    if not facts.waves:
+        return
+    _, spec, first = facts.waves[0]
+    share = 100 * first.load.devices / max(1, facts.devices)
+    if first.load.devices > LARGE_FIRST_DEVICES and share > LARGE_FIRST_PERCENT:
+        message = (
+            f"the first wave {spec.name!r} holds {first.load.devices} of {facts.devices} devices ({share:.0f} %): "
+            "a bad package reaches all of them before a gate has anything to say; begin with a smaller one"
+        )
+        yield PlanWarning(code="large_first_wave", field="waves.0", message=message)
+
+
+def _gate_without_slack(facts: PlanFacts) -> Iterator[PlanWarning]:
+    for at, spec, wave in facts.waves:
+        if spec.gate.success_percent >= 100 and wave.load.devices:
+            message = f"the gate of {spec.name!r} asks for 100 % success: it stops at the first silent device"
+            yield PlanWarning(code="gate_without_slack", field=f"waves.{at}.gate.success_percent", message=message)
+
+
+def _gate_without_bound(facts: PlanFacts) -> Iterator[PlanWarning]:
+    for at, spec, wave in facts.waves:
+        gate = spec.gate
+        if wave.load.devices and gate.failure_percent is None and gate.failure_count is None:
+            message = f"the gate of {spec.name!r} stops for no number of failures"
+            yield PlanWarning(code="gate_without_bound", field=f"waves.{at}.gate.failure_percent", message=message)
+
+
+def _minimum_above_wave(facts: PlanFacts) -> Iterator[PlanWarning]:
+    for at, spec, wave in facts.waves:
+        if 0 < wave.load.devices < spec.gate.minimum_completed:
+            message = (
+                f"the gate of {spec.name!r} looks at no share before {spec.gate.minimum_completed} devices ended, "
+                f"and the wave has {wave.load.devices}: it speaks only at the wave's end"
+            )
+            yield PlanWarning(code="minimum_above_wave", field=f"waves.{at}.gate.minimum_completed", message=message)
+
+
+def _short_offer_deadline(facts: PlanFacts) -> Iterator[PlanWarning]:
+    offered_s = facts.spec.deadlines.offered_s
+    slow = [wave for wave in facts.forecast.waves if wave.dispatch_s > offered_s]
+    if slow:
+        worst = max(slow, key=lambda wave: wave.dispatch_s)
+        message = (
+            f"the offers of wave {worst.load.number} take {worst.dispatch_s:.0f} s under the hub's throttle: its first "
+            f"devices time out after {offered_s:g} s, before its last ones have their offer"
+        )
+        yield PlanWarning(code="short_offer_deadline", field="deadlines.offered_s", message=message)
+
+
+def _short_window_deadline(facts: PlanFacts) -> Iterator[PlanWarning]:
+    wait_s = longest_wait_s(facts.spec.windows, facts.inputs.begins_at)
+    if wait_s > facts.spec.deadlines.downloading_s:
+        message = (
+            f"a device may wait {wait_s:.0f} s for a window and counts as timed out after "
+            f"{facts.spec.deadlines.downloading_s:g} s"
+        )
+        yield PlanWarning(code="short_window_deadline", field="deadlines.downloading_s", message=message)
+
+
+_WHAT_THEN = {
+    OnConflict.SKIP: "would be left out",
+    OnConflict.WAIT: "the campaign would wait for them",
+    OnConflict.SUPERSEDE: "would be taken over from those of lower priority",
+}
+
+
+def _held_devices(facts: PlanFacts) -> Iterator[PlanWarning]:
+    if held := facts.findings.held:
+        then = _WHAT_THEN[facts.spec.precedence.on_conflict]
+        message = f"{held} of {facts.devices} devices are held by other campaigns and {then}"
+        yield PlanWarning(code="devices_held", field="on_conflict", message=message)
+
+
+def _current_devices(facts: PlanFacts) -> Iterator[PlanWarning]:
+    if facts.devices and facts.findings.current == facts.devices:
+        message = f"all {facts.devices} devices run the version already"
+        yield PlanWarning(code="nothing_to_do", field="package.version", message=message)
+
+
+def _daily_quota(facts: PlanFacts) -> Iterator[PlanWarning]:
+    quota, messages = facts.forecast.hub.messages_per_day, facts.forecast.usage.hub_messages
+    if quota is not None and messages > quota:
+        message = (
+            f"the campaign takes {messages} IoT Hub messages and the hub has {quota} a day, for everything: "
+            f"it would be paused on {messages // quota} evenings or more; add units"
+        )
+        yield PlanWarning(code="daily_quota", field="targets", message=message)
+
+
+def _slowed_hub(facts: PlanFacts) -> Iterator[PlanWarning]:
+    hub = facts.forecast.hub
+    if hub.rate_per_s < hub.ceiling_per_s:
+        message = (
+            f"the hub answered 429 lately: planned with {hub.rate_per_s:g} twin updates a second of "
+            f"{hub.ceiling_per_s:g}; it climbs again by itself"
+        )
+        yield PlanWarning(code="hub_slowed", field="targets", message=message)
+
+
+_RULES: tuple[Callable[[PlanFacts], Iterator[PlanWarning]], ...] = (
+    _empty_waves,
+    _large_first_wave,
+    _gate_without_slack,
+    _gate_without_bound,
+    _minimum_above_wave,
+    _short_offer_deadline,
+    _short_window_deadline,
+    _held_devices,
+    _current_devices,
+    _daily_quota,
+    _slowed_hub,
+)

@@ -1,0 +1,46 @@
+"""How long maintenance windows may make a device wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+
+from shared.domain.windows import DEVICE_ZONE, Window, find_zone, next_opening
+
+_OFFSETS_H = range(-12, 15)
+"""UTC offsets in use, in whole hours: a device may be in any of them."""
+
+
+def earliest_opening(windows: Sequence[Window], at: datetime) -> datetime | None:
+    """The first moment from ``at`` on at which some device may install, wherever it is; None where none ever may."""
+    zones = [timezone(timedelta(hours=hours)) for hours in _OFFSETS_H] if _follow_devices(windows) else [UTC]
+    openings = [next_opening(windows, at, device_zone=zone) for zone in zones]
+    return min((opening for opening in openings if opening is not None), default=None)
+
+
+def longest_wait_s(windows: Sequence[Window], at: datetime) -> float:
+    """Seconds from the worst moment of the week that follows ``at`` to the next opening; 0 without windows.
+
+    Windows in the device's own zone are looked at as in UTC: in all zones the waits are as long.
+    """
+    waits = [
+        (opening - closing).total_seconds()
+        for closing in _closings(windows, at)
+        if (opening := next_opening(windows, closing, device_zone=UTC)) is not None
+    ]
+    return max(waits, default=0.0)
+
+
+def _follow_devices(windows: Sequence[Window]) -> bool:
+    return any(window.zone == DEVICE_ZONE for window in windows)
+
+
+def _closings(windows: Sequence[Window], at: datetime) -> Iterator[datetime]:
+    """The moments of the week after ``at`` at which a window closes."""
+    for window in windows:
+        zone = UTC if window.zone == DEVICE_ZONE else find_zone(window.zone)
+        today = at.astimezone(zone).date()
+        for day in (today + timedelta(days=ahead) for ahead in range(8)):
+            if day.isoweekday() in window.days:
+                end_day = day if window.start < window.end else day + timedelta(days=1)
+                yield datetime.combine(end_day, window.end, zone).astimezone(UTC)

@@ -1,0 +1,55 @@
+"""Looking at a draft's devices: who holds them, what they run. Nothing is claimed and nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.campaigns import Campaign, Planning, PlanningPhase
+from shared.domain.devices import DeviceRecord
+from shared.domain.operations import Operation
+from shared.domain.plan_findings import Conflict, Findings
+from shared.domain.steps import Change
+from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.claim_devices import batches_in_hand
+from shared.handlers.holders import Holders
+
+
+def look_at_batches(operation: Operation, ports: CampaignPorts, *, now: datetime) -> tuple[Change, Findings]:
+    """The draft with its next device batches looked at, with the cursor that claiming uses, and what was found.
+
+    Devices that run the version already are those of which the ``devices`` table says so; no twin is read.
+    """
+    draft, planning, findings = operation.draft, operation.draft.planning, operation.findings
+    wave = draft.waves[planning.claimed_wave - 1]
+    if planning.claimed_batches >= wave.batches:
+        return _change(draft, _next_wave(planning, len(draft.waves)), now), findings
+    holders = Holders(draft.id, ports.campaigns, ports.rollouts)
+    batches = batches_in_hand(draft, wave, ports.manifests)
+    for _, devices in batches:
+        records = [row.value for row in ports.devices.read_batch(devices).values()]
+        findings = findings.with_devices(wave.number, len(devices), *_judge(draft, records, holders))
+    looked_at = replace(planning, claimed_batches=planning.claimed_batches + len(batches))
+    return _change(draft, looked_at, now), findings
+
+
+def _judge(draft: Campaign, records: Sequence[DeviceRecord], holders: Holders) -> tuple[list[Conflict], int]:
+    """Who of the devices is held, and how many of the others run the version already."""
+    holds = holders.find_holds(records)
+    conflicts = [Conflict(device=device, held_by=hold.holder.id) for device, hold in holds.items()]
+    return conflicts, sum(_runs(record, draft) for record in records if record.device not in holds)
+
+
+def _runs(record: DeviceRecord, draft: Campaign) -> bool:
+    return record.installed.get(draft.target.name) == draft.target.version
+
+
+def _next_wave(planning: Planning, waves: int) -> Planning:
+    if planning.claimed_wave < waves:
+        return replace(planning, claimed_wave=planning.claimed_wave + 1, claimed_batches=0)
+    return replace(planning, phase=PlanningPhase.DONE)
+
+
+def _change(draft: Campaign, planning: Planning, now: datetime) -> Change:
+    return Change(campaign=replace(draft, planning=planning), due_at=now)

@@ -1,0 +1,140 @@
+"""What an operator is told to think about, and what can never work."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, time
+from typing import Any
+
+import pytest
+
+from shared.domain.campaigns import CampaignSpec, Deadlines, DeviceQuery
+from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast
+from shared.domain.gates import Gate
+from shared.domain.plan_checks import find_impossible
+from shared.domain.plan_findings import Findings
+from shared.domain.plan_warnings import PlanFacts, PlanWarning, find_warnings
+from shared.domain.rollouts import PackageTarget
+from shared.domain.spec_changes import Difference, find_differences
+from shared.domain.waves import DeviceCount, Percent, Rest, WaveSpec
+from shared.domain.windows import Window
+
+MONDAY = datetime(2026, 1, 5, 12, tzinfo=UTC)
+CALM = Gate(success_percent=95, failure_percent=2)
+WEEKLY = Window(days=(5,), start=time(22), end=time(4), zone="UTC")
+SPEC = CampaignSpec(
+    name="spring",
+    package=PackageTarget(name="tool", version="2"),
+    targets=DeviceQuery(query="SELECT * FROM devices"),
+    waves=(
+        WaveSpec(name="canary", size=DeviceCount(devices=10), gate=CALM),
+        WaveSpec(name="all", size=Rest(), gate=CALM),
+    ),
+)
+HUB = HubRoom(rate_per_s=50, ceiling_per_s=50, messages_per_day=400_000)
+
+
+def facts(spec: CampaignSpec = SPEC, sizes: tuple[int, ...] = (10, 990), **changes: Any) -> PlanFacts:
+    loads = [WaveLoad(number=n, name=f"w{n}", devices=size, offers=size) for n, size in enumerate(sizes, start=1)]
+    inputs = ForecastInputs(
+        waves=loads,
+        hub=changes.get("hub", HUB),
+        package_bytes=1,
+        windows=spec.windows,
+        begins_at=MONDAY,
+    )
+    return PlanFacts(spec=spec, inputs=inputs, forecast=forecast(inputs), findings=changes.get("findings", Findings()))
+
+
+def gated(**gate: Any) -> CampaignSpec:
+    return replace(SPEC, waves=(replace(SPEC.waves[0], gate=replace(CALM, **gate)), SPEC.waves[1]))
+
+
+def found(of: PlanFacts) -> list[tuple[str, str]]:
+    return [(warning.code, warning.field) for warning in find_warnings(of)]
+
+
+def test_a_careful_campaign_has_no_warnings() -> None:
+    assert find_warnings(facts()) == []
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        (facts(sizes=(10, 0)), [("empty_wave", "waves.1")]),
+        (facts(sizes=(300, 700)), [("large_first_wave", "waves.0")]),
+        (facts(sizes=(5, 5)), []),
+        (facts(gated(success_percent=100)), [("gate_without_slack", "waves.0.gate.success_percent")]),
+        (facts(gated(failure_percent=None)), [("gate_without_bound", "waves.0.gate.failure_percent")]),
+        (facts(gated(failure_percent=None, failure_count=3)), []),
+        (facts(gated(minimum_completed=11)), [("minimum_above_wave", "waves.0.gate.minimum_completed")]),
+        (
+            facts(replace(SPEC, deadlines=Deadlines(offered_s=98))),
+            [("short_offer_deadline", "deadlines.offered_s")],
+        ),
+        (facts(replace(SPEC, deadlines=Deadlines(offered_s=99))), []),
+        (
+            facts(replace(SPEC, windows=(WEEKLY,))),
+            [("short_window_deadline", "deadlines.downloading_s")],
+        ),
+        (facts(replace(SPEC, windows=(WEEKLY,), deadlines=Deadlines(downloading_s=7 * 86_400))), []),
+        (facts(findings=Findings(held=3)), [("devices_held", "on_conflict")]),
+        (facts(findings=Findings(current=1_000)), [("nothing_to_do", "package.version")]),
+        (facts(hub=replace(HUB, messages_per_day=6_999)), [("daily_quota", "targets")]),
+        (facts(hub=replace(HUB, messages_per_day=7_000)), []),
+        (facts(hub=replace(HUB, rate_per_s=25)), [("hub_slowed", "targets")]),
+    ],
+)
+def test_each_thought_comes_when_it_should(of: PlanFacts, expected: list[tuple[str, str]]) -> None:
+    assert found(of) == expected
+
+
+def test_a_warning_says_what_was_counted() -> None:
+    (warning,) = find_warnings(facts(sizes=(300, 700)))
+    assert warning == PlanWarning(
+        code="large_first_wave",
+        field="waves.0",
+        message="the first wave 'canary' holds 300 of 1000 devices (30 %): a bad package reaches all of them before a "
+        "gate has anything to say; begin with a smaller one",
+    )
+
+
+def waves(*sizes: Any, minimum: int = 1) -> list[WaveSpec]:
+    gate = Gate(minimum_completed=minimum)
+    return [WaveSpec(name=f"w{number}", size=size, gate=gate) for number, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize(
+    ("specs", "devices", "complaint"),
+    [
+        (waves(Percent(percent=60), Percent(percent=41)), 0, "waves: the percentages add up to 101, more than 100"),
+        (waves(DeviceCount(devices=3), Rest(), minimum=4), 0, "waves.0.gate.minimum_completed: 4 devices can never"),
+        (waves(Percent(percent=10), Rest(), minimum=4), 30, "waves.0.gate.minimum_completed: 4 devices .* wave of 3"),
+        (waves(Rest(), minimum=31), 30, "waves.0.gate.minimum_completed: 31 devices can never end in a wave of 30"),
+    ],
+)
+def test_what_can_never_work_names_its_field(specs: list[WaveSpec], devices: int, complaint: str) -> None:
+    (sentence,) = find_impossible(specs, devices)
+    assert re.match(complaint, sentence)
+
+
+@pytest.mark.parametrize(
+    ("specs", "devices"),
+    [
+        (waves(*[Percent(percent=100 / 3)] * 3), 0),
+        (waves(Percent(percent=10), Rest(), minimum=4), 0),
+        (waves(DeviceCount(devices=5), Rest(), minimum=4), 5),
+        (waves(DeviceCount(devices=4), Rest(), minimum=4), 0),
+    ],
+)
+def test_what_may_work_is_let_through(specs: list[WaveSpec], devices: int) -> None:
+    assert find_impossible(specs, devices) == []
+
+
+def test_specifications_are_compared_field_by_field() -> None:
+    other = replace(SPEC, waves=SPEC.waves[:1], package=replace(SPEC.package, version="3"))
+    differences = find_differences(SPEC, other)
+    assert differences[0] == Difference(field="package.version", theirs="2", ours="3")
+    assert {each.field.rpartition(".")[0] or each.field for each in differences[1:]} <= {"waves.1", "waves.1.gate"}
+    assert find_differences(SPEC, SPEC) == []
