@@ -43,7 +43,10 @@ OFFERING = frozenset({C.AWAITING_APPROVAL, C.RUNNING, C.COMPLETED})
 """Offers of waves that have started go out in these: a wave may pass, and with it the campaign, or people be asked
 about the next one, before the hub had room for all of them."""
 
-STEPPING = frozenset({C.PLANNING, C.SCHEDULED, C.RUNNING})
+PAUSABLE = frozenset({C.PLANNING, C.SCHEDULED, C.RUNNING})
+"""The states in which something may go on that a pause stops. Reverting goes on: its children are paused instead."""
+
+STEPPING = PAUSABLE | {C.REVERTING}
 """The states in which a campaign has a next step of its own; in all others it waits for an operator."""
 
 CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = {
@@ -54,7 +57,7 @@ CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = {
     C.PAUSED: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.ABORTED, C.REVERTING}),
     C.COMPLETED: frozenset({C.PAUSED, C.REVERTING}),
     C.ABORTED: frozenset({C.REVERTING}),
-    C.REVERTING: frozenset({C.REVERTED, C.PAUSED}),
+    C.REVERTING: frozenset({C.REVERTED, C.ABORTED}),
     C.REVERTED: frozenset(),
 }
 
@@ -203,6 +206,38 @@ class Planning:
     manifest_sha256: str = ""
 
 
+class ReversionPhase(StrEnum):
+    """How far a campaign that is being reverted is."""
+
+    COLLECTING = "collecting"
+    STARTING = "starting"
+    WATCHING = "watching"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reversion:
+    """The cursor of a campaign that is being reverted.
+
+    Attributes:
+        wave: Collecting: the wave in hand, from 1.
+        batches: Collecting: batches of that wave that were looked into.
+        pages: Former version to the pages of devices that ran it; empty text for those nobody knows of.
+        devices: Former version to how many ran it.
+        impossible: Former version that cannot be had to why.
+        children: The campaigns that bring the former versions back.
+        signature: The service's own over the order to revert, see ``shared.handlers.spec_desk``.
+    """
+
+    phase: ReversionPhase = ReversionPhase.COLLECTING
+    wave: int = 1
+    batches: int = 0
+    pages: Mapping[str, int] = field(default_factory=dict)
+    devices: Mapping[str, int] = field(default_factory=dict)
+    impossible: Mapping[str, str] = field(default_factory=dict)
+    children: tuple[CampaignId, ...] = ()
+    signature: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
     """A campaign with its waves: one table partition, written in one transaction.
@@ -216,6 +251,7 @@ class Campaign:
         paced: The last device batch that its own pace let go; None before the first.
         walks: Work that goes through its batches, the first one in hand: offers taken back, waves left out.
         consents: What people said about it since it was posted.
+        reversion: How far its reverting is; None where it is not being reverted.
         requested_by: Who posted it.
         spec_signature: The service's own signature over what it was asked for, see ``shared.handlers.spec_desk``.
         request_sha256: Digest of the request, to tell a repeated request from another one under the same key.
@@ -234,6 +270,7 @@ class Campaign:
     waves: tuple[Wave, ...] = ()
     paced: Paced | None = None
     walks: tuple[Walk, ...] = ()
+    reversion: Reversion | None = None
     consents: Consents = field(default_factory=Consents)
     requested_by: str
     request_sha256: str = ""

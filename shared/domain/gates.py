@@ -20,6 +20,7 @@ class OnStop(StrEnum):
 
     PAUSE = "pause"
     ABORT = "abort"
+    REVERT = "revert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

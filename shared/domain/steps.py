@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.campaigns import RECUTTING, STEPPING, Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import RECUTTING, STEPPING, Campaign, CampaignState, PlanningPhase, ReversionPhase
 from shared.domain.endings import give_up
 from shared.domain.errors import Conflict
 from shared.domain.gates import OnStop
+from shared.domain.reverting import begin_reverting
 from shared.domain.starting import missing_approvals
 from shared.domain.verdicts import Decision, Verdict
 from shared.domain.waves import DONE_WAVES, Wave, WaveState
@@ -36,6 +38,9 @@ class StepKind(StrEnum):
     CUT_WAVES = "cut_waves"
     MOVE_BATCHES = "move_batches"
     WALK = "walk"
+    COLLECT_REVERTS = "collect_reverts"
+    START_REVERTS = "start_reverts"
+    WATCH_REVERTS = "watch_reverts"
     NOTHING = "nothing"
 
 
@@ -47,6 +52,11 @@ _PLANNING_STEPS = {
 _RECUTTING_STEPS = {
     PlanningPhase.CUTTING: StepKind.CUT_WAVES,
     PlanningPhase.MOVING: StepKind.MOVE_BATCHES,
+}
+_REVERTING_STEPS = {
+    ReversionPhase.COLLECTING: StepKind.COLLECT_REVERTS,
+    ReversionPhase.STARTING: StepKind.START_REVERTS,
+    ReversionPhase.WATCHING: StepKind.WATCH_REVERTS,
 }
 _WAVE_STEPS = {
     WaveState.PENDING: StepKind.START_WAVE,
@@ -65,15 +75,16 @@ def next_step(campaign: Campaign) -> StepKind:
         return recutting
     if campaign.walk_in_hand is not None:
         return StepKind.WALK
-    match campaign.state:
-        case CampaignState.PLANNING:
-            return _PLANNING_STEPS.get(campaign.planning.phase, StepKind.NOTHING)
-        case CampaignState.SCHEDULED:
-            return StepKind.BEGIN
-        case CampaignState.RUNNING:
-            return _running_step(campaign)
-        case _:
-            return StepKind.NOTHING
+    find = _STEPS_OF.get(campaign.state)
+    return find(campaign) if find else StepKind.NOTHING
+
+
+def _planning_step(campaign: Campaign) -> StepKind:
+    return _PLANNING_STEPS.get(campaign.planning.phase, StepKind.NOTHING)
+
+
+def _reverting_step(campaign: Campaign) -> StepKind:
+    return _REVERTING_STEPS[campaign.reversion.phase] if campaign.reversion else StepKind.NOTHING
 
 
 def _running_step(campaign: Campaign) -> StepKind:
@@ -82,6 +93,14 @@ def _running_step(campaign: Campaign) -> StepKind:
     if wave.state is WaveState.PENDING and missing_approvals(campaign):
         return StepKind.AWAIT_APPROVAL
     return _WAVE_STEPS.get(wave.state, StepKind.NOTHING)
+
+
+_STEPS_OF: Mapping[CampaignState, Callable[[Campaign], StepKind]] = {
+    CampaignState.PLANNING: _planning_step,
+    CampaignState.SCHEDULED: lambda _campaign: StepKind.BEGIN,
+    CampaignState.RUNNING: _running_step,
+    CampaignState.REVERTING: _reverting_step,
+}
 
 
 def is_judged(campaign: Campaign) -> bool:
@@ -193,6 +212,8 @@ def _stop(campaign: Campaign, wave: Wave, verdict: Verdict, now: datetime) -> Ch
             return Change(campaign=replace(stopped, state=CampaignState.PAUSED, reason=reason), due_at=now)
         case OnStop.ABORT:
             return Change(campaign=give_up(stopped, reason, now=now), due_at=now)
+        case OnStop.REVERT:
+            return Change(campaign=begin_reverting(stopped, reason, now=now), due_at=now)
 
 
 def _leave_soak(campaign: Campaign, wave: Wave, now: datetime) -> Change | None:

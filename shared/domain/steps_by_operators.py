@@ -13,6 +13,7 @@ from shared.domain.errors import Conflict, DomainError
 from shared.domain.gates import Counters
 from shared.domain.people import name_of
 from shared.domain.plans import digest_plan
+from shared.domain.reverting import begin_reverting
 from shared.domain.starting import approve, go_on, has_approved
 from shared.domain.steps import dispatch_again
 from shared.domain.walks import BatchPurpose, Walk
@@ -32,6 +33,7 @@ class OperatorAction(StrEnum):
     RETRY_FAILED = "retry-failed"
     CANCEL = "cancel"
     FORCE_CANCEL = "force-cancel"
+    REVERT = "revert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ _FITS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.RETRY_FAILED: frozenset({C.RUNNING, C.PAUSED, C.COMPLETED}),
     OperatorAction.CANCEL: _ENDABLE,
     OperatorAction.FORCE_CANCEL: _ENDABLE | {C.ABORTED},
+    OperatorAction.REVERT: frozenset({C.RUNNING, C.PAUSED, C.COMPLETED, C.ABORTED}),
 }
 _HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.APPROVE: frozenset(),
@@ -73,6 +76,7 @@ _HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.PAUSE: frozenset({C.PAUSED}),
     OperatorAction.RESUME: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING}),
     OperatorAction.CANCEL: frozenset({C.ABORTED}),
+    OperatorAction.REVERT: frozenset({C.REVERTING, C.REVERTED}),
 }
 
 
@@ -107,6 +111,12 @@ def _pause(campaign: Campaign, request: Request) -> Campaign:
 
 def _cancel(campaign: Campaign, request: Request) -> Campaign:
     return give_up(campaign, f"cancelled by {name_of(request.who)}", now=request.now)
+
+
+def _revert(campaign: Campaign, request: Request) -> Campaign:
+    if campaign.planning.phase is not PlanningPhase.DONE:
+        raise Conflict(f"{campaign.id} has offered nothing yet: cancel it", code="action_does_not_fit")
+    return begin_reverting(campaign, f"being reverted by {name_of(request.who)}", now=request.now)
 
 
 def _is_repeated(campaign: Campaign, request: Request) -> bool:
@@ -223,4 +233,5 @@ _EFFECTS: Mapping[OperatorAction, Callable[[Campaign, Request], Campaign | None]
     OperatorAction.RETRY_FAILED: _retry_failed,
     OperatorAction.CANCEL: _cancel,
     OperatorAction.FORCE_CANCEL: _force_cancel,
+    OperatorAction.REVERT: _revert,
 }

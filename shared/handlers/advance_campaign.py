@@ -26,6 +26,7 @@ from shared.handlers.keep_campaign import get_stored_campaign, keep_step, step_w
 from shared.handlers.pause_campaign import stop_untrusted
 from shared.handlers.plan_campaign import list_page, order_targets
 from shared.handlers.reconsider_wave import reconsider_wave
+from shared.handlers.revert_campaign import collect_reverts, start_reverts, watch_reverts
 from shared.handlers.wakeups import STOPPED_LOOK_S
 from shared.handlers.walk_batches import walk_batches
 from shared.ports.bus import Queue
@@ -42,8 +43,18 @@ _TURNS: Mapping[CampaignState, str] = {
 }
 """What the audit log calls it when a step leads to one of these states; gates and operators speak for themselves."""
 
-_UNSIGNED = frozenset({StepKind.CUT_WAVES, StepKind.MOVE_BATCHES, StepKind.WALK, StepKind.NOTHING})
-"""What may be done whatever the row says: nothing, what takes back or leaves out, and what only sorts rows."""
+_UNSIGNED = frozenset(
+    {
+        StepKind.CUT_WAVES,
+        StepKind.MOVE_BATCHES,
+        StepKind.WALK,
+        StepKind.COLLECT_REVERTS,
+        StepKind.START_REVERTS,
+        StepKind.WATCH_REVERTS,
+        StepKind.NOTHING,
+    }
+)
+"""What may be done whatever the row says, because it starts nothing, or looks for itself."""
 
 
 def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: datetime) -> None:
@@ -159,4 +170,7 @@ _STEPS: Mapping[StepKind, _Step] = {
     StepKind.CUT_WAVES: cut_waves,
     StepKind.MOVE_BATCHES: move_batches,
     StepKind.WALK: walk_batches,
+    StepKind.COLLECT_REVERTS: collect_reverts,
+    StepKind.START_REVERTS: start_reverts,
+    StepKind.WATCH_REVERTS: watch_reverts,
 }

@@ -145,6 +145,7 @@ class _Claimer:
             wave=batch.wave,
             batch=batch.number,
             sequence=record.sequence,
+            former_version=record.installed.get(self._campaign.target.name, ""),
             changed_at=self._now,
         )
         if record.held_by == self._campaign.id:

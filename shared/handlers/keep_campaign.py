@@ -49,6 +49,8 @@ def keep_step(ports: CampaignPorts, before: Stored[Campaign], change: Change, *,
         ConcurrentChange: Somebody else wrote it since it was read.
     """
     after = take_step(before.value, change, now=now)
+    if after.state is CampaignState.REVERTING and before.value.state is not CampaignState.REVERTING:
+        after = ports.specs.sign_reversion(after)
     ports.campaigns.save(Stored(value=after, etag=before.etag))
     if after.awaits_step:
         ports.sender.send(Queue.CAMPAIGN_STEPS, [step_when_due(after, now=now), *_end_of(before.value, after)])

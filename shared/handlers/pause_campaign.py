@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.audit import SERVICE, AuditEntry
-from shared.domain.campaigns import STEPPING, Campaign, CampaignState
+from shared.domain.campaigns import PAUSABLE, Campaign, CampaignState
 from shared.domain.ids import CampaignId
 from shared.domain.packages import Package
 from shared.domain.rollouts import PackageTarget
@@ -28,7 +28,7 @@ def pause_campaign(campaign: CampaignId, reason: str, ports: CampaignPorts, *, n
 
     def attempt() -> None:
         stored = get_stored_campaign(ports.campaigns, campaign)
-        if stored.value.state not in STEPPING:
+        if stored.value.state not in PAUSABLE:
             return
         paused = replace(stored.value, state=CampaignState.PAUSED, reason=reason)
         ports.audit.append(_entry(stored.value, paused, now))

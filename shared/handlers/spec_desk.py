@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from shared.domain.campaigns import Campaign
+from shared.domain.campaigns import Campaign, Reversion
 from shared.ports.keys import KeyRing
 from shared.trust.signers import KeyRole
 from shared.trust.specs import SpecUntrusted, sign_spec, verify_spec
-from shared.wire.campaign_rows import write_signed_spec
+from shared.wire.campaign_rows import write_signed_reversion, write_signed_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,26 @@ class SpecDesk:
         """
         signature = sign_spec(write_signed_spec(campaign), self.keys.newest(KeyRole.SPECS))
         return replace(campaign, spec_signature=signature)
+
+    def sign_reversion(self, campaign: Campaign) -> Campaign:
+        """The campaign with the order to revert it signed.
+
+        Raises:
+            PortError: The key cannot be used now.
+        """
+        signature = sign_spec(write_signed_reversion(campaign), self.keys.newest(KeyRole.SPECS))
+        return replace(campaign, reversion=replace(campaign.reversion or Reversion(), signature=signature))
+
+    def check_reversion(self, campaign: Campaign) -> None:
+        """Return if the campaign is what was signed, and the order to revert it was, too.
+
+        Raises:
+            SpecUntrusted: One of them was not.
+            PortError: The keys cannot be had now.
+        """
+        self.check(campaign)
+        signature = campaign.reversion.signature if campaign.reversion else ""
+        verify_spec(signature, write_signed_reversion(campaign), self.keys.public_keys(KeyRole.SPECS))
 
     def check(self, campaign: Campaign) -> None:
         """Return if the campaign, its package and its waves are what was signed.

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.domain.approvals import Consents
-from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Planning
+from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Planning, Reversion
 from shared.domain.gates import Counters
 from shared.domain.ids import campaign_id
 from shared.domain.rates import Paced
@@ -30,6 +30,7 @@ _COUNTERS: TypeAdapter[Counters] = TypeAdapter(Counters)
 _VERDICT: TypeAdapter[Verdict | None] = TypeAdapter(Verdict | None)
 _PLANNING: TypeAdapter[Planning] = TypeAdapter(Planning)
 _PACED: TypeAdapter[Paced | None] = TypeAdapter(Paced | None)
+_REVERSION: TypeAdapter[Reversion | None] = TypeAdapter(Reversion | None)
 _WALKS: TypeAdapter[tuple[Walk, ...]] = TypeAdapter(tuple[Walk, ...])
 _CONSENTS: TypeAdapter[Consents] = TypeAdapter(Consents)
 _NOTHING_SAID = "{}"
@@ -67,6 +68,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "package_record": json.dumps(write_package(campaign.package)),
         "planning": _PLANNING.dump_json(campaign.planning).decode(),
         "paced": _PACED.dump_json(campaign.paced).decode(),
+        "reversion": _REVERSION.dump_json(campaign.reversion).decode(),
         "walks": _WALKS.dump_json(campaign.walks).decode(),
         "consents": _CONSENTS.dump_json(campaign.consents).decode(),
     }
@@ -85,6 +87,12 @@ def write_signed_spec(campaign: Campaign) -> bytes:
         "requested_by": campaign.requested_by,
         "request_sha256": campaign.request_sha256,
     }
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+
+def write_signed_reversion(campaign: Campaign) -> bytes:
+    """What is signed when an operator or a gate has a campaign reverted."""
+    fields = {"revert": campaign.id, "spec_signature": campaign.spec_signature}
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -125,6 +133,7 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
         planning=_PLANNING.validate_json(row["planning"]),
         waves=tuple(_read_wave(wave) for wave in sorted(wave_rows, key=lambda wave: int(wave["number"]))),
         paced=_PACED.validate_json(row.get("paced", "null")),
+        reversion=_REVERSION.validate_json(row.get("reversion", "null")),
         walks=_WALKS.validate_json(row["walks"]),
         consents=_CONSENTS.validate_json(row.get("consents", _NOTHING_SAID)),
         requested_by=row["requested_by"],

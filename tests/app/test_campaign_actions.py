@@ -137,7 +137,7 @@ def test_an_action_that_does_not_fit_is_refused_with_those_that_do() -> None:
     world = CampaignWorld(fleet(3))
     campaign = world.post()
     world.run_until(campaign.id, C.COMPLETED)
-    with pytest.raises(Conflict, match="is completed: pause does not fit, these actions do: retry-failed"):
+    with pytest.raises(Conflict, match="is completed: pause does not fit, these actions do: retry-failed or revert"):
         world.act(campaign.id, "pause")
     cancelled = world.post(name="other")
     world.act(cancelled.id, "cancel")

@@ -136,7 +136,7 @@ def test_a_campaign_shows_its_waves_counters_and_the_gates_sentence() -> None:
     assert (view.state, view.targets, view.package, view.version) == ("running", 10, "thermostat", "2.0.0")
     assert view.waves[0].counters == {"offered": 9, "succeeded": 1}
     assert view.waves[0].verdict == "1 of 10 devices ended, 1 succeeded"
-    assert view.actions == ["pause", "skip-wave", "retry-failed", "cancel", "force-cancel"]
+    assert view.actions == ["pause", "skip-wave", "retry-failed", "cancel", "force-cancel", "revert"]
     assert view.plan.phase == "done"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from shared.domain.errors import DomainError
@@ -20,17 +21,25 @@ class Packages(MemoryPackages):
 
     def __init__(self) -> None:
         super().__init__()
-        for version, state in (("2.0.0", PackageState.PUBLISHED), ("3.0.0", PackageState.ACCEPTED)):
-            package = Package(
-                name=package_name("thermostat"),
-                version=Version(version),
-                kind=PackageKind.FIRMWARE,
-                length_bytes=4096,
-                sha256="0" * 64,
-                created=NOON,
-                compatibility={"hardware": ("t1", "t2")},
-            )
-            self.create(RegisteredPackage(package=package, state=state, accepted_at=NOON))
+        self.publish("thermostat", "2.0.0")
+        self.create(RegisteredPackage(package=_package("3.0.0"), state=PackageState.ACCEPTED, accepted_at=NOON))
+
+    def publish(self, name: str, version: str) -> None:
+        """Add a published package."""
+        package = replace(_package(version), name=package_name(name))
+        self.create(RegisteredPackage(package=package, state=PackageState.PUBLISHED, accepted_at=NOON))
+
+
+def _package(version: str) -> Package:
+    return Package(
+        name=package_name("thermostat"),
+        version=Version(version),
+        kind=PackageKind.FIRMWARE,
+        length_bytes=4096,
+        sha256="0" * 64,
+        created=NOON,
+        compatibility={"hardware": ("t1", "t2")},
+    )
 
 
 class MemoryDirectory:

@@ -158,6 +158,9 @@ class CampaignWorld:
     def campaign(self, campaign: CampaignId) -> Campaign:
         return self.campaigns.get(campaign).value
 
+    def campaigns_known(self) -> set[CampaignId]:
+        return {campaign.id for campaign in self.campaigns.list_page(size=1000).items}
+
     # The world going on.
 
     def run(self, until: Callable[[], bool] = lambda: False, *, hours: float = 6, steps: int = 20_000) -> None:

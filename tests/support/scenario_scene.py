@@ -132,6 +132,13 @@ class Scene:
         shown: dict[str, Any] = answer.json()
         return shown
 
+    def campaigns(self) -> list[dict[str, Any]]:
+        """The campaigns that the service lists."""
+        answer = self.http.get(f"{self.stack.api}/campaigns?size=200", timeout=30)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["campaigns"]
+        return found
+
     def wait_for_campaign(
         self, campaign: str, *states: str, timeout_s: float = TIMEOUT_S, meanwhile: Callable[[], object] = lambda: None
     ) -> dict[str, Any]:

@@ -1,0 +1,123 @@
+"""Reverting: devices that took a campaign's package get their former one back, by campaigns of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.campaigns import (
+    Campaign,
+    CampaignSpec,
+    CampaignState,
+    DeviceList,
+    Planning,
+    PlanningPhase,
+    Reversion,
+)
+from shared.domain.endings import give_up
+from shared.domain.gates import OnStop
+from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.packages import Package
+from shared.domain.rollouts import PackageTarget, Rollout, RolloutState
+from shared.domain.waves import Percent, Rest, Wave, WaveSpec
+
+
+def begin_reverting(campaign: Campaign, reason: str, *, now: datetime) -> Campaign:
+    """The campaign about to take back all its open offers, and then what its devices have installed."""
+    ended = give_up(campaign, reason, now=now, forced=True)
+    return replace(ended, state=CampaignState.REVERTING, reversion=Reversion())
+
+
+def child_id(parent: CampaignId, version: str) -> CampaignId:
+    """The id of the campaign that brings one former version back; the same however often it is asked for."""
+    return CampaignId(f"c{hashlib.sha256(f'{parent}:revert:{version}'.encode()).hexdigest()[:20]}")
+
+
+def by_former_version(rollouts: Sequence[Rollout]) -> Mapping[str, list[DeviceId]]:
+    """The devices that took the package, by the version they ran before; empty text where nobody knows it."""
+    found: dict[str, list[DeviceId]] = {}
+    for rollout in rollouts:
+        if rollout.state is RolloutState.SUCCEEDED:
+            found.setdefault(rollout.former_version, []).append(rollout.device)
+    return found
+
+
+def note_collected(reversion: Reversion, found: Mapping[str, Sequence[DeviceId]]) -> Reversion:
+    """The reversion behind one more page for each version that was found."""
+    pages, devices = dict(reversion.pages), dict(reversion.devices)
+    for version, members in found.items():
+        pages[version] = pages.get(version, 0) + 1
+        devices[version] = devices.get(version, 0) + len(members)
+    return replace(reversion, pages=pages, devices=devices)
+
+
+def make_child(parent: Campaign, version: str, package: Package, *, sha256: str, pages: int, now: datetime) -> Campaign:
+    """The campaign that brings the former version back, in the parent's waves and with its gates, but without soaks.
+
+    Args:
+        sha256: Digest over its devices, see ``digest_devices``.
+        pages: Pages of the manifest store that hold them.
+    """
+    count = parent.reversion.devices[version] if parent.reversion else 0
+    spec = CampaignSpec(
+        name=f"{parent.spec.name[:60]}: back to {version[:30]}",
+        package=PackageTarget(name=parent.target.name, version=version),
+        targets=DeviceList(count=count, sha256=sha256),
+        waves=tuple(_waves(parent)),
+        deadlines=parent.spec.deadlines,
+        allow_downgrade=True,
+        windows=parent.spec.windows,
+        retries=parent.spec.retries,
+        pace=parent.spec.pace,
+        precedence=parent.spec.precedence,
+    )
+    return Campaign(
+        id=child_id(parent.id, version),
+        spec=spec,
+        package=package,
+        shards=parent.shards,
+        step=1,
+        step_due_at=now,
+        planning=Planning(phase=PlanningPhase.ORDERING, page=pages, listed=count),
+        requested_by=f"revert of {parent.id}",
+        created_at=now,
+        changed_at=now,
+    )
+
+
+def judge_children(campaign: Campaign, children: Sequence[Campaign]) -> Campaign:
+    """The campaign once its children have ended; until then with a reason that says how far they are."""
+    open_ones = [child for child in children if not child.is_finished]
+    words = [f"{child.id} ({child.target.version}) is {child.state}" for child in open_ones or children]
+    left = _left_behind(campaign.reversion or Reversion())
+    reason = "; ".join([*words, *left]) or "no device had taken the package"
+    if open_ones:
+        return replace(campaign, reason=reason)
+    return replace(campaign, state=CampaignState.REVERTED, reason=reason, reversion=None)
+
+
+def _left_behind(reversion: Reversion) -> list[str]:
+    counts: dict[str, int] = {}
+    for version, why in reversion.impossible.items():
+        counts[why] = counts.get(why, 0) + reversion.devices.get(version, 0)
+    return [f"{count} devices stay as they are, because {why}" for why, count in counts.items()]
+
+
+def _waves(parent: Campaign) -> list[WaveSpec]:
+    """The parent's waves by their shares of its devices; the last one takes the rest."""
+    begun = [wave for wave in parent.waves if wave.started_at is not None and wave.devices] or list(parent.waves[:1])
+    total = sum(wave.devices for wave in begun) or 1
+    *first, last = begun
+    return [*(_spec(wave, Percent(percent=_share(wave.devices, total))) for wave in first), _spec(last, Rest())]
+
+
+def _share(devices: int, total: int) -> float:
+    """In percent, rounded down, because the size of a wave is rounded up."""
+    return max(0.0001, math.floor(1_000_000 * devices / total) / 10_000)
+
+
+def _spec(wave: Wave, size: Percent | Rest) -> WaveSpec:
+    return WaveSpec(name=wave.spec.name, size=size, gate=replace(wave.spec.gate, soak_s=0.0, on_stop=OnStop.PAUSE))
