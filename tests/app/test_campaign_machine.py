@@ -1,0 +1,163 @@
+"""A campaign under random operators, devices, deaths and queues: what must hold holds after every step (I3, I4, I5)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from shared.domain.campaigns import CampaignState, PlanningPhase
+from shared.domain.errors import DomainError
+from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.rollouts import FINAL, REPORTABLE, TRANSITIONS, Rollout, RolloutState
+from shared.domain.steps_by_operators import OperatorAction
+from tests.support.campaign_world import CampaignWorld, fleet
+from tests.support.memory_rollouts import counters_of
+from tests.support.mortal import Died, Faults
+
+C, S = CampaignState, RolloutState
+UNTOUCHED = frozenset({S.PLANNED, S.SKIPPED, S.CANCELLED})
+SAYABLE = REPORTABLE | {S.TIMED_OUT, S.REGRESSED}
+
+percentages = st.none() | st.sampled_from([0.0, 10.0, 50.0])
+gates = st.fixed_dictionaries(
+    {
+        "success_percent": st.sampled_from([0.0, 50.0, 90.0, 100.0]),
+        "failure_percent": percentages,
+        "silent_percent": percentages,
+        "soak_s": st.sampled_from([0.0, 300.0]),
+        "on_stop": st.sampled_from(["pause", "pause", "abort"]),
+    }
+)
+sizes = st.integers(1, 3).map(lambda devices: {"count": devices}) | st.just({"percent": 30.0})
+waves = st.lists(st.tuples(sizes, gates).map(lambda drawn: drawn[0] | {"gate": drawn[1]}), max_size=3)
+outcomes = st.lists(st.sampled_from([S.SUCCEEDED, S.SUCCEEDED, S.FAILED, S.REJECTED, None]), min_size=1, max_size=6)
+faults = st.builds(
+    Faults,
+    duplicated=st.sampled_from([0.0, 0.3]),
+    dropped=st.sampled_from([0.0, 0.3]),
+    reordered=st.booleans(),
+    seed=st.integers(0, 99),
+)
+
+
+class CampaignMachine(RuleBasedStateMachine):
+    """One campaign, and everything that may happen to it in any order."""
+
+    world: CampaignWorld
+    id: CampaignId
+
+    @initialize(size=st.integers(1, 14), waves=waves, last=gates, outcomes=outcomes, faults=faults, slow=st.booleans())
+    def post(
+        self,
+        size: int,
+        waves: list[dict[str, Any]],
+        last: dict[str, Any],
+        outcomes: list[RolloutState | None],
+        faults: Faults,
+        slow: bool,
+    ) -> None:
+        devices = fleet(size)
+        becomes = {DeviceId(device): outcomes[at % len(outcomes)] for at, device in enumerate(devices)}
+        self.world = CampaignWorld(
+            devices, outcome=becomes.__getitem__, faults=faults, page_size=5, rate_per_s=1.0 if slow else 500.0
+        )
+        self.id = self.world.post(key="once", waves=[*waves, {"rest": True, "gate": last}]).id
+        self.rows: dict[DeviceId, Rollout] = {}
+        self.paused: set[tuple[DeviceId, int]] | None = None
+
+    @rule(steps=st.integers(1, 15))
+    def go_on(self, steps: int) -> None:
+        """Messages are delivered, lost or doubled, and time passes."""
+        taken = count()
+        self.world.run(lambda: next(taken) >= steps)
+
+    @rule(action=st.sampled_from(list(OperatorAction)), wave=st.integers(1, 4))
+    def act(self, action: OperatorAction, wave: int) -> None:
+        """An operator does something, fitting or not; what was held still before may move now."""
+        with suppress(DomainError, Died):
+            self.world.act(self.id, action, wave=wave if action is OperatorAction.SKIP_WAVE else None)
+        self.paused = None
+
+    @rule(which=st.integers(0, 13), state=st.sampled_from(sorted(SAYABLE)))
+    def report(self, which: int, state: RolloutState) -> None:
+        """A device that has its offer says something, or is found silent."""
+        started = {wave.number for wave in self.world.campaign(self.id).waves if wave.started_at is not None}
+        able = [row for row in self.world.rollouts.rows(self.id).values() if row.wave in started]
+        rows = sorted((row for row in able if state in TRANSITIONS[row.state]), key=lambda row: row.device)
+        if rows:
+            self.world.set_state(rows[which % len(rows)], state)
+
+    @rule(writes=st.integers(0, 6), after=st.booleans())
+    def die_soon(self, writes: int, after: bool) -> None:
+        """The process dies at one of its next writes."""
+        self.world.life.left, self.world.life.dies_after_the_write = writes, after
+
+    @invariant()
+    def counters_equal_rows(self) -> None:
+        rows = list(self.world.rollouts.rows(self.id).values())
+        for wave in {row.wave for row in rows}:
+            counted = self.world.rollouts.read_counters(self.id, wave, self.world.shards)
+            expected = counters_of([row for row in rows if row.wave == wave])
+            assert {state: counted.of(state) for state in S} == {state: expected.of(state) for state in S}
+        if self.world.campaign(self.id).planning.phase is PlanningPhase.DONE:
+            self.world.check_counters(self.id)
+
+    @invariant()
+    def nothing_is_offered_behind_a_closed_gate(self) -> None:
+        """That gates open in order and once is checked by the world at each save."""
+        closed = {wave.number for wave in self.world.campaign(self.id).waves if wave.started_at is None}
+        for row in self.world.rollouts.rows(self.id).values():
+            if row.wave in closed:
+                assert row.state in UNTOUCHED, row
+
+    @invariant()
+    def nothing_is_offered_while_the_campaign_is_paused(self) -> None:
+        if self.world.campaign(self.id).state is not C.PAUSED:
+            self.paused = None
+            return
+        offered = {
+            (row.device, row.attempt)
+            for row in self.world.rollouts.rows(self.id).values()
+            if row.state not in UNTOUCHED
+        }
+        assert self.paused is None or offered <= self.paused
+        self.paused = offered
+
+    @invariant()
+    def ends_are_ends(self) -> None:
+        """Between two looks an outcome may have changed more than once, but only ever along the table."""
+        rows = self.world.rollouts.rows(self.id)
+        for device, before in self.rows.items():
+            after = rows[device]
+            if before.state in FINAL and after.attempt == before.attempt:
+                assert after.state is before.state or after.state in _reachable(before.state), (before, after)
+        self.rows = dict(rows)
+
+    def teardown(self) -> None:
+        """Left alone it comes to rest, and its audit log is whole and re-derives every verdict."""
+        if not hasattr(self, "world"):
+            return
+        self.world.life.left = None
+        self.world.run()
+        self.counters_equal_rows()
+        self.nothing_is_offered_behind_a_closed_gate()
+        self.world.check_audit(self.id)
+
+
+def _reachable(state: RolloutState) -> set[RolloutState]:
+    """States that may follow a final one, one correction after the other."""
+    found: set[RolloutState] = set()
+    front = {state}
+    while front:
+        front = {after for before in front for after in TRANSITIONS[before]} - found
+        found |= front
+    return found
+
+
+CampaignMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
+TestCampaign = CampaignMachine.TestCase
