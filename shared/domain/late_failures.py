@@ -9,7 +9,7 @@ from shared.domain.campaigns import Campaign, CampaignState, OnLateFailure
 from shared.domain.verdicts import Decision, Verdict
 from shared.domain.waves import Wave, WaveState
 
-_OPEN = frozenset({CampaignState.RUNNING, CampaignState.COMPLETED})
+_OPEN = frozenset({CampaignState.AWAITING_APPROVAL, CampaignState.RUNNING, CampaignState.COMPLETED})
 
 
 def find_passed(campaign: Campaign, number: int | None) -> Wave | None:

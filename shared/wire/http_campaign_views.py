@@ -18,6 +18,7 @@ from shared.domain.windows import Window
 from shared.wire.http_approvals import ApprovalView, view_approval
 from shared.wire.http_policies import WEEKDAYS
 from shared.wire.http_rates import PaceView, view_pace
+from shared.wire.http_retries import RetriesView, view_retries
 from shared.wire.http_schedules import ScheduleView, view_schedule
 from shared.wire.http_wave_views import WaveView, view_wave
 
@@ -73,6 +74,8 @@ class CampaignView(CampaignSummary):
     canaries: str = Field(description="Whether other devices come first in each campaign: rotating or fixed")
     excluded_query: str | None = Field(description="The query that found devices to leave out; null without one")
     allow_downgrade: bool
+    retries: RetriesView | None = Field(description="Which failures are tried again; null for none")
+    on_late_failure: str = Field(description="pause or alert: what a failure does in a wave that has passed")
     windows: list[WindowView] = Field(description="When devices may install; empty for always")
     priority: int = Field(description="0-1000; higher ones get the hub's slots first")
     on_conflict: str = Field(description="skip, wait or supersede: what becomes of devices another campaign holds")
@@ -107,6 +110,8 @@ def view_campaign(
         canaries=campaign.spec.targeting.canaries.value,
         excluded_query=campaign.spec.targeting.excluded_query or None,
         allow_downgrade=campaign.spec.allow_downgrade,
+        retries=view_retries(campaign.spec.retries),
+        on_late_failure=campaign.spec.on_late_failure,
         windows=[_view_window(window) for window in campaign.spec.windows],
         priority=campaign.spec.precedence.priority,
         on_conflict=campaign.spec.precedence.on_conflict.value,

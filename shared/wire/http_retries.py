@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from shared.domain.retries import Retries
 from shared.wire.http_fields import RequestModel, Seconds
@@ -28,3 +29,20 @@ class RetriesRequest(RequestModel):
     def to_retries(self) -> Retries:
         """The policy it means."""
         return Retries(**self.model_dump() | {"codes": tuple(self.codes)})
+
+
+class RetriesView(BaseModel):
+    """Which failures a campaign tries again."""
+
+    maximum: int = Field(description="Further attempts after the first")
+    backoff_s: float = Field(description="Seconds before the second attempt")
+    factor: float = Field(description="Each further wait is so many times as long")
+    longest_s: float = Field(description="No wait is longer, the jitter apart")
+    jitter: float = Field(description="Each wait is longer by up to this share of it")
+    codes: list[str] = Field(description="Patterns of the failure codes that are tried again")
+    timed_out: bool = Field(description="Whether silence is tried again, too")
+
+
+def view_retries(retries: Retries) -> RetriesView | None:
+    """The policy; None for one that tries nothing again."""
+    return RetriesView(**asdict(retries)) if retries.maximum else None

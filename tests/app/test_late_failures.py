@@ -100,3 +100,14 @@ def test_a_late_change_that_is_told_of_twice_stops_once() -> None:
     world.run_until(campaign.id, C.PAUSED)
     world.run()
     assert [entry.what for entry in world.audit.read(campaign.id)].count("stop") == 1
+
+
+def test_a_late_failure_stops_a_campaign_that_waits_for_people_too() -> None:
+    world = CampaignWorld(fleet(30))
+    campaign = world.post(waves=TWO_WAVES, approval={"required": 1, "between_waves": True})
+    world.run_until(campaign.id, C.AWAITING_APPROVAL)
+    world.act(campaign.id, "approve")
+    world.run(lambda: world.campaign(campaign.id).waves[0].state is W.PASSED)
+    world.run_until(campaign.id, C.AWAITING_APPROVAL)
+    world.regress_one(campaign.id)
+    assert "had let it pass" in world.run_until(campaign.id, C.PAUSED).reason
