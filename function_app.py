@@ -9,6 +9,7 @@ from azurefunctions.extensions.bindings import blob
 
 from shared.edge import campaigns, dry_runs, groups, health, logs, openapi, packages, repository, stops
 from shared.edge.answers import answer
+from shared.edge.callers import host_auth_level
 from shared.edge.events import event_data, read_hub_events
 from shared.edge.messages import consume, consume_each, inbox_of
 from shared.ports.bus import Queue
@@ -21,7 +22,7 @@ from shared.wire.messages import (
 )
 from shared.wiring import service
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+app = func.FunctionApp(http_auth_level=host_auth_level())
 
 
 @app.blob_trigger(arg_name="artifact", path="incoming/{name}", connection="Storage", source=func.BlobSource.EVENT_GRID)

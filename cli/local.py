@@ -17,6 +17,7 @@ from cli import own_device
 from cli.keys import PUBLISHER_KEY
 from cli.local_keys import found_index
 from emulator.local import LocalCloud
+from shared.settings import AuthMode
 
 PROJECT = Path(__file__).parents[1]
 CONFIG = PROJECT / "infra/local/cloud.json"
@@ -94,11 +95,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     local = commands.add_parser("local", help="the local cloud").add_subparsers(required=True)
     up = local.add_parser("up", help="keep the local cloud and the service up, and print how to reach them")
     up.add_argument("--state", type=Path, default=PROJECT / ".local/emulator", help="folder for keys, logs and state")
+    up.add_argument("--auth", choices=list(AuthMode), default=AuthMode.KEYS, help="how callers show who they are")
     up.set_defaults(run=_up)
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    with local_stack(arguments.state) as stack:
+    with local_stack(arguments.state, app_settings={"AUTH_MODE": arguments.auth}) as stack:
         own_device.register(stack.settings)
         config = own_device.write_agent_config(
             arguments.state / own_device.DEVICE_ID,

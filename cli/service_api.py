@@ -23,14 +23,22 @@ class CallRefused(DomainError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceApi:
-    """Where the service is, and the key it takes.
+    """Where the service is, and the key or the token it takes.
 
     Attributes:
         url: Base URL, such as ``https://<app>.azurewebsites.net/api``.
+        token: An Entra ID access token; empty where function keys serve.
     """
 
     url: str
-    function_key: str
+    function_key: str = ""
+    token: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What shows the service who asks."""
+        shown = {"x-functions-key": self.function_key, "Authorization": f"Bearer {self.token}" if self.token else ""}
+        return {name: value for name, value in shown.items() if value}
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON object that a GET answers with.
@@ -42,7 +50,7 @@ class ServiceApi:
             answer = requests.get(
                 f"{self.url.rstrip('/')}/{path}",
                 params=dict(parameters or {}),
-                headers={"x-functions-key": self.function_key},
+                headers=self.headers,
                 timeout=TIMEOUT_S,
             )
             document = answer.json()
@@ -58,6 +66,7 @@ def add_api_arguments(parser: argparse.ArgumentParser) -> None:
     """The options by which a command is told where the service is."""
     parser.add_argument("--api", default=os.environ.get("API", ""), help="base URL of the service; default: $API")
     parser.add_argument("--function-key", default=os.environ.get("KEY", ""), help="default: $KEY")
+    parser.add_argument("--token", default=os.environ.get("TOKEN", ""), help="Entra ID access token; default: $TOKEN")
 
 
 def open_api(arguments: argparse.Namespace) -> ServiceApi:
@@ -68,4 +77,4 @@ def open_api(arguments: argparse.Namespace) -> ServiceApi:
     """
     if not arguments.api:
         raise CallRefused("say where the service is: --api https://<app>.azurewebsites.net/api, or set API")
-    return ServiceApi(url=arguments.api, function_key=arguments.function_key)
+    return ServiceApi(url=arguments.api, function_key=arguments.function_key, token=arguments.token)

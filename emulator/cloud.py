@@ -22,6 +22,7 @@ from emulator.cloud_settings import (
     hub_settings,
     identity_settings,
     load_or_make_secrets,
+    login_settings,
     open_subscription,
     storage_settings,
     topic_settings,
@@ -38,6 +39,7 @@ from emulator.hub import HubError, HubServer
 from emulator.hub_controls import HubControls
 from emulator.hub_routes import HubRoutes
 from emulator.identity import IdentityApi, TokenIssuer
+from emulator.login import LoginApi, SigningKeys
 from emulator.names import KEY_NAME, KEYS_FILE, SETTINGS_FILE, VAULT_FILE
 from emulator.pki import open_authority
 from emulator.shutdown import until_told_to_stop
@@ -68,6 +70,8 @@ class Cloud:
         self._control_port = self._addresses.port("control")
         self._secrets = load_or_make_secrets(state_dir / "secrets.json", config)
         self._issuer = TokenIssuer(state_dir / "identity.pem")
+        login_url = f"http://127.0.0.1:{self._control_port}"
+        self._login = LoginApi(SigningKeys(state_dir / "login-keys.json"), self._secrets["login"], url=login_url)
         self._bell = Bell()
         self._blob_events = BlobEvents(config.blob_trigger_containers, on_queued=self._bell.ring)
         self._event_hubs = {name: EventLog(name, partitions=n) for name, n in config.event_hubs.items()}
@@ -194,6 +198,7 @@ class Cloud:
         control.add_routes(app)
         header, others = self._secrets["identity"], frozenset({OWNER_CLIENT_ID})
         IdentityApi(self._issuer, header, own=APP_CLIENT_ID, others=others).add_routes(app)
+        self._login.add_routes(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         self._open.push_async_callback(runner.cleanup)
@@ -235,6 +240,7 @@ class Cloud:
             **urls,
             **topic_settings(urls["CONTROL_URL"], self._topic_keys()),
             **identity_settings(urls["CONTROL_URL"], self._secrets["identity"]),
+            **login_settings(self._login, self._secrets["login"]),
             "KEY_VAULT_URI": self._vault.url,
             "KEY_OWNER_CLIENT_ID": OWNER_CLIENT_ID,
         }

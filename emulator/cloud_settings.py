@@ -10,7 +10,9 @@ from emulator.cloud_config import CloudConfig, SubscriptionConfig
 from emulator.grid.schedule import RetryLimits
 from emulator.grid.subscriptions import Subscription
 from emulator.hub import HubServer
-from emulator.identity import TOKEN_PATH
+from emulator.identity import TENANT, TOKEN_PATH
+from emulator.login import LoginApi
+from emulator.login.api import AUDIENCE
 from emulator.names import KEY_NAME
 
 
@@ -46,6 +48,13 @@ def identity_settings(control_url: str, header: str) -> dict[str, str]:
     return {"IDENTITY_ENDPOINT": f"{control_url}{TOKEN_PATH}", "IDENTITY_HEADER": header}
 
 
+def login_settings(login: LoginApi, secret: str) -> dict[str, str]:
+    """Whose tokens an API should believe, and for its callers where to get one."""
+    believed = {"ENTRA_TENANT_ID": TENANT, "ENTRA_AUDIENCE": AUDIENCE, "ENTRA_ISSUER": login.issuer}
+    asked = {"ENTRA_JWKS_URI": login.jwks_uri, "LOGIN_TOKEN_URL": login.token_url, "LOGIN_SECRET": secret}
+    return believed | asked
+
+
 def open_subscription(config: SubscriptionConfig, *, webhook: str, retry_scale: float) -> Subscription:
     """A subscription that delivers to its endpoint, or to its function by way of the host's webhook."""
     limits = RetryLimits(
@@ -67,7 +76,7 @@ def open_subscription(config: SubscriptionConfig, *, webhook: str, retry_scale: 
 def load_or_make_secrets(path: Path, config: CloudConfig) -> dict[str, str]:
     """Keys of the bus, the event hubs and each topic: 32 random bytes in base64, made once."""
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    names = ["bus", "event-hubs", "identity", *(f"topic:{topic}" for topic in config.topics)]
+    names = ["bus", "event-hubs", "identity", "login", *(f"topic:{topic}" for topic in config.topics)]
     kept = {name: known.get(name) or base64.b64encode(secrets.token_bytes(32)).decode() for name in names}
     write_private(path, kept)
     return kept

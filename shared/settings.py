@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from shared.domain.errors import DomainError
 from shared.trust.tickets import TicketKeys
+from shared.trust.tokens import TokenPolicy
 
 # Twin updates per second: (per hub, per unit), the larger total holds (IoT Hub quotas and throttling, twin updates).
 _TWIN_UPDATES_PER_S = {"F1": (50, 0), "S1": (50, 0), "S2": (50, 5), "S3": (0, 250)}
@@ -37,6 +38,26 @@ class TwinWriterKind(StrEnum):
 
     PATCH = "patch"
     BULK = "bulk"
+
+
+class AuthMode(StrEnum):
+    """How operators show who they are: by the host's function keys, or by Entra ID tokens."""
+
+    KEYS = "keys"
+    ENTRA = "entra"
+
+
+def read_auth_mode(environment: Mapping[str, str]) -> AuthMode:
+    """What ``AUTH_MODE`` says; keys where it says nothing or nonsense, because the host then keeps the door."""
+    return AuthMode.ENTRA if environment.get("AUTH_MODE") == AuthMode.ENTRA else AuthMode.KEYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings:
+    """Whose tokens are believed, and where the issuer's public keys are."""
+
+    policy: TokenPolicy
+    jwks_uri: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +109,7 @@ class Settings:
         link_lifetime: How long a download URL holds.
         reconcile_quiet: A row that did not change for this long is worth a twin read.
         bandwidth_bytes_per_s: What all devices together may fetch; None for no bound.
+        tokens: None where function keys serve.
         download_base_url: Replaces the storage account in download URLs; empty leaves it.
     """
 
@@ -107,6 +129,7 @@ class Settings:
     link_lifetime: timedelta
     reconcile_quiet: timedelta
     bandwidth_bytes_per_s: int | None
+    tokens: TokenSettings | None
     download_base_url: str
     client_id: str
 
@@ -136,6 +159,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         link_lifetime=timedelta(seconds=reader.whole("LINK_LIFETIME_S", 600)),
         reconcile_quiet=timedelta(seconds=reader.whole("RECONCILE_QUIET_S", 1800)),
         bandwidth_bytes_per_s=reader.bandwidth(),
+        tokens=reader.tokens(),
         download_base_url=environment.get("DOWNLOAD_BASE_URL", ""),
         client_id=environment.get("AZURE_CLIENT_ID", ""),
     )
@@ -218,6 +242,20 @@ class _Reader:
         if uri and not uri.startswith(("https://", "file:")):
             self._complaints.append(f"KEYS_URI must begin with https:// (a Key Vault) or file: (a folder), not {uri!r}")
         return uri
+
+    def tokens(self) -> TokenSettings | None:
+        mode = self._environment.get("AUTH_MODE") or AuthMode.KEYS
+        if mode not in list(AuthMode):
+            self._complaints.append(f"AUTH_MODE must be keys or entra, not {mode!r}")
+        if mode != AuthMode.ENTRA:
+            return None
+        tenant, audience = self.text("ENTRA_TENANT_ID"), self.text("ENTRA_AUDIENCE")
+        authority = f"https://login.microsoftonline.com/{tenant}"
+        jwks_uri = self._environment.get("ENTRA_JWKS_URI") or f"{authority}/discovery/v2.0/keys"
+        if not jwks_uri.startswith(("https://", "http://127.0.0.1:")):
+            self._complaints.append(f"ENTRA_JWKS_URI must begin with https://, not {jwks_uri!r}")
+        issuer = self._environment.get("ENTRA_ISSUER") or f"{authority}/v2.0"
+        return TokenSettings(policy=TokenPolicy(issuer=issuer, audience=audience, tenant=tenant), jwks_uri=jwks_uri)
 
     def ticket_keys(self) -> TicketKeys:
         text = self.text("TICKET_KEYS")

@@ -25,7 +25,8 @@ class Person:
     @property
     def label(self) -> str:
         """How rows and logs name them: ``name <subject>``."""
-        return f"{_UNFIT.sub(' ', self.name).strip()[:MAX_NAME]} <{self.subject}>"
+        name = " ".join(_UNFIT.sub(" ", self.name).split())[:MAX_NAME]
+        return f"{name} <{self.subject}>"
 
 
 def subject_of(label: str) -> str:

@@ -12,6 +12,7 @@ import azure.functions as func
 from shared.domain.errors import Conflict, DomainError, Forbidden, InvalidId, NotFound, TooLarge, TrustError
 from shared.ports.errors import PortError, Throttled
 from shared.settings import SettingsError
+from shared.trust.tokens import TokenRefused
 from shared.wire.http_problems import PROBLEM, Problem
 
 log = logging.getLogger(__name__)
@@ -44,10 +45,14 @@ def json_response(document: Any, status: int = 200, headers: dict[str, str] | No
     return func.HttpResponse(body, status_code=status, mimetype="application/json", headers=headers)
 
 
-def problem(status: int, code: str, detail: str, *, retry_after_s: float | None = None) -> func.HttpResponse:
+def problem(
+    status: int, code: str, detail: str, *, retry_after_s: float | None = None, challenge: str = ""
+) -> func.HttpResponse:
     """An RFC 9457 problem document; ``code`` is the stable word for programs."""
     document = Problem(title=_TITLES[status], status=status, detail=detail, code=code)
     headers = {} if retry_after_s is None else {"Retry-After": str(max(1, round(retry_after_s)))}
+    if challenge:
+        headers["WWW-Authenticate"] = challenge
     return func.HttpResponse(document.model_dump_json(), status_code=status, mimetype=PROBLEM, headers=headers)
 
 
@@ -55,6 +60,8 @@ def answer(respond: Callable[[], func.HttpResponse]) -> func.HttpResponse:
     """The response, or the problem document for the error it raised."""
     try:
         return respond()
+    except TokenRefused as error:
+        return problem(401, error.code, error.message, challenge=error.challenge)
     except DomainError as error:
         return problem(_status_of(error), error.code, error.message)
     except Throttled as error:

@@ -4,40 +4,44 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from shared.domain.errors import DomainError, Forbidden, NotFound
+from shared.domain.errors import DomainError, NotFound
 from shared.domain.ids import CampaignId, campaign_id
+from shared.domain.roles import Operation
 from shared.domain.steps_by_operators import OperatorAction
 from shared.edge.answers import json_response, read_body
+from shared.edge.callers import admit
 from shared.wire.http_actions import read_action_request
 from shared.wire.http_campaigns import read_campaign_request
 from shared.wire.http_wave_edits import read_waves_request
 from shared.wiring import Service
 
 MAX_PAGE = 200
-# A function key says what may be done, not who does it.
-KEY_HOLDER = "holder of a function key"
 
 
 def post(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """201 with the new campaign, or the campaign that the same request with the same key made before."""
+    caller = admit(request, service, Operation.OPERATE)
     wanted = read_campaign_request(read_body(request))
-    view = service.create_campaign(wanted, idempotency_key=idempotency_key(request), requested_by=KEY_HOLDER)
+    view = service.create_campaign(wanted, idempotency_key=idempotency_key(request), requested_by=caller.label)
     return json_response(view.model_dump_json(), 201, {"Location": f"{request.url.rstrip('/')}/{view.id}"})
 
 
 def show_page(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with one page; query parameters ``size`` (1-200) and ``continuation``."""
+    admit(request, service, Operation.READ)
     page = service.list_campaigns(size=page_size(request), continuation=request.params.get("continuation", ""))
     return json_response(page.model_dump_json())
 
 
 def show(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with the campaign, its waves and counters."""
+    admit(request, service, Operation.READ)
     return json_response(service.show_campaign(campaign_of(request)).model_dump_json())
 
 
 def show_audit(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with one page of the campaign's audit log; query parameters ``size`` (1-200) and ``continuation``."""
+    admit(request, service, Operation.READ)
     continuation = request.params.get("continuation", "")
     page = service.show_audit(campaign_of(request), size=page_size(request), continuation=continuation)
     return json_response(page.model_dump_json())
@@ -45,17 +49,17 @@ def show_audit(request: func.HttpRequest, service: Service) -> func.HttpResponse
 
 def edit_waves(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with the campaign and its waves as they are to be."""
+    caller = admit(request, service, Operation.OPERATE)
     wanted = read_waves_request(read_body(request))
-    return json_response(service.edit_waves(campaign_of(request), wanted, who=KEY_HOLDER).model_dump_json())
+    return json_response(service.edit_waves(campaign_of(request), wanted, who=caller.label).model_dump_json())
 
 
 def act(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with the campaign after the action; the body may say more about it."""
-    action = _action(request)
-    if action is OperatorAction.APPROVE:
-        raise Forbidden("a function key says nobody's name, so it cannot approve", code="approver_required")
+    is_approval = request.route_params["action"] == OperatorAction.APPROVE
+    caller = admit(request, service, Operation.APPROVE if is_approval else Operation.OPERATE)
     said = read_action_request(request.get_body())
-    view = service.act_on_campaign(campaign_of(request), action, who=KEY_HOLDER, said=said)
+    view = service.act_on_campaign(campaign_of(request), _action(request), who=caller.label, said=said)
     return json_response(view.model_dump_json())
 
 

@@ -8,8 +8,10 @@ import azure.functions as func
 
 from shared.domain.errors import DomainError, InvalidId, NotFound
 from shared.domain.ids import OperationId, operation_id
+from shared.domain.roles import Operation
 from shared.edge import campaigns
 from shared.edge.answers import json_response, read_body
+from shared.edge.callers import admit
 from shared.wire.http_campaigns import read_campaign_request
 from shared.wire.http_dry_runs import DryRunView, OperationView
 from shared.wiring import Service
@@ -34,12 +36,13 @@ def post(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     wanted = _dry_run(request)
     if wanted is DryRun.OFF:
         return campaigns.post(request, service)
+    caller = admit(request, service, Operation.OPERATE)
     body = read_campaign_request(read_body(request))
     key = campaigns.idempotency_key(request)
     existing = service.find_existing_campaign(body, idempotency_key=key)
     if existing is not None or wanted is DryRun.COMPARE:
         return json_response(DryRunView(existing=existing).model_dump_json())
-    answer = service.start_dry_run(body, idempotency_key=key, requested_by=campaigns.KEY_HOLDER)
+    answer = service.start_dry_run(body, idempotency_key=key, requested_by=caller.label)
     if isinstance(answer, OperationView):
         base = request.url.partition("?")[0].rstrip("/").removesuffix("/campaigns")
         headers = {"Location": f"{base}/operations/{answer.id}", "Retry-After": RETRY_AFTER_S}
@@ -49,6 +52,7 @@ def post(request: func.HttpRequest, service: Service) -> func.HttpResponse:
 
 def show_operation(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with the operation; Retry-After while it goes on."""
+    admit(request, service, Operation.READ)
     view = service.show_operation(_operation(request))
     return json_response(view.model_dump_json(), 200, {"Retry-After": RETRY_AFTER_S} if _goes_on(view) else None)
 

@@ -6,6 +6,8 @@ import azure.functions as func
 
 from shared.domain.errors import DomainError, NotFound
 from shared.domain.ids import device_id
+from shared.domain.roles import Operation
+from shared.edge.callers import admit
 from shared.edge.campaigns import campaign_of
 from shared.edge.repository import TICKET_HEADER
 from shared.wiring import Service
@@ -24,6 +26,7 @@ def take(request: func.HttpRequest, service: Service) -> func.HttpResponse:
 
 def show(request: func.HttpRequest, service: Service) -> func.HttpResponse:
     """200 with the log as the device sent it."""
+    admit(request, service, Operation.READ)
     text = request.route_params["device"]
     try:
         device = device_id(text)

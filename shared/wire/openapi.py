@@ -57,7 +57,8 @@ class Route:
 
     Attributes:
         path: Below the route prefix, as in function_app.py.
-        access: ``key`` for a function key, ``open`` for anybody, ``ticket`` for a device's ticket.
+        access: ``key`` for a function key or a person's token, as the service is set up; ``open`` for anybody,
+            ``ticket`` for a device's ticket.
         parameters: Query parameters and headers, and any path parameter whose values are known.
         body: Model or JSON Schema of the request's body; None where none is read.
         body_type: Its media type.
@@ -83,8 +84,12 @@ RETRY_AFTER = {"Retry-After": "Seconds after which to ask again"}
 UNAVAILABLE = "A service behind this one does not answer, or too many calls were made; nothing was lost"
 _SECURITY: Mapping[str, Any] = {
     "key": {"type": "apiKey", "in": "header", "name": "x-functions-key", "description": "A function key"},
+    "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An Entra ID access token"},
     "ticket": {"type": "apiKey", "in": "header", "name": "Groundswell-Ticket", "description": "From a device's offer"},
 }
+
+
+_SCHEMES: Mapping[str, tuple[str, ...]] = {"open": (), "key": ("key", "token"), "ticket": ("ticket",)}
 
 
 def write_document(routes: Mapping[str, Route], *, prefix: str, version: str) -> dict[str, Any]:
@@ -131,7 +136,7 @@ def _operation(operation: str, route: Route, references: _References) -> dict[st
         "operationId": operation,
         "summary": route.summary,
         "parameters": [_parameter(parameter) for parameter in _parameters(route)],
-        "security": [] if route.access == "open" else [{route.access: []}],
+        "security": [{scheme: []} for scheme in _SCHEMES[route.access]],
         "responses": {str(status): _answer(answer, references) for status, answer in _all_answers(route)},
     }
     if route.description:
@@ -164,10 +169,17 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 def _all_answers(route: Route) -> list[tuple[int, Answer]]:
     """Status to answer, in the order of the statuses."""
     refusals = {503: UNAVAILABLE} | dict(route.refusals)
+    if route.access == "key":
+        refusals = {403: "Who asks has no role that allows it"} | refusals
     answers = {status: _refusal(status, meaning) for status, meaning in refusals.items()} | dict(route.answers)
     if route.access == "key":
-        # The host itself answers this, without a body.
-        answers[401] = Answer(meaning="No function key, or not one of this app")
+        # Where function keys serve, the host itself answers this, without a body.
+        answers[401] = Answer(
+            meaning="No function key or token, or none that is believed",
+            body=Problem,
+            content_type=PROBLEM,
+            headers={"WWW-Authenticate": "Where tokens serve: what is wrong with the one given"},
+        )
     return sorted(answers.items(), key=lambda item: item[0])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from securesystemslib.signer import Signer
 
+from shared.adapters.jwks_keys import JwksKeys
 from shared.domain.campaigns import Campaign
 from shared.handlers.audit_desk import AuditDesk
 from shared.handlers.campaign_ports import CampaignPorts
@@ -14,6 +15,7 @@ from shared.handlers.dry_run import DryRunPorts
 from shared.handlers.exchange_ticket import TicketDesk
 from shared.handlers.failure_logs import LogDesk
 from shared.handlers.fold_reports import FoldPorts
+from shared.handlers.identify_caller import TokenDesk
 from shared.handlers.index_writing import IndexWriter
 from shared.handlers.ingest_package import PackageIntake
 from shared.handlers.keep_groups import GroupPorts
@@ -47,6 +49,12 @@ class HandlerPorts:
     def __init__(self, settings: Settings, adapters: Adapters) -> None:
         self._settings = settings
         self._adapters = adapters
+
+    @once
+    def token_desk(self) -> TokenDesk | None:
+        """None where function keys serve."""
+        tokens = self._settings.tokens
+        return TokenDesk(policy=tokens.policy, keys=JwksKeys(tokens.jwks_uri)) if tokens else None
 
     @once
     def intake(self) -> PackageIntake:

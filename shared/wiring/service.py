@@ -14,6 +14,7 @@ from shared.domain.errors import DomainError, MalformedMessage
 from shared.domain.groups import GroupName
 from shared.domain.ids import CampaignId, OperationId
 from shared.domain.packages import RegisteredPackage
+from shared.domain.roles import KEY_HOLDER, Caller
 from shared.domain.steps_by_operators import OperatorAction
 from shared.handlers.act_on_campaign import act_on_campaign
 from shared.handlers.advance_campaign import advance_campaign
@@ -50,7 +51,7 @@ from shared.handlers.withdraw_package import get_package, withdraw_package
 from shared.ports.bus import MessageSender, Parking
 from shared.ports.errors import PortError
 from shared.ports.replay import REPORTS
-from shared.settings import Settings, read_settings
+from shared.settings import AuthMode, Settings, read_auth_mode, read_settings
 from shared.trust.index import TIMESTAMP_FILE
 from shared.wire.http_actions import ActionRequest
 from shared.wire.http_audit import AuditPage
@@ -98,6 +99,11 @@ class Service:
     def clock(self) -> Callable[[], datetime]:
         """The clock."""
         return self._clock
+
+    def identify(self, authorization: str) -> Caller:
+        """Who asks, by the header ``Authorization``; the holder of a function key where the host asks for keys."""
+        desk = self._ports.token_desk
+        return KEY_HOLDER if desk is None else desk.identify(authorization, now=self._clock())
 
     # Artifacts and the index
 
@@ -362,3 +368,8 @@ def service() -> Service:
         if _service is None:
             _service = Service(read_settings(os.environ))
         return _service
+
+
+def tokens_are_demanded() -> bool:
+    """Whether our own code keeps the door, so that the host need not ask for a function key."""
+    return read_auth_mode(os.environ) is AuthMode.ENTRA

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.settings import SettingsError, TwinWriterKind, read_settings
+from shared.settings import AuthMode, SettingsError, TwinWriterKind, read_auth_mode, read_settings
 from tests.support.settings import complete_environment
 
 
@@ -51,6 +51,32 @@ def test_shards_follow_the_hub(tier: str, units: str, updates_per_s: float, shar
 def test_ticket_keys_that_cannot_work_are_complained_about(text: str) -> None:
     with pytest.raises(SettingsError, match="TICKET_KEYS"):
         read_settings(complete_environment() | {"TICKET_KEYS": text})
+
+
+def test_tokens_are_demanded_with_a_tenant_and_an_audience() -> None:
+    entra = {"AUTH_MODE": "entra", "ENTRA_TENANT_ID": "t1", "ENTRA_AUDIENCE": "api://groundswell"}
+    settings = read_settings(complete_environment() | entra)
+
+    assert settings.tokens is not None
+    assert settings.tokens.policy.issuer == "https://login.microsoftonline.com/t1/v2.0"
+    assert settings.tokens.jwks_uri == "https://login.microsoftonline.com/t1/discovery/v2.0/keys"
+    assert read_settings(complete_environment()).tokens is None
+
+
+def test_token_settings_that_cannot_work_are_complained_about() -> None:
+    wrong = {"AUTH_MODE": "entra", "ENTRA_JWKS_URI": "http://login.example/keys"}
+    with pytest.raises(SettingsError) as caught:
+        read_settings(complete_environment() | wrong)
+    for name in ("ENTRA_TENANT_ID is missing", "ENTRA_AUDIENCE is missing", "ENTRA_JWKS_URI must begin with https://"):
+        assert name in caught.value.message
+    with pytest.raises(SettingsError, match="AUTH_MODE must be keys or entra, not 'Entra'"):
+        read_settings(complete_environment() | {"AUTH_MODE": "Entra"})
+
+
+@pytest.mark.parametrize("mode", ["", "keys", "Entra", "none"])
+def test_the_host_keeps_the_door_unless_tokens_are_asked_for_in_so_many_words(mode: str) -> None:
+    assert read_auth_mode({"AUTH_MODE": mode}) is AuthMode.KEYS
+    assert read_auth_mode({"AUTH_MODE": "entra"}) is AuthMode.ENTRA
 
 
 def test_a_setting_shown_by_accident_shows_no_key() -> None:

@@ -97,7 +97,7 @@ CAMPAIGNS: Mapping[str, Route] = {
         answers={200: Answer(meaning="The campaign afterwards", body=CampaignView)},
         refusals={
             **BAD_REQUEST,
-            403: "Who asks may not do this: a function key cannot approve, nor can who posted the campaign",
+            403: "Who asks has no role that allows it; only other people than its requester can approve a campaign",
             404: "There is no such campaign, or no such action",
             409: "The action does not fit the campaign's state, and `detail` names those that do; or its plan changed",
         },
