@@ -26,10 +26,12 @@ class Reporter:
 
     Attributes:
         states: The states on the way that are reported; ends always are.
+        hardware: What the device is, so that the service can tell kinds of devices apart.
     """
 
     device: DeviceId
     states: frozenset[RolloutState] = DEFAULT_STATES
+    hardware: str = ""
 
     def progress(self, memory: Memory, state: RolloutState, installed: Mapping[str, str]) -> Memory:
         """The memory with a report of the pending rollout's state to send, if that state is reported at all."""
@@ -72,6 +74,7 @@ class Reporter:
                 detail=detail[-MAX_DETAIL_LENGTH:],
                 installed=installed,
                 agent_version=AGENT_VERSION,
+                hardware=self.hardware,
                 mark=_UNMARKED,
             )
         )

@@ -92,7 +92,7 @@ class SimulatedRollouts:
         self._lifeline = lifeline
         self._properties = dict(properties)
         self._behaviour = behaviour
-        self._reporter = Reporter(device=device)
+        self._reporter = Reporter(device=device, hardware=properties.get("hardware", ""))
         self._boot = 0
         self._contents_fail: dict[str, bool] = {}
         self.memory = Memory()

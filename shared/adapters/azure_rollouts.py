@@ -16,6 +16,7 @@ from azure.data.tables import TableClient, TableEntity, TableTransactionError, U
 from shared.adapters.azure_ring_reads import RingReader
 from shared.adapters.azure_table_errors import failed_operation, port_error, table_errors
 from shared.adapters.azure_wave_counters import CountersRow, WaveCounters
+from shared.domain.cohorts import CohortCounts
 from shared.domain.gates import Counters
 from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
 from shared.domain.rollouts import Rollout, RolloutState
@@ -24,10 +25,10 @@ from shared.ports.errors import AlreadyExists, ConcurrentChange, PortError
 from shared.ports.rollouts import RolloutChange
 from shared.ports.stored import Stored
 from shared.wire.keys import rollout_partition
-from shared.wire.rollout_rows import is_rollout, read_rollout, write_counters, write_rollout
+from shared.wire.rollout_rows import NO_COHORTS, is_rollout, read_rollout, write_counters, write_rollout
 
 type _Operation = tuple[str, dict[str, Any], dict[str, Any]]
-type _Moves = list[tuple[RolloutState | None, RolloutState]]
+type _Moves = list[tuple[Rollout | None, Rollout]]
 
 COUNTERS_PATIENCE_S = 5.0
 """How long a commit tries again while only the counters row is contended."""
@@ -56,7 +57,7 @@ class AzureRollouts:
 
     def create_batch(self, campaign: CampaignId, shard: int, rollouts: Sequence[Rollout]) -> bool:
         operations: list[_Operation] = [("create", write_rollout(rollout, shard), {}) for rollout in rollouts]
-        moves: _Moves = [(None, rollout.state) for rollout in rollouts]
+        moves: _Moves = [(None, rollout) for rollout in rollouts]
         try:
             self._commit(_Place(campaign=campaign, shard=shard, wave=rollouts[0].wave), operations, moves)
         except AlreadyExists:
@@ -82,8 +83,7 @@ class AzureRollouts:
         if not changes:
             return []
         operations = [_replacement(write_rollout(change.after, shard), change.before.etag) for change in changes]
-        pairs = [(change.before.value.state, change.after.state) for change in changes]
-        moves: _Moves = [(before, after) for before, after in pairs if before is not after]
+        moves: _Moves = [(change.before.value, change.after) for change in changes if _counts(change)]
         place = _Place(campaign=campaign, shard=shard, wave=changes[0].after.wave)
         etags = self._commit(place, operations, moves)
         return [Stored(value=change.after, etag=etag) for change, etag in zip(changes, etags, strict=True)]
@@ -113,11 +113,13 @@ class AzureRollouts:
             left, joined = before.counters.left_by(states), after.counters
             for state in states:
                 joined = joined.moved(None, state)
-            counted = write_counters(joined, old.campaign, old.shard, wave)
+            # Nothing has ended in a wave that nobody dispatches: cohorts stay as they are.
+            counted = write_counters(joined, old.campaign, old.shard, wave, after.cohorts)
+            remaining = write_counters(left, old.campaign, old.shard, old.wave, before.cohorts)
             self._submit(
                 [
                     *rows,
-                    _replacement(write_counters(left, old.campaign, old.shard, old.wave), before.etag),
+                    _replacement(remaining, before.etag),
                     _replacement(counted, after.etag) if after.etag else ("create", counted, {}),
                 ]
             )
@@ -131,6 +133,11 @@ class AzureRollouts:
         with table_errors():
             rows = [self._counters.read(rollout_partition(campaign, shard), wave) for shard in range(shards)]
         return sum((row.counters for row in rows), start=Counters())
+
+    def read_cohorts(self, campaign: CampaignId, wave: int, shards: int) -> CohortCounts:
+        with table_errors():
+            rows = [self._counters.read(rollout_partition(campaign, shard), wave) for shard in range(shards)]
+        return sum((row.cohorts for row in rows), start=CohortCounts())
 
     def read_stale(
         self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int
@@ -179,16 +186,18 @@ class AzureRollouts:
     def _commit_counted(self, place: _Place, operations: list[_Operation], moves: _Moves) -> list[str]:
         try:
             row = self._counters.recall(place.partition, place.wave)
-            counters = row.counters
+            counters, cohorts = row.counters, row.cohorts
             for before, after in moves:
-                counters = counters.moved(before, after)
-            entity = write_counters(counters, place.campaign, place.shard, place.wave)
+                counters = counters.moved(before.state if before else None, after.state)
+                cohorts = cohorts.moved(before, after)
+            entity = write_counters(counters, place.campaign, place.shard, place.wave, cohorts)
             operation = _replacement(entity, row.etag) if row.etag else ("create", entity, {})
             *etags, counters_etag = self._submit([*operations, operation])
         except AzureError as error:
             self._counters.forget(place.partition, place.wave)
             raise _verdict(error, rows=len(operations)) from error
-        self._counters.remember(place.partition, place.wave, CountersRow(counters=counters, etag=counters_etag))
+        kept = CountersRow(counters=counters, cohorts=cohorts, etag=counters_etag)
+        self._counters.remember(place.partition, place.wave, kept)
         return etags
 
     def _submit(self, operations: list[_Operation]) -> list[str]:
@@ -206,6 +215,12 @@ class _Place:
     @property
     def partition(self) -> str:
         return rollout_partition(self.campaign, self.shard)
+
+
+def _counts(change: RolloutChange) -> bool:
+    """Whether the counters row has to know of the change."""
+    before, after = change.before.value, change.after
+    return before.state is not after.state or NO_COHORTS.moved(before, after) != NO_COHORTS
 
 
 class _CountersMoved(PortError):

@@ -11,9 +11,11 @@ from threading import Lock
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient
 
+from shared.domain.cohorts import CohortCounts
 from shared.domain.gates import Counters
 from shared.ports.errors import ConcurrentChange
-from shared.wire.rollout_rows import counters_key, read_counters
+from shared.wire.cohort_rows import read_cohorts
+from shared.wire.rollout_rows import COHORTS, counters_key, read_counters
 
 _REMEMBERED = 1000
 
@@ -23,6 +25,7 @@ class CountersRow:
     """A counters row as last seen; the etag is empty while there is none."""
 
     counters: Counters
+    cohorts: CohortCounts
     etag: str
 
 
@@ -68,8 +71,9 @@ class WaveCounters:
         try:
             entity = self._table.get_entity(partition, counters_key(wave))
         except ResourceNotFoundError:
-            return CountersRow(counters=Counters(), etag="")
-        return CountersRow(counters=read_counters(entity), etag=str(entity.metadata["etag"]))
+            return CountersRow(counters=Counters(), cohorts=CohortCounts(), etag="")
+        cohorts = read_cohorts(entity.get(COHORTS, ""))
+        return CountersRow(counters=read_counters(entity), cohorts=cohorts, etag=str(entity.metadata["etag"]))
 
     def remember(self, partition: str, wave: int, row: CountersRow) -> None:
         """Keep what a commit left behind."""

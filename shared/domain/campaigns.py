@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.domain.approvals import ApprovalPolicy, Consents
+from shared.domain.cohorts import Quarantine, Quarantined
 from shared.domain.conflicts import Precedence
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package
@@ -152,6 +153,7 @@ class CampaignSpec:
         windows: When devices may install; carried in every intent, empty for always.
         pace: How fast it may go, within what the hub leaves.
         precedence: What it is worth against other campaigns.
+        quarantine: When cohorts in which failures cluster are held back; None: never.
         approval: Whose consent it needs; None for nobody's.
         schedule: When it starts and ends by itself; None for at once and never.
     """
@@ -168,6 +170,7 @@ class CampaignSpec:
     targeting: Targeting = field(default_factory=Targeting)
     pace: Pace = field(default_factory=Pace)
     precedence: Precedence = field(default_factory=Precedence)
+    quarantine: Quarantine | None = None
     approval: ApprovalPolicy | None = None
     schedule: Schedule | None = None
 
@@ -248,6 +251,7 @@ class Campaign:
         step: Rises with every step taken; queue message ids end in it.
         step_due_at: When the next step should have been taken; ``every_minute_resume`` looks at it.
         reason: Why it is in its state, a sentence for operators.
+        quarantined: The cohorts that are held back.
         paced: The last device batch that its own pace let go; None before the first.
         walks: Work that goes through its batches, the first one in hand: offers taken back, waves left out.
         consents: What people said about it since it was posted.
@@ -269,6 +273,7 @@ class Campaign:
     planning: Planning = field(default_factory=Planning)
     waves: tuple[Wave, ...] = ()
     paced: Paced | None = None
+    quarantined: tuple[Quarantined, ...] = ()
     walks: tuple[Walk, ...] = ()
     reversion: Reversion | None = None
     consents: Consents = field(default_factory=Consents)

@@ -19,6 +19,7 @@ class DeviceRecord:
         held_by: The campaign whose rollout row holds the device; empty when none does. A hold counts only while that
             row is not final.
         installed: Package name to the version last confirmed.
+        hardware: What the device said it is; empty when it never said.
         deleted_at: When IoT Hub said that the device was deleted; None while it exists.
     """
 
@@ -26,6 +27,7 @@ class DeviceRecord:
     sequence: int = 0
     held_by: CampaignId | None = None
     installed: Mapping[str, str] = field(default_factory=dict)
+    hardware: str = ""
     deleted_at: datetime | None = None
     changed_at: datetime
 
@@ -52,7 +54,9 @@ def settle(record: DeviceRecord, rollout: Rollout, package: str, *, now: datetim
     if not rollout.is_final:
         return record
     known = record
+    if rollout.hardware and rollout.hardware != record.hardware:
+        known = replace(known, hardware=rollout.hardware, changed_at=now)
     version = rollout.installed_version
     if record.sequence == rollout.sequence and version and record.installed.get(package) != version:
-        known = replace(record, installed={**record.installed, package: version}, changed_at=now)
+        known = replace(known, installed={**record.installed, package: version}, changed_at=now)
     return release(known, rollout.campaign, now=now)

@@ -63,7 +63,10 @@ def _hear(rollout: Rollout, report: Report, target: PackageTarget) -> Rollout:
         heard = replace(heard, mark=report.mark)
         if _concerns(rollout, report):
             heard = replace(
-                heard, installed_version=report.installed.get(target.name, ""), agent_version=report.agent_version
+                heard,
+                installed_version=report.installed.get(target.name, ""),
+                agent_version=report.agent_version,
+                hardware=report.hardware,
             )
     if _concerns(rollout, report) and not _runs(report, target):
         heard = _hear_other(heard, report, target)

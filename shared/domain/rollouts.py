@@ -92,6 +92,7 @@ class Report:
         detail: For people, at most 512 characters.
         progress_percent: Of the present state, 0-100.
         installed: Package name to the version the device now runs.
+        hardware: What the device is, in the words that packages are compatible with; empty when it does not say.
     """
 
     device: DeviceId
@@ -105,6 +106,7 @@ class Report:
     progress_percent: int = 0
     installed: Mapping[str, str]
     agent_version: str
+    hardware: str = ""
     mark: OrderMark
 
 
@@ -120,6 +122,7 @@ class Rollout:
         code: Reason of ``failed``, ``rejected`` and ``skipped``.
         former_version: What it ran before, as far as the service or the device said; empty when unknown.
         installed_version: What the device last said it runs of the campaign's package; empty when it never said.
+        hardware: What the device last said it is; empty when it never said.
         sent_at: When the offer was written to the twin; None means it must be written (again).
         due_at: When the present state times out; None in final states and in ``planned``.
         retry_at: Of a further attempt that is planned: before then it gets no offer.
@@ -141,6 +144,7 @@ class Rollout:
     installed_version: str = ""
     former_version: str = ""
     agent_version: str = ""
+    hardware: str = ""
     changed_at: datetime
     sent_at: datetime | None = None
     due_at: datetime | None = None

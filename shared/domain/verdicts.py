@@ -74,7 +74,7 @@ def judge_wave(gate: Gate, counters: Counters, acknowledged: Counters | None = N
     decision, reason = _decide(judged, checks)
     return Verdict(
         decision=decision,
-        reason=reason + (f", {taken_off} more acknowledged by an operator" if taken_off else ""),
+        reason=reason + (f", {taken_off} more acknowledged by an operator or quarantined" if taken_off else ""),
         counted=judged.counted,
         ended=judged.ended,
         succeeded=judged.of(S.SUCCEEDED),

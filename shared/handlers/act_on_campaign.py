@@ -16,6 +16,7 @@ from shared.domain.waves import WaveState
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step
+from shared.handlers.quarantine_cohorts import read_quarantined_failures
 from shared.handlers.withdraw_package import is_package_withdrawn
 from shared.trust.specs import SpecUntrusted
 from shared.wire.http_actions import ActionRequest
@@ -80,7 +81,9 @@ def _suffered(campaign: Campaign, ports: CampaignPorts) -> Counters:
     wave = campaign.wave_in_hand
     if wave is None or wave.state is not WaveState.FAILED:
         return Counters()
-    return acknowledge(ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards))
+    counters = ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards)
+    # What cohorts are held back for leaves the gate's count by itself.
+    return acknowledge(counters.without(read_quarantined_failures(campaign, wave, ports.rollouts)))
 
 
 def _entry(before: Campaign, after: Campaign, request: Request) -> AuditEntry:

@@ -11,6 +11,7 @@ from shared.domain.steps import QUIET_S, REEVALUATE_S, Change, apply_verdict, di
 from shared.domain.verdicts import judge_wave
 from shared.domain.waves import Wave, WaveState
 from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.quarantine_cohorts import quarantine_cohorts, read_quarantined_failures
 from shared.handlers.wakeups import request_visit
 from shared.ports.bus import Queue
 from shared.ports.rollouts import RolloutStore
@@ -22,12 +23,13 @@ _ENDED = {WaveState.PASSED: "pass", WaveState.FAILED: "stop"}
 def judge(campaign: Campaign, wave: Wave, rollouts: RolloutStore) -> VerdictFacts:
     """The verdict over a wave's counters as they are now: one read per shard, whatever the number of devices."""
     counters = rollouts.read_counters(campaign.id, wave.number, campaign.shards)
+    left_out = wave.acknowledged + read_quarantined_failures(campaign, wave, rollouts)
     return VerdictFacts(
         wave=wave.number,
         gate=wave.spec.gate,
         counters=counters,
-        acknowledged=wave.acknowledged,
-        verdict=judge_wave(wave.spec.gate, counters, wave.acknowledged),
+        acknowledged=left_out,
+        verdict=judge_wave(wave.spec.gate, counters, left_out),
     )
 
 
@@ -38,6 +40,8 @@ def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime
     """
     if (wave := campaign.wave_in_hand) is None:
         return None
+    if (held_back := quarantine_cohorts(campaign, ports, now=now)) is not None:
+        return held_back
     facts = judge(campaign, wave, ports.rollouts)
     change = apply_verdict(campaign, facts.verdict, now=now)
     if change is None:

@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign, Deadlines
-from shared.domain.conflicts import is_waiting
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.domain.starting import may_offer
 from shared.domain.waves import WaveState
 from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, pause_for_quota, retry_at, wants_retry
-from shared.handlers.renew_claims import renew_claims
+from shared.handlers.mark_offers import mark_offers
 from shared.handlers.sign_offers import OfferKeys, sign_offers
 from shared.handlers.spec_desk import SpecDesk
-from shared.handlers.take_over import TakeOverPorts, look_again_s, take_over
+from shared.handlers.take_over import TakeOverPorts, look_again_s
 from shared.handlers.wakeups import request_evaluation, request_work_again, request_work_later, utc_now
 from shared.handlers.withdraw_package import is_package_withdrawn
 from shared.ports.bus import MessageSender, Queue
@@ -92,20 +91,22 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
         return
     if not _may_be_offered(campaign, ports, now):
         return
-    rows = until_written(lambda: _mark(work, campaign, ports, now), what=name_of(work))
-    if any(is_waiting(row.value) for row in rows):
+    what = name_of(work)
+    marked = until_written(lambda: mark_offers(work, campaign, ports.take_over_ports, now=now), what=what)
+    if marked.left_out:
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, work.batch.wave, ports.clock())])
+    if marked.has_waiting:
         again_s = look_again_s(campaign, work.batch.wave, now=now)
         ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=now, every_s=again_s)])
-    unsent = [row.value for row in rows if row.value.state is S.OFFERED and row.value.sent_at is None]
-    if not unsent:
+    if not marked.unsent:
         return
     try:
-        results = ports.twins.write(sign_offers(campaign, unsent, ports.keys, now=now))
+        results = ports.twins.write(sign_offers(campaign, marked.unsent, ports.keys, now=now))
     except QuotaExceeded:
         log.exception("%s is paused: the hub's daily quota is used up", campaign.id)
         pause_for_quota(ports.campaigns, campaign.id, now=now)
         return
-    _stamp(work, rows, results, campaign, ports, now)
+    _stamp(work, marked.rows, results, campaign, ports, now)
     adjust_rate(ports.budget, results, now=now)
     if wants_retry(results):
         again = request_work_again(work, enqueue_at=retry_at(work.retry, now=now))
@@ -132,36 +133,6 @@ def _may_be_offered(campaign: Campaign, ports: DispatchPorts, now: datetime) -> 
 def name_of(work: BatchWork) -> str:
     """The batch, for logs and errors."""
     return f"batch {work.batch.number} of wave {work.batch.wave} of {work.campaign}"
-
-
-def _mark(work: BatchWork, campaign: Campaign, ports: DispatchPorts, now: datetime) -> list[Stored[Rollout]]:
-    """The rows of the batch in ring order, now offered where they are ours to offer and their time has come."""
-    rows = ports.rollouts.read_batch(work.campaign, work.batch)
-    waiting = [row.value for row in rows if is_waiting(row.value)]
-    settled = take_over(campaign, waiting, ports.take_over_ports, now=now) if waiting else {}
-    wanted = [settled.get(row.value.device, row.value) for row in rows]
-    again = [rollout for rollout in wanted if _is_ready(rollout, now) and rollout.retry_at is not None]
-    claims = renew_claims(work.campaign, again, ports.devices, now=now)
-    deadlines = campaign.spec.deadlines
-    after = [_offered(rollout, claims, deadlines, now) if _is_ready(rollout, now) else rollout for rollout in wanted]
-    changes = [RolloutChange(before=row, after=new) for row, new in zip(rows, after, strict=True) if new != row.value]
-    written = {row.value.device: row for row in ports.rollouts.write(work.campaign, work.batch.shard, changes)}
-    return [written.get(row.value.device, row) for row in rows]
-
-
-def _is_ready(rollout: Rollout, now: datetime) -> bool:
-    return rollout.state is S.PLANNED and not is_waiting(rollout) and (rollout.retry_at or now) <= now
-
-
-def _offered(rollout: Rollout, claims: Mapping[DeviceId, int], deadlines: Deadlines, now: datetime) -> Rollout:
-    """Offered; skipped where a further attempt finds the device held by another campaign."""
-    due_at = now + timedelta(seconds=deadlines.offered_s)
-    offered = replace(move(rollout, S.OFFERED, now=now), due_at=due_at, retry_at=None)
-    if rollout.retry_at is None:
-        return offered
-    if rollout.device not in claims:
-        return replace(move(rollout, S.SKIPPED, now=now, code="held_by:another"), retry_at=None)
-    return replace(offered, sequence=claims[rollout.device])
 
 
 def _stamp(

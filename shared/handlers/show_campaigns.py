@@ -7,6 +7,7 @@ from shared.domain.ids import CampaignId
 from shared.domain.verdicts import judge_wave
 from shared.domain.waves import Wave, WaveState
 from shared.handlers.keep_campaign import get_stored_campaign
+from shared.handlers.quarantine_cohorts import read_quarantined_failures
 from shared.ports.campaigns import CampaignStore
 from shared.ports.rollouts import RolloutStore
 from shared.wire.http_campaign_views import CampaignPage, CampaignView, view_campaign, view_summary
@@ -38,7 +39,11 @@ def view_of(campaign: Campaign, rollouts: RolloutStore) -> CampaignView:
         wave.number: rollouts.read_counters(campaign.id, wave.number, campaign.shards) for wave in campaign.waves
     }
     verdicts = {
-        wave.number: judge_wave(wave.spec.gate, counters[wave.number], wave.acknowledged)
+        wave.number: judge_wave(
+            wave.spec.gate,
+            counters[wave.number],
+            wave.acknowledged + read_quarantined_failures(campaign, wave, rollouts),
+        )
         for wave in campaign.waves
         if _is_judged(campaign, wave)
     }

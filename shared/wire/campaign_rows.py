@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from shared.domain.approvals import Consents
 from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Planning, Reversion
+from shared.domain.cohorts import Quarantined
 from shared.domain.gates import Counters
 from shared.domain.ids import campaign_id
 from shared.domain.rates import Paced
@@ -29,6 +30,7 @@ _WAVE_SPEC: TypeAdapter[WaveSpec] = TypeAdapter(WaveSpec)
 _COUNTERS: TypeAdapter[Counters] = TypeAdapter(Counters)
 _VERDICT: TypeAdapter[Verdict | None] = TypeAdapter(Verdict | None)
 _PLANNING: TypeAdapter[Planning] = TypeAdapter(Planning)
+_QUARANTINED: TypeAdapter[tuple[Quarantined, ...]] = TypeAdapter(tuple[Quarantined, ...])
 _PACED: TypeAdapter[Paced | None] = TypeAdapter(Paced | None)
 _REVERSION: TypeAdapter[Reversion | None] = TypeAdapter(Reversion | None)
 _WALKS: TypeAdapter[tuple[Walk, ...]] = TypeAdapter(tuple[Walk, ...])
@@ -67,6 +69,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "spec": _SPEC.dump_json(campaign.spec).decode(),
         "package_record": json.dumps(write_package(campaign.package)),
         "planning": _PLANNING.dump_json(campaign.planning).decode(),
+        "quarantined": _QUARANTINED.dump_json(campaign.quarantined).decode(),
         "paced": _PACED.dump_json(campaign.paced).decode(),
         "reversion": _REVERSION.dump_json(campaign.reversion).decode(),
         "walks": _WALKS.dump_json(campaign.walks).decode(),
@@ -132,6 +135,7 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
         targets=row["targets"],
         planning=_PLANNING.validate_json(row["planning"]),
         waves=tuple(_read_wave(wave) for wave in sorted(wave_rows, key=lambda wave: int(wave["number"]))),
+        quarantined=_QUARANTINED.validate_json(row.get("quarantined", "[]")),
         paced=_PACED.validate_json(row.get("paced", "null")),
         reversion=_REVERSION.validate_json(row.get("reversion", "null")),
         walks=_WALKS.validate_json(row["walks"]),

@@ -1,7 +1,7 @@
 """Rows of the ``devices`` table.
 
-Columns: ``device sequence held_by changed_at deleted_at`` and ``installed``, a JSON object of package name to version:
-package names hold characters that column names may not.
+Columns: ``device sequence held_by hardware changed_at deleted_at`` and ``installed``, a JSON object of package name to
+version: package names hold characters that column names may not.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def write_device(record: DeviceRecord) -> dict[str, Any]:
         "sequence": record.sequence,
         "held_by": record.held_by or "",
         "installed": json.dumps(dict(record.installed), sort_keys=True),
+        "hardware": record.hardware,
         "deleted_at": record.deleted_at,
         "changed_at": record.changed_at,
     }
@@ -39,6 +40,7 @@ def read_device(row: Mapping[str, Any]) -> DeviceRecord:
         sequence=row["sequence"],
         held_by=CampaignId(row["held_by"]) if row["held_by"] else None,
         installed=json.loads(row["installed"]),
+        hardware=row.get("hardware", ""),
         deleted_at=None if deleted_at is None else read_moment(deleted_at),
         changed_at=read_moment(row["changed_at"]),
     )

@@ -17,6 +17,7 @@ from shared.domain.verdicts import Verdict
 from shared.domain.windows import Window
 from shared.wire.http_approvals import ApprovalView, view_approval
 from shared.wire.http_policies import WEEKDAYS
+from shared.wire.http_quarantine import QuarantinedView, view_quarantined
 from shared.wire.http_rates import PaceView, view_pace
 from shared.wire.http_retries import RetriesView, view_retries
 from shared.wire.http_schedules import ScheduleView, view_schedule
@@ -79,6 +80,7 @@ class CampaignView(CampaignSummary):
     windows: list[WindowView] = Field(description="When devices may install; empty for always")
     priority: int = Field(description="0-1000; higher ones get the hub's slots first")
     on_conflict: str = Field(description="skip, wait or supersede: what becomes of devices another campaign holds")
+    quarantined: list[QuarantinedView] = Field(description="Cohorts that are held back")
     pace: PaceView
     approval: ApprovalView | None = Field(description="Whose approval it needs and has; null for nobody's")
     schedule: ScheduleView | None = Field(description="When it starts and ends by itself; null without a schedule")
@@ -115,6 +117,7 @@ def view_campaign(
         windows=[_view_window(window) for window in campaign.spec.windows],
         priority=campaign.spec.precedence.priority,
         on_conflict=campaign.spec.precedence.on_conflict.value,
+        quarantined=view_quarantined(campaign.quarantined),
         pace=view_pace(campaign.spec.pace, sum(count.of(RolloutState.SUCCEEDED) for count in counters.values())),
         approval=view_approval(campaign),
         schedule=view_schedule(campaign),

@@ -18,6 +18,7 @@ from shared.wire.http_approvals import ApprovalRequest
 from shared.wire.http_conflicts import OnConflictWord, Priority, to_precedence
 from shared.wire.http_fields import InvalidRequest, Name, RequestModel, complaints
 from shared.wire.http_policies import DeadlinesRequest, WindowRequest
+from shared.wire.http_quarantine import QuarantineRequest, to_quarantine
 from shared.wire.http_rates import Bandwidth, RateRequest, to_pace
 from shared.wire.http_retries import RetriesRequest
 from shared.wire.http_schedules import ScheduleRequest
@@ -42,6 +43,7 @@ class CampaignRequest(RequestModel):
     on_late_failure: OnLateFailure = OnLateFailure.PAUSE
     rate: RateRequest | None = None
     bandwidth_bytes_per_s: Bandwidth | None = None
+    quarantine: QuarantineRequest | None = None
     priority: Priority = DEFAULT_PRIORITY
     on_conflict: OnConflictWord = "skip"
     approval: ApprovalRequest | None = None
@@ -60,11 +62,12 @@ class CampaignRequest(RequestModel):
     def to_spec(self) -> CampaignSpec:
         """The specification it means."""
         gate = self.gate.to_gate()
+        waves = tuple(wave.to_wave(number, gate) for number, wave in enumerate(self.waves, start=1))
         return CampaignSpec(
             name=self.name,
             package=PackageTarget(name=self.package.name, version=self.package.version),
             targets=self.targets.to_targets(),
-            waves=tuple(wave.to_wave(number, gate) for number, wave in enumerate(self.waves, start=1)),
+            waves=waves,
             deadlines=Deadlines(**self.deadlines.model_dump()),
             allow_downgrade=self.allow_downgrade,
             windows=tuple(window.to_window() for window in self.windows),
@@ -73,6 +76,7 @@ class CampaignRequest(RequestModel):
             targeting=self.targets.to_targeting(),
             pace=to_pace(self.rate, self.bandwidth_bytes_per_s),
             precedence=to_precedence(self.priority, self.on_conflict),
+            quarantine=to_quarantine(self.quarantine, waves),
             approval=self.approval.to_policy() if self.approval else None,
             schedule=self.schedule.to_schedule() if self.schedule else None,
         )

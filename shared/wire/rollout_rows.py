@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.domain.cohorts import CohortCounts
 from shared.domain.gates import Counters
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.rollouts import OrderMark, Rollout, RolloutState
+from shared.wire.cohort_rows import write_cohorts
 from shared.wire.keys import rollout_partition, row_key
 
 COUNTERS_PREFIX = "counters~"
+COHORTS = "cohorts"
+NO_COHORTS = CohortCounts()
 _COUNT = "count_"
 
 
@@ -38,6 +42,7 @@ def write_rollout(rollout: Rollout, shard: int) -> dict[str, Any]:
         "installed": _storable(rollout.installed_version),
         "former": _storable(rollout.former_version),
         "agent": _storable(rollout.agent_version),
+        "hardware": _storable(rollout.hardware),
         "changed_at": rollout.changed_at,
         # A filter cannot ask for a column that is not there.
         "sent": rollout.sent_at is not None,
@@ -67,6 +72,7 @@ def read_rollout(row: Mapping[str, Any]) -> Rollout:
         installed_version=row["installed"],
         former_version=row.get("former", ""),
         agent_version=row["agent"],
+        hardware=row.get("hardware", ""),
         changed_at=read_moment(row["changed_at"]),
         sent_at=_find_moment(row.get("sent_at")),
         due_at=_find_moment(row.get("due_at")),
@@ -87,13 +93,16 @@ def counters_key(wave: int) -> str:
     return f"{COUNTERS_PREFIX}{wave:04d}"
 
 
-def write_counters(counters: Counters, campaign: CampaignId, shard: int, wave: int) -> dict[str, Any]:
+def write_counters(
+    counters: Counters, campaign: CampaignId, shard: int, wave: int, cohorts: CohortCounts = NO_COHORTS
+) -> dict[str, Any]:
     """The counters row of a wave in one shard, zeros included."""
     return {
         "PartitionKey": rollout_partition(campaign, shard),
         "RowKey": counters_key(wave),
         "wave": wave,
         **{f"{_COUNT}{state.value}": counters.of(state) for state in RolloutState},
+        COHORTS: _storable(write_cohorts(cohorts)),
     }
 
 

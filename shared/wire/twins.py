@@ -17,6 +17,7 @@ from shared.domain.offers import Offer
 from shared.domain.rollouts import MAX_DETAIL_LENGTH, REPORTABLE, OrderMark, Report, RolloutState
 
 PROPERTY = "update"
+MAX_HARDWARE_LENGTH = 100
 _REPORT_KEYS = frozenset({"campaign", "wave", "attempt", "sequence", "state", "installed", "agent"})
 
 
@@ -72,6 +73,7 @@ def write_report(report: Report) -> dict[str, Any]:
         "progress": report.progress_percent,
         "installed": {escape_key(name): version for name, version in report.installed.items()},
         "agent": report.agent_version,
+        **({"hardware": report.hardware} if report.hardware else {}),
     }
 
 
@@ -102,6 +104,7 @@ def read_report(device: DeviceId, document: Mapping[str, Any], mark: OrderMark) 
             progress_percent=max(0, min(100, _whole(document.get("progress") or 0))),
             installed={unescape_key(key): _text(version) for key, version in document["installed"].items()},
             agent_version=_text(document["agent"]),
+            hardware=_text(document.get("hardware") or "")[:MAX_HARDWARE_LENGTH],
             mark=mark,
         )
     except (InvalidId, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -71,7 +71,7 @@ def test_resuming_after_a_gate_stop_accepts_the_failures_so_far() -> None:
     done = world.run_until(campaign.id, C.COMPLETED)
     assert (
         done.waves[0].reason
-        == "4 of 4 devices succeeded (100 %, the gate asks 100 %), 1 more acknowledged by an operator"
+        == "4 of 4 devices succeeded (100 %, the gate asks 100 %), 1 more acknowledged by an operator or quarantined"
     )
 
 

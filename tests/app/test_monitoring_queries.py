@@ -53,7 +53,9 @@ ANSWERS: dict[str, list[list[str]]] = {
     "Whose offer is not in the twin yet?": [["gw-8"]],
     "Who is late?": [["gw-9"]],
     "Who is in wave 2?": [["gw-10"]],
-    "Who was left out?": [["gw-11"]],
+    "Who was left out?": [["gw-11", "gw-15"]],
+    "Who was held back with its cohort?": [["gw-15"]],
+    "What fails on which hardware?": [["gw-3"]],
     "Who waits for another campaign, and who was taken over by one?": [["gw-13"], ["gw-14"]],
     "One device's history": [["gw-1", "gw-1"]],
     "Is the fleet stopped?": [["hub.example"]],
@@ -105,7 +107,7 @@ def _fill_rollouts(store: AzureRollouts) -> None:
     rows = [
         make_rollout("gw-1", S.SUCCEEDED, sent_at=NOON),
         make_rollout("gw-2", S.FAILED, code="health_check_failed", detail="exit status 1"),
-        make_rollout("gw-3", S.FAILED, code="disk_full"),
+        make_rollout("gw-3", S.FAILED, code="disk_full", hardware="mk2"),
         make_rollout("gw-4", S.REJECTED),
         make_rollout("gw-5", S.TIMED_OUT),
         make_rollout("gw-6", S.REGRESSED),
@@ -119,6 +121,7 @@ def _fill_rollouts(store: AzureRollouts) -> None:
     conflicts = [
         make_rollout("gw-13", S.PLANNED, wave=3, code="waits_for:autumn-fix"),
         make_rollout("gw-14", S.CANCELLED, wave=3, code="superseded_by:autumn-fix"),
+        make_rollout("gw-15", S.SKIPPED, wave=3, code="quarantined"),
     ]
     _create(store, CAMPAIGN, 1, conflicts)
     # Neighbours by name, whom no filter may take for this campaign.

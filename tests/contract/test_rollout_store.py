@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from shared.adapters.azure_rollouts import AzureRollouts
+from shared.domain.cohorts import Cohort, CohortCounts, End
 from shared.domain.ids import DeviceId, ring_order, ring_position
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.domain.waves import DeviceBatch
@@ -212,3 +213,29 @@ def test_stale_rows_are_open_offered_and_old_from_a_place_on_the_ring(store: Rol
     store.create_batch(CAMPAIGN, 0, [*old, fresh, make_rollout(devices[5], S.FAILED)])
     found = store.read_stale(CAMPAIGN, 0, before=NOON + timedelta(hours=1), start=ring_position(devices[2]), limit=3)
     assert [row.value.device for row in found] == [devices[2], devices[3], devices[0]]
+
+
+def test_cohorts_move_with_the_rows_in_the_same_transaction(store: RolloutStore) -> None:
+    """I3: also where the state stays and only what the device says it ran before is put right."""
+    batch = plan(store, fleet(4))
+    rows = store.read_batch(CAMPAIGN, batch)
+    ends = [(S.FAILED, "disk"), (S.FAILED, "disk"), (S.SUCCEEDED, ""), (S.PLANNED, "")]
+    told = [
+        replace(row.value, state=state, code=code, hardware="mk2")
+        for row, (state, code) in zip(rows, ends, strict=True)
+    ]
+    rows = store.write(
+        CAMPAIGN, 0, [RolloutChange(before=row, after=after) for row, after in zip(rows, told, strict=True)]
+    )
+    unnamed = Cohort(hardware="mk2", version="")
+    found = store.read_cohorts(CAMPAIGN, 1, 1)
+    assert (found.ended(unnamed), found.of(unnamed, End(state=S.FAILED, code="disk"))) == (3, 2)
+
+    store.write(CAMPAIGN, 0, [RolloutChange(before=rows[0], after=replace(rows[0].value, former_version="1.0"))])
+    found = store.read_cohorts(CAMPAIGN, 1, 1)
+    assert (found.ended(unnamed), found.ended(Cohort(hardware="mk2", version="1.0"))) == (2, 1)
+    assert counts(store) == {S.FAILED: 2, S.SUCCEEDED: 1, S.PLANNED: 1}
+
+
+def test_nothing_has_ended_in_a_wave_that_nobody_wrote(store: RolloutStore) -> None:
+    assert store.read_cohorts(CAMPAIGN, 1, 2) == CohortCounts()

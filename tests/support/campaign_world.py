@@ -11,7 +11,6 @@ from typing import Any
 
 from cli.audit_log import Checked, check_log, read_log
 from shared.domain.campaigns import CAMPAIGN_TRANSITIONS, Campaign, CampaignState
-from shared.domain.conflicts import is_waiting
 from shared.domain.devices import release
 from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId, DeviceId, shard_of
@@ -26,9 +25,10 @@ from shared.handlers.advance_campaign import advance_campaign
 from shared.handlers.audit_desk import AuditDesk
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.create_campaign import create_campaign
+from shared.handlers.mark_offers import mark_offers
 from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.spec_desk import SpecDesk
-from shared.handlers.take_over import TakeOverPorts, look_again_s, take_over
+from shared.handlers.take_over import TakeOverPorts, look_again_s
 from shared.handlers.wakeups import request_evaluation, request_work_later
 from shared.ports.bus import Queue
 from shared.ports.errors import PortError
@@ -62,6 +62,7 @@ class CampaignWorld:
 
     Attributes:
         outcome: What becomes of a device that is offered the package; None for a device that stays silent.
+        describe: What a row says besides its state, once a device has reported.
         stores: Stores to use in place of the ones in memory, by the name of the attribute.
     """
 
@@ -101,6 +102,7 @@ class CampaignWorld:
         for name, store in (stores or {}).items():
             setattr(self, name, store)
         self.ports = self._mortal_ports()
+        self.describe: Callable[[Rollout], Rollout] = lambda row: row
         self.starts: list[tuple[CampaignId, int]] = []
         self.refused: list[DomainError] = []
         self._random = random.Random(self.faults.seed)
@@ -249,8 +251,7 @@ class CampaignWorld:
         elif work.purpose is BatchPurpose.SKIP:
             self._move(work, lambda row: S.SKIPPED if row.state is S.PLANNED else None)
         elif may_offer(self.campaign(work.campaign), work.batch.wave, now=self.now):
-            self._take_over(work)
-            self._move(work, lambda row: S.OFFERED if row.state is S.PLANNED and not is_waiting(row) else None)
+            self._mark(work)
             self._move(work, lambda row: self.outcome(row.device) if row.state is S.OFFERED else None)
             self.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(work.campaign, work.batch.wave, self.now)])
 
@@ -263,12 +264,8 @@ class CampaignWorld:
         self.rollouts.write(work.campaign, work.batch.shard, changes)
         self._work(replace(work, purpose=BatchPurpose.OFFER))
 
-    def _take_over(self, work: BatchWork) -> None:
-        rows = self.rollouts.read_batch(work.campaign, work.batch)
-        waiting = [row.value for row in rows if is_waiting(row.value)]
-        if not waiting:
-            return
-        campaign, ports = self.campaign(work.campaign), self.ports
+    def _mark(self, work: BatchWork) -> None:
+        ports = self.ports
         take_over_ports = TakeOverPorts(
             campaigns=ports.campaigns,
             rollouts=ports.rollouts,
@@ -276,12 +273,8 @@ class CampaignWorld:
             sender=ports.sender,
             clock=lambda: self.now,
         )
-        settled = take_over(campaign, waiting, take_over_ports, now=self.now)
-        changes = [
-            RolloutChange(before=row, after=settled[row.value.device]) for row in rows if row.value.device in settled
-        ]
-        ports.rollouts.write(work.campaign, work.batch.shard, changes)
-        if len(settled) < len(waiting):
+        campaign = self.campaign(work.campaign)
+        if mark_offers(work, campaign, take_over_ports, now=self.now).has_waiting:
             again_s = look_again_s(campaign, work.batch.wave, now=self.now)
             ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=self.now, every_s=again_s)])
 
@@ -289,7 +282,8 @@ class CampaignWorld:
         changes = []
         for row in self.rollouts.read_batch(work.campaign, work.batch):
             if (state := to(row.value)) is not None:
-                changes.append(RolloutChange(before=row, after=move(row.value, state, now=self.now)))
+                moved = self.describe(move(row.value, state, now=self.now))
+                changes.append(RolloutChange(before=row, after=moved))
         self.rollouts.write(work.campaign, work.batch.shard, changes)
 
     def _settle(self, campaign: CampaignId, rows: list[Rollout]) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import count
 from threading import RLock
 
+from shared.domain.cohorts import CohortCounts
 from shared.domain.devices import DeviceRecord
 from shared.domain.gates import Counters
 from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
@@ -25,6 +26,7 @@ class MemoryRollouts:
     def __init__(self) -> None:
         self._shards: dict[tuple[CampaignId, int], _Shard] = {}
         self._counters: dict[tuple[CampaignId, int, int], Counters] = {}
+        self._cohorts: dict[tuple[CampaignId, int, int], CohortCounts] = {}
         self._etags = count(1)
         self._lock = RLock()
 
@@ -36,7 +38,7 @@ class MemoryRollouts:
                 return False
             for rollout in rollouts:
                 rows[rollout.device] = self._stored(rollout)
-                self._count(campaign, shard, rollout.wave, None, rollout.state)
+                self._count(campaign, shard, None, rollout)
             return True
 
     def read_batch(self, campaign: CampaignId, batch: DeviceBatch) -> list[Stored[Rollout]]:
@@ -66,7 +68,7 @@ class MemoryRollouts:
             written = [self._stored(change.after) for change in changes]
             for change, row in zip(changes, written, strict=True):
                 rows[row.value.device] = row
-                self._count(campaign, shard, row.value.wave, change.before.value.state, row.value.state)
+                self._count(campaign, shard, change.before.value, row.value)
             return written
 
     def move(self, campaign: CampaignId, shard: int, changes: Sequence[RolloutChange]) -> None:
@@ -83,12 +85,16 @@ class MemoryRollouts:
             self._counters[campaign, shard, before] = self._counters[campaign, shard, before].left_by(states)
             for change in changes:
                 rows[change.after.device] = self._stored(change.after)
-                self._count(campaign, shard, after, None, change.after.state)
+                self._count(campaign, shard, None, change.after)
 
     def read_counters(self, campaign: CampaignId, wave: int, shards: int) -> Counters:
         return sum(
             (self._counters.get((campaign, shard, wave), Counters()) for shard in range(shards)), start=Counters()
         )
+
+    def read_cohorts(self, campaign: CampaignId, wave: int, shards: int) -> CohortCounts:
+        keys = [(campaign, shard, wave) for shard in range(shards)]
+        return sum((self._cohorts.get(key, CohortCounts()) for key in keys), start=CohortCounts())
 
     def read_stale(
         self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int
@@ -112,11 +118,12 @@ class MemoryRollouts:
     def _stored(self, rollout: Rollout) -> Stored[Rollout]:
         return Stored(value=rollout, etag=str(next(self._etags)))
 
-    def _count(
-        self, campaign: CampaignId, shard: int, wave: int, before: RolloutState | None, after: RolloutState
-    ) -> None:
-        key = (campaign, shard, wave)
-        self._counters[key] = self._counters.get(key, Counters()).moved(before, after)
+    def _count(self, campaign: CampaignId, shard: int, before: Rollout | None, after: Rollout) -> None:
+        key = (campaign, shard, after.wave)
+        known = self._counters.get(key, Counters())
+        if before is None or before.state is not after.state:
+            self._counters[key] = known.moved(before.state if before else None, after.state)
+        self._cohorts[key] = self._cohorts.get(key, CohortCounts()).moved(before, after)
 
 
 class MemoryDevices:

@@ -1,0 +1,87 @@
+"""Marking the rows of a batch whose offers are about to leave: who is offered, who waits, who is left out after all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.domain.campaigns import Campaign, Deadlines
+from shared.domain.conflicts import is_waiting
+from shared.domain.ids import DeviceId
+from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.handlers.quarantine_cohorts import hold_back
+from shared.handlers.renew_claims import renew_claims
+from shared.handlers.take_over import TakeOverPorts, take_over
+from shared.ports.rollouts import RolloutChange
+from shared.ports.stored import Stored
+from shared.wire.messages import BatchWork
+
+S = RolloutState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A batch after marking.
+
+    Attributes:
+        rows: All its rows in ring order, as they stand now.
+        left_out: How many were skipped by it, which a gate may care about.
+    """
+
+    rows: Sequence[Stored[Rollout]]
+    left_out: int
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether some wait for other campaigns."""
+        return any(is_waiting(row.value) for row in self.rows)
+
+    @property
+    def unsent(self) -> list[Rollout]:
+        """Those whose offer is to be written."""
+        return [row.value for row in self.rows if row.value.state is S.OFFERED and row.value.sent_at is None]
+
+
+def mark_offers(work: BatchWork, campaign: Campaign, ports: TakeOverPorts, *, now: datetime) -> Marked:
+    """Mark the rows as offered that are ours to offer and whose time has come, in one transaction.
+
+    Raises:
+        ConcurrentChange: A row changed meanwhile; marking again is safe.
+    """
+    rows = ports.rollouts.read_batch(work.campaign, work.batch)
+    settled = _settle([row.value for row in rows], campaign, ports, now)
+    again = [rollout for rollout in settled if _is_ready(rollout, now) and rollout.retry_at is not None]
+    claims = renew_claims(work.campaign, again, ports.devices, now=now)
+    deadlines = campaign.spec.deadlines
+    after = [_offered(rollout, claims, deadlines, now) if _is_ready(rollout, now) else rollout for rollout in settled]
+    changes = [RolloutChange(before=row, after=new) for row, new in zip(rows, after, strict=True) if new != row.value]
+    written = {row.value.device: row for row in ports.rollouts.write(work.campaign, work.batch.shard, changes)}
+    return Marked(
+        rows=[written.get(row.value.device, row) for row in rows],
+        left_out=sum(change.after.state is S.SKIPPED for change in changes),
+    )
+
+
+def _settle(rollouts: Sequence[Rollout], campaign: Campaign, ports: TakeOverPorts, now: datetime) -> list[Rollout]:
+    """The rows after cohorts were held back, and devices taken over that were waited for."""
+    wanted = [rollout for rollout in rollouts if is_waiting(rollout) or _is_ready(rollout, now)]
+    held = hold_back(campaign, wanted, ports.devices, now=now)
+    waiting = [rollout for rollout in wanted if is_waiting(rollout) and rollout.device not in held]
+    taken = take_over(campaign, waiting, ports, now=now) if waiting else {}
+    return [held.get(rollout.device) or taken.get(rollout.device) or rollout for rollout in rollouts]
+
+
+def _is_ready(rollout: Rollout, now: datetime) -> bool:
+    return rollout.state is S.PLANNED and not is_waiting(rollout) and (rollout.retry_at or now) <= now
+
+
+def _offered(rollout: Rollout, claims: Mapping[DeviceId, int], deadlines: Deadlines, now: datetime) -> Rollout:
+    """Offered; skipped where a further attempt finds the device held by another campaign."""
+    due_at = now + timedelta(seconds=deadlines.offered_s)
+    offered = replace(move(rollout, S.OFFERED, now=now), due_at=due_at, retry_at=None)
+    if rollout.retry_at is None:
+        return offered
+    if rollout.device not in claims:
+        return replace(move(rollout, S.SKIPPED, now=now, code="held_by:another"), retry_at=None)
+    return replace(offered, sequence=claims[rollout.device])
