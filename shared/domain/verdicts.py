@@ -12,6 +12,8 @@ from shared.domain.rollouts import RolloutState
 
 S = RolloutState
 
+SMALLEST_SAMPLE = 30
+
 
 class Decision(StrEnum):
     """What a gate says about a wave."""
@@ -149,14 +151,13 @@ def _bad_checks(gate: Gate, counters: Counters) -> Iterator[Check]:
 
 
 def _bad_share(gate: Gate, bound: Bound, limit: float, count: int, counters: Counters, *, is_enough: bool) -> Check:
-    """Without a confidence level the share is of all counted devices, with one it is of those that ended."""
-    of = counters.counted if gate.confidence_percent is None else counters.ended
+    of = counters.counted if gate.confidence_percent is None else _sample(counters)
     share = judged = _percent(count, of)
     words = f"{count} of {of} devices {bound.words} ({share:.0f} %, the gate allows {limit:g} %)"
     if gate.confidence_percent is not None:
         judged = 100 * wilson_interval(count, of, gate.confidence_percent)[0]
         words = (
-            f"{count} of {of} devices that ended {bound.words} ({share:.0f} %, {_at(gate.confidence_percent)} at least "
+            f"{count} of {of} devices {bound.words} so far ({share:.0f} %, {_at(gate.confidence_percent)} at least "
             f"{judged:.1f} %, the gate allows {limit:g} %)"
         )
     return Check(
@@ -167,6 +168,14 @@ def _bad_share(gate: Gate, bound: Bound, limit: float, count: int, counters: Cou
         holds=is_enough and judged > limit,
         reason=words,
     )
+
+
+def _sample(counters: Counters) -> int:
+    """What confidence is reckoned over: those that ended, and as many of the others as are needed to make thirty.
+
+    The others count as good ones until they end. Else the first device of a small wave to end would decide it alone.
+    """
+    return max(counters.ended, min(counters.counted, SMALLEST_SAMPLE))
 
 
 def _at(level_percent: float) -> str:

@@ -49,7 +49,7 @@ def test_an_action_that_does_not_fit_is_refused_with_those_that_do(scene: Scene)
 
     assert refused["code"] == "action_does_not_fit"
     assert "aborted" in refused["detail"]
-    assert "these actions do: none" in refused["detail"]
+    assert "these actions do: force-cancel or revert" in refused["detail"]
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-functions-key": "guessed"}])

@@ -144,9 +144,17 @@ def test_one_of_three_proves_little_and_thirty_of_a_thousand_prove_enough() -> N
     verdict = judge_wave(gate, count(failed=30, succeeded=970))
     assert verdict.decision is Decision.STOP
     assert verdict.reason == (
-        "30 of 1000 devices that ended failed (3 %, at 95 % confidence at least 2.1 %, the gate allows 2 %)"
+        "30 of 1000 devices failed so far (3 %, at 95 % confidence at least 2.1 %, the gate allows 2 %)"
     )
     assert decide(replace(gate, confidence_percent=None), count(failed=1, succeeded=2)) is Decision.STOP
+
+
+def test_in_a_small_wave_it_does_not_matter_which_device_ends_first() -> None:
+    gate = Gate(success_percent=0, failure_percent=2, confidence_percent=95)
+    assert decide(gate, count(failed=1, planned=2)) is Decision.WAIT
+    assert decide(gate, count(failed=1, planned=999)) is Decision.WAIT
+    assert decide(gate, count(failed=3, planned=997)) is Decision.STOP, "three failures and no success"
+    assert decide(gate, count(failed=3, succeeded=200, planned=797)) is Decision.WAIT
 
 
 def test_with_confidence_a_small_wave_is_not_stopped_for_a_share_it_cannot_disprove() -> None:
