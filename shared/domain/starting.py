@@ -61,10 +61,12 @@ def approve(campaign: Campaign, who: str, *, remark: str, now: datetime) -> Camp
     """The campaign with one more approval; the last one that is missing lets it go on.
 
     Raises:
-        Forbidden: They asked for the campaign themselves.
+        Forbidden: They asked for the campaign, or for its waves as they are, themselves.
     """
-    if subject_of(who) == subject_of(campaign.requested_by):
-        raise Forbidden("who asked for a campaign cannot approve it", code="requester_cannot_approve")
+    if subject_of(who) in {subject_of(label) for label in _requesters(campaign)}:
+        raise Forbidden(
+            "who asked for a campaign, or for its waves as they are, cannot approve it", code="requester_cannot_approve"
+        )
     wave = campaign.wave_in_hand
     given = Approval(who=who, at=now, wave=wave.number if wave else 0, plan_sha256=digest_plan(campaign), remark=remark)
     approvals = (*standing_approvals(campaign), given)
@@ -78,6 +80,11 @@ def may_offer(campaign: Campaign, wave: int, *, now: datetime) -> bool:
     if campaign.state not in OFFERING or (end is not None and now >= end):
         return False
     return any(each.number == wave and each.state is not WaveState.PENDING for each in campaign.waves)
+
+
+def _requesters(campaign: Campaign) -> list[str]:
+    edited_by = campaign.spec.targeting.revision.by
+    return [campaign.requested_by, *([edited_by] if edited_by else [])]
 
 
 def _wave_number(campaign: Campaign) -> int:

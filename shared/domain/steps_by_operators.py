@@ -68,7 +68,7 @@ _FITS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.RETRY_FAILED: frozenset({C.RUNNING, C.PAUSED, C.COMPLETED}),
     OperatorAction.CANCEL: _ENDABLE,
     OperatorAction.FORCE_CANCEL: _ENDABLE | {C.ABORTED},
-    OperatorAction.REVERT: frozenset({C.RUNNING, C.PAUSED, C.COMPLETED, C.ABORTED}),
+    OperatorAction.REVERT: frozenset({C.AWAITING_APPROVAL, C.RUNNING, C.PAUSED, C.COMPLETED, C.ABORTED}),
 }
 _HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.APPROVE: frozenset(),

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.audit import AuditEntry
+from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
 from shared.domain.errors import Conflict, Forbidden
+from shared.domain.ids import CampaignId
 from shared.domain.plans import digest_plan
 from shared.domain.rollouts import RolloutState
+from shared.domain.steps_by_operators import OperatorAction
 from shared.domain.waves import Percent, WaveState
+from shared.handlers.act_on_campaign import act_on_campaign
+from shared.handlers.edit_waves import edit_waves
+from shared.ports.campaigns import AuditLog
 from shared.ports.stored import Stored
 from shared.wire.campaign_rows import read_campaign, write_campaign_row, write_wave_row
+from shared.wire.http_wave_edits import read_waves_request
 from tests.support.campaign_world import CampaignWorld, fleet
 from tests.support.mortal import Died, Life
 
@@ -70,6 +78,46 @@ def test_who_asked_for_it_cannot_approve_it() -> None:
         world.act(campaign.id, "approve", who="Not Ada <a>")
     assert refused.value.code == "requester_cannot_approve"
     assert world.campaign(campaign.id).consents.approvals == ()
+
+
+def test_who_changed_the_waves_cannot_approve_their_own_change() -> None:
+    world = CampaignWorld(fleet(30))
+    campaign = waiting(world, approval={"required": 1})
+    world.act(campaign.id, "pause")
+    edited = read_waves_request(b'{"waves": [{"count": 7}, {"rest": true}]}')
+    edit_waves(campaign.id, edited, world.ports, who="Grace <g>", now=world.now)
+    world.run(lambda: world.campaign(campaign.id).planning.phase is PlanningPhase.DONE)
+    assert world.act(campaign.id, "resume").state is C.AWAITING_APPROVAL
+    with pytest.raises(Forbidden):
+        world.act(campaign.id, "approve", who="Grace <g>")
+    assert world.act(campaign.id, "approve", who="Linus <l>").state is C.RUNNING
+
+
+def test_two_who_approve_at_the_same_moment_both_count() -> None:
+    """Linus's approval is written between Grace's look at the campaign and hers."""
+    world = CampaignWorld(fleet(30))
+    campaign = waiting(world)
+    audit = SlowAudit(world.ports.audit, meanwhile=lambda: world.act(campaign.id, "approve", who="linus"))
+    ports = replace(world.ports, audit=audit)
+    after = act_on_campaign(campaign.id, OperatorAction.APPROVE, ports, now=world.now, who="grace")
+    assert after.state is C.RUNNING
+    assert {approval.who for approval in after.consents.approvals} == {"grace", "linus"}
+
+
+class SlowAudit:
+    """An ``AuditLog`` that something happens during the first append of."""
+
+    def __init__(self, audit: AuditLog, *, meanwhile: Callable[[], object]) -> None:
+        self._audit = audit
+        self._meanwhile = [meanwhile]
+
+    def append(self, entry: AuditEntry) -> None:
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        self._audit.append(entry)
+
+    def read(self, campaign: CampaignId) -> Iterator[AuditEntry]:
+        return self._audit.read(campaign)
 
 
 def test_each_wave_can_need_its_own_approvals() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,7 @@ from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.rollouts import FINAL, REPORTABLE, TRANSITIONS, Rollout, RolloutState
 from shared.domain.steps_by_operators import OperatorAction
+from tests.support.campaign_sources import NOON
 from tests.support.campaign_world import CampaignWorld, fleet
 from tests.support.memory_rollouts import counters_of
 from tests.support.mortal import Died, Faults
@@ -36,6 +38,12 @@ gates = st.fixed_dictionaries(
 sizes = st.integers(1, 3).map(lambda devices: {"count": devices}) | st.just({"percent": 30.0})
 waves = st.lists(st.tuples(sizes, gates).map(lambda drawn: drawn[0] | {"gate": drawn[1]}), max_size=3)
 outcomes = st.lists(st.sampled_from([S.SUCCEEDED, S.SUCCEEDED, S.FAILED, S.REJECTED, None]), min_size=1, max_size=6)
+approvals = st.fixed_dictionaries({"required": st.integers(1, 2), "between_waves": st.booleans()})
+minutes = st.integers(1, 90).map(lambda after: (NOON + timedelta(minutes=after)).isoformat())
+schedules = st.fixed_dictionaries({"end_at": minutes, "at_end": st.sampled_from(["pause", "cancel"])}) | minutes.map(
+    lambda start: {"start_at": start}
+)
+people = st.fixed_dictionaries({}, optional={"approval": approvals, "schedule": schedules})
 faults = st.builds(
     Faults,
     duplicated=st.sampled_from([0.0, 0.3]),
@@ -51,7 +59,15 @@ class CampaignMachine(RuleBasedStateMachine):
     world: CampaignWorld
     id: CampaignId
 
-    @initialize(size=st.integers(1, 14), waves=waves, last=gates, outcomes=outcomes, faults=faults, slow=st.booleans())
+    @initialize(
+        size=st.integers(1, 14),
+        waves=waves,
+        last=gates,
+        outcomes=outcomes,
+        faults=faults,
+        slow=st.booleans(),
+        people=people,
+    )
     def post(
         self,
         size: int,
@@ -60,13 +76,14 @@ class CampaignMachine(RuleBasedStateMachine):
         outcomes: list[RolloutState | None],
         faults: Faults,
         slow: bool,
+        people: dict[str, Any],
     ) -> None:
         devices = fleet(size)
         becomes = {DeviceId(device): outcomes[at % len(outcomes)] for at, device in enumerate(devices)}
         self.world = CampaignWorld(
             devices, outcome=becomes.__getitem__, faults=faults, page_size=5, rate_per_s=1.0 if slow else 500.0
         )
-        self.id = self.world.post(key="once", waves=[*waves, {"rest": True, "gate": last}]).id
+        self.id = self.world.post(key="once", waves=[*waves, {"rest": True, "gate": last}], **people).id
         self.rows: dict[DeviceId, Rollout] = {}
         self.paused: set[tuple[DeviceId, int]] | None = None
 
@@ -76,11 +93,11 @@ class CampaignMachine(RuleBasedStateMachine):
         taken = count()
         self.world.run(lambda: next(taken) >= steps)
 
-    @rule(action=st.sampled_from(list(OperatorAction)), wave=st.integers(1, 4))
-    def act(self, action: OperatorAction, wave: int) -> None:
+    @rule(action=st.sampled_from(list(OperatorAction)), wave=st.integers(1, 4), who=st.sampled_from(["grace", "linus"]))
+    def act(self, action: OperatorAction, wave: int, who: str) -> None:
         """An operator does something, fitting or not; what was held still before may move now."""
         with suppress(DomainError, Died):
-            self.world.act(self.id, action, wave=wave if action is OperatorAction.SKIP_WAVE else None)
+            self.world.act(self.id, action, who=who, wave=wave if action is OperatorAction.SKIP_WAVE else None)
         self.paused = None
 
     @rule(which=st.integers(0, 13), state=st.sampled_from(sorted(SAYABLE)))

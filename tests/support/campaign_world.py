@@ -16,7 +16,7 @@ from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.retries import RETRYABLE, open_attempt
 from shared.domain.rollouts import FINAL, Rollout, RolloutState, move
-from shared.domain.starting import may_offer
+from shared.domain.starting import may_offer, missing_approvals
 from shared.domain.steps_by_operators import OperatorAction
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DONE_WAVES, WaveState
@@ -304,6 +304,9 @@ class CampaignWorld:
             elif wave.started_at is not None:
                 earlier = [other for other in after.waves if other.number < wave.number]
                 assert all(other.state in DONE_WAVES for other in earlier), "a wave started behind a closed gate"
+                assert not missing_approvals(before), "a wave started that people had not approved"
+                end = before.end_of_offers
+                assert end is None or wave.started_at < end, "a wave started after the schedule's end"
                 self.starts.append((after.id, wave.number))
 
     def check_counters(self, campaign: CampaignId) -> None:
