@@ -124,6 +124,12 @@ def every_day_refresh_index(timer: func.TimerRequest) -> None:
     service().refresh_index()
 
 
+@app.timer_trigger(arg_name="timer", schedule="0 40 3 * * *")
+def every_day_archive_campaigns(timer: func.TimerRequest) -> None:
+    """Move the rows of campaigns that ended long ago into blobs."""
+    service().archive_campaigns()
+
+
 @app.route("campaigns", methods=["POST"])
 def post_campaign(req: func.HttpRequest) -> func.HttpResponse:
     """Start a campaign, or say what it would do."""

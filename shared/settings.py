@@ -110,6 +110,7 @@ class Settings:
         reconcile_quiet: A row that did not change for this long is worth a twin read.
         bandwidth_bytes_per_s: What all devices together may fetch; None for no bound.
         tokens: None where function keys serve.
+        retention: How long rows of finished campaigns stay in the table; None for ever.
         download_base_url: Replaces the storage account in download URLs; empty leaves it.
     """
 
@@ -128,6 +129,7 @@ class Settings:
     ticket_keys: TicketKeys
     link_lifetime: timedelta
     reconcile_quiet: timedelta
+    retention: timedelta | None
     bandwidth_bytes_per_s: int | None
     tokens: TokenSettings | None
     download_base_url: str
@@ -160,6 +162,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         reconcile_quiet=timedelta(seconds=reader.whole("RECONCILE_QUIET_S", 1800)),
         bandwidth_bytes_per_s=reader.bandwidth(),
         tokens=reader.tokens(),
+        retention=reader.retention(),
         download_base_url=environment.get("DOWNLOAD_BASE_URL", ""),
         client_id=environment.get("AZURE_CLIENT_ID", ""),
     )
@@ -197,6 +200,13 @@ class _Reader:
         if 0 < found < _LEAST_BANDWIDTH:
             self._complaints.append(f"BANDWIDTH_BYTES_PER_S must be at least {_LEAST_BANDWIDTH}, not {found}")
         return found or None
+
+    def retention(self) -> timedelta | None:
+        text = self._environment.get("RETENTION_DAYS") or "0"
+        if not text.isdecimal():
+            self._complaints.append(f"RETENTION_DAYS must be a whole number of days, or 0 for ever, not {text!r}")
+            return None
+        return timedelta(days=int(text)) or None
 
     def storage(self) -> StorageConnection:
         if string := self._environment.get("Storage"):

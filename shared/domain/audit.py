@@ -53,9 +53,9 @@ class AuditEntry:
     facts: Mapping[str, object] = field(default_factory=dict)
 
     @property
-    def identity(self) -> tuple[int, str, str]:
+    def identity(self) -> tuple[object, ...]:
         """Entries of a campaign with the same identity tell of the same deed, and the first that came is kept."""
-        return self.step, self.what, self.who
+        return self.step, self.what, self.who, self.facts.get("wave")
 
     @property
     def is_verdict(self) -> bool:

@@ -14,6 +14,7 @@ from shared.domain.conflicts import Precedence
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package
 from shared.domain.rates import Pace, Paced
+from shared.domain.retention import Archive
 from shared.domain.retries import Retries
 from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.schedules import AtEnd, Schedule
@@ -256,6 +257,7 @@ class Campaign:
         walks: Work that goes through its batches, the first one in hand: offers taken back, waves left out.
         consents: What people said about it since it was posted.
         reversion: How far its reverting is; None where it is not being reverted.
+        archive: How far its rows are on their way out of the table; None while they stay.
         requested_by: Who posted it.
         spec_signature: The service's own signature over what it was asked for, see ``shared.handlers.spec_desk``.
         request_sha256: Digest of the request, to tell a repeated request from another one under the same key.
@@ -277,6 +279,7 @@ class Campaign:
     walks: tuple[Walk, ...] = ()
     reversion: Reversion | None = None
     consents: Consents = field(default_factory=Consents)
+    archive: Archive | None = None
     requested_by: str
     request_sha256: str = ""
     spec_signature: str = ""

@@ -13,8 +13,11 @@ _OPEN = frozenset({CampaignState.AWAITING_APPROVAL, CampaignState.RUNNING, Campa
 
 
 def find_passed(campaign: Campaign, number: int | None) -> Wave | None:
-    """The wave of that number if it has passed and its campaign can still be stopped; None otherwise."""
-    if campaign.state not in _OPEN:
+    """The wave of that number if it has passed and its campaign can still be stopped; None otherwise.
+
+    A campaign that is being archived, a day at least after its end, is not opened again: rows may be gone.
+    """
+    if campaign.state not in _OPEN or campaign.archive is not None:
         return None
     return next((wave for wave in campaign.waves if wave.number == number and wave.state is WaveState.PASSED), None)
 

@@ -57,6 +57,8 @@ def _try_to_act(campaign: CampaignId, request: Request, ports: CampaignPorts) ->
     after = act(before, replace(request, acknowledged=_suffered(before, ports)))
     if after is None:
         return before
+    if before.archive is not None:
+        raise Conflict(f"{before.id} is archived: its devices' rows are no longer in the table", code="archived")
     if request.action in _GOING_ON:
         _check_genuine(before, ports)
     ports.audit.append(_entry(before, after, request))

@@ -93,7 +93,7 @@ class AuditLog(Protocol):
     """What happened to campaigns: append-only, one chain a campaign."""
 
     def append(self, entry: AuditEntry) -> None:
-        """Keep the entry; one with the same campaign, step, who and what is kept once, as it first came.
+        """Keep the entry; one with the same campaign, step, who, what and wave is kept once, as it first came.
 
         Written before the change it tells of: a crash may leave an entry without its change, never the other way.
 

@@ -17,6 +17,7 @@ from shared.domain.cohorts import Quarantined
 from shared.domain.gates import Counters
 from shared.domain.ids import campaign_id
 from shared.domain.rates import Paced
+from shared.domain.retention import Archive
 from shared.domain.verdicts import Verdict
 from shared.domain.walks import Walk
 from shared.domain.waves import Wave, WaveSpec, WaveState
@@ -33,6 +34,7 @@ _PLANNING: TypeAdapter[Planning] = TypeAdapter(Planning)
 _QUARANTINED: TypeAdapter[tuple[Quarantined, ...]] = TypeAdapter(tuple[Quarantined, ...])
 _PACED: TypeAdapter[Paced | None] = TypeAdapter(Paced | None)
 _REVERSION: TypeAdapter[Reversion | None] = TypeAdapter(Reversion | None)
+_ARCHIVE: TypeAdapter[Archive | None] = TypeAdapter(Archive | None)
 _WALKS: TypeAdapter[tuple[Walk, ...]] = TypeAdapter(tuple[Walk, ...])
 _CONSENTS: TypeAdapter[Consents] = TypeAdapter(Consents)
 _NOTHING_SAID = "{}"
@@ -74,6 +76,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "reversion": _REVERSION.dump_json(campaign.reversion).decode(),
         "walks": _WALKS.dump_json(campaign.walks).decode(),
         "consents": _CONSENTS.dump_json(campaign.consents).decode(),
+        "archive": _ARCHIVE.dump_json(campaign.archive).decode(),
     }
 
 
@@ -140,6 +143,7 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
         reversion=_REVERSION.validate_json(row.get("reversion", "null")),
         walks=_WALKS.validate_json(row["walks"]),
         consents=_CONSENTS.validate_json(row.get("consents", _NOTHING_SAID)),
+        archive=_ARCHIVE.validate_json(row.get("archive", "null")),
         requested_by=row["requested_by"],
         created_at=row["created_at"],
         changed_at=row["changed_at"],

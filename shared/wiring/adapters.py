@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.adapters.azure_archive import AzureArchive, AzureRolloutRows
 from shared.adapters.azure_artifacts import AzureArtifacts
 from shared.adapters.azure_audit import AzureAuditRecords
 from shared.adapters.azure_budget import AzureBudget
@@ -99,6 +100,14 @@ class Adapters:
     @once
     def operations(self) -> AzureOperations:
         return AzureOperations(self._clients.table("operations"))
+
+    @once
+    def rollout_rows(self) -> AzureRolloutRows:
+        return AzureRolloutRows(self._clients.table("rollout"))
+
+    @once
+    def archive(self) -> AzureArchive:
+        return AzureArchive(self._clients.blobs.get_container_client("archive"))
 
     @once
     def budget(self) -> AzureBudget:

@@ -18,6 +18,7 @@ from shared.domain.roles import KEY_HOLDER, Caller
 from shared.domain.steps_by_operators import OperatorAction
 from shared.handlers.act_on_campaign import act_on_campaign
 from shared.handlers.advance_campaign import advance_campaign
+from shared.handlers.archive_campaigns import ArchivePorts, archive_campaigns
 from shared.handlers.create_campaign import create_campaign
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.dry_run import (
@@ -333,6 +334,20 @@ class Service:
             campaigns=self._adapters.campaigns, twins=self._adapters.twin_reader, fold=self._ports.fold_ports
         )
         reconcile(ports, now=self._clock(), quiet_s=self._settings.reconcile_quiet.total_seconds())
+
+    def archive_campaigns(self) -> None:
+        """Move the rows of campaigns that ended long ago into blobs."""
+        adapters = self._adapters
+        ports = ArchivePorts(
+            campaigns=adapters.campaigns,
+            rollouts=adapters.rollouts,
+            rows=adapters.rollout_rows,
+            archive=adapters.archive,
+            publisher=adapters.events,
+            clock=self._clock,
+            keep=self._settings.retention,
+        )
+        archive_campaigns(ports)
 
     def find_outages(self) -> dict[str, str]:
         """What does not answer now: name to reason, empty when all is well."""

@@ -114,6 +114,14 @@ def test_an_entry_is_kept_once_and_never_changed(records: AuditRecords, keys: Me
     assert [found.detail for found in desk.read(CAMPAIGN)] == ["first", "third"]
 
 
+def test_verdicts_over_two_waves_in_one_step_are_two_deeds(records: AuditRecords, keys: MemoryKeyRing) -> None:
+    """The process may die between the first and its change, and the step then be taken for another wave."""
+    desk = AuditDesk(records, keys)
+    for wave in (1, 2, 1):
+        desk.append(entry(7, "gate", "stop", facts={"wave": wave}))
+    assert [found.facts["wave"] for found in desk.read(CAMPAIGN)] == [1, 2]
+
+
 def test_many_writers_make_one_chain_without_gaps(records: AuditRecords, keys: MemoryKeyRing) -> None:
     """Three tell of one deed and three of deeds of their own, all at the same moment."""
     deeds = [entry(2, "ada", "pause"), *(entry(2, f"person {number}", "pause") for number in range(3))]

@@ -24,7 +24,7 @@ class MemoryRollouts:
     """A ``RolloutStore``."""
 
     def __init__(self) -> None:
-        self._shards: dict[tuple[CampaignId, int], _Shard] = {}
+        self.shards: dict[tuple[CampaignId, int], _Shard] = {}
         self._counters: dict[tuple[CampaignId, int, int], Counters] = {}
         self._cohorts: dict[tuple[CampaignId, int, int], CohortCounts] = {}
         self._etags = count(1)
@@ -33,7 +33,7 @@ class MemoryRollouts:
     def create_batch(self, campaign: CampaignId, shard: int, rollouts: Sequence[Rollout]) -> bool:
         assert 1 <= len(rollouts) <= MAX_BATCH_DEVICES
         with self._lock:
-            rows = self._shards.setdefault((campaign, shard), {})
+            rows = self.shards.setdefault((campaign, shard), {})
             if any(rollout.device in rows for rollout in rollouts):
                 return False
             for rollout in rollouts:
@@ -44,7 +44,7 @@ class MemoryRollouts:
     def read_batch(self, campaign: CampaignId, batch: DeviceBatch) -> list[Stored[Rollout]]:
         start = ring_position(batch.first)
         arc = (ring_position(batch.last) - start) % RING_SIZE
-        rows = self._shards.get((campaign, batch.shard), {}).values()
+        rows = self.shards.get((campaign, batch.shard), {}).values()
         members = [
             row
             for row in rows
@@ -55,14 +55,14 @@ class MemoryRollouts:
     def read_devices(
         self, campaign: CampaignId, shard: int, devices: Sequence[DeviceId]
     ) -> Mapping[DeviceId, Stored[Rollout]]:
-        rows = self._shards.get((campaign, shard), {})
+        rows = self.shards.get((campaign, shard), {})
         return {device: rows[device] for device in devices if device in rows}
 
     def write(self, campaign: CampaignId, shard: int, changes: Sequence[RolloutChange]) -> list[Stored[Rollout]]:
         assert len(changes) <= MAX_BATCH_DEVICES
         assert len({change.after.wave for change in changes}) <= 1
         with self._lock:
-            rows = self._shards.get((campaign, shard), {})
+            rows = self.shards.get((campaign, shard), {})
             if any(rows[change.after.device].etag != change.before.etag for change in changes):
                 raise ConcurrentChange("a rollout row changed since it was read")
             written = [self._stored(change.after) for change in changes]
@@ -78,7 +78,7 @@ class MemoryRollouts:
             self.write(campaign, shard, changes)
             return
         with self._lock:
-            rows = self._shards.get((campaign, shard), {})
+            rows = self.shards.get((campaign, shard), {})
             if any(rows[change.after.device].etag != change.before.etag for change in changes):
                 raise ConcurrentChange("a rollout row changed since it was read")
             states = [change.before.value.state for change in changes]
@@ -101,7 +101,7 @@ class MemoryRollouts:
     ) -> list[Stored[Rollout]]:
         stale = [
             row
-            for row in self._shards.get((campaign, shard), {}).values()
+            for row in self.shards.get((campaign, shard), {}).values()
             if not row.value.is_final and row.value.state is not RolloutState.PLANNED and row.value.changed_at < before
         ]
         return sorted(stale, key=lambda row: _offset(row, start))[:limit]
@@ -109,10 +109,7 @@ class MemoryRollouts:
     def rows(self, campaign: CampaignId) -> dict[DeviceId, Rollout]:
         """All rows of a campaign, for tests to look at."""
         return {
-            device: row.value
-            for key, rows in self._shards.items()
-            if key[0] == campaign
-            for device, row in rows.items()
+            device: row.value for key, rows in self.shards.items() if key[0] == campaign for device, row in rows.items()
         }
 
     def _stored(self, rollout: Rollout) -> Stored[Rollout]:

@@ -27,6 +27,15 @@ def test_a_fleet_that_cannot_wait_says_when_a_row_counts_as_quiet() -> None:
     assert settings.reconcile_quiet == timedelta(seconds=5)
 
 
+def test_rows_are_kept_for_ever_unless_somebody_says_for_how_long() -> None:
+    assert read_settings(complete_environment()).retention is None
+    assert read_settings(complete_environment() | {"RETENTION_DAYS": "0"}).retention is None
+    assert read_settings(complete_environment() | {"RETENTION_DAYS": "90"}).retention == timedelta(days=90)
+    for text in ("-1", "soon", "1.5"):
+        with pytest.raises(SettingsError, match="RETENTION_DAYS must be a whole number of days"):
+            read_settings(complete_environment() | {"RETENTION_DAYS": text})
+
+
 def test_everything_that_is_missing_is_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings({"HUB_TIER": "S9", "LINK_LIFETIME_S": "many"})
