@@ -51,12 +51,14 @@ class HubRoom:
         ceiling_per_s: What the hub's tier and units allow.
         backlog_s: Seconds that other campaigns have reserved already.
         messages_per_day: The daily quota of the hub's tier and units.
+        bandwidth_bytes_per_s: What all devices together may fetch; None: no bound.
     """
 
     rate_per_s: float
     ceiling_per_s: float
     backlog_s: float = 0.0
     messages_per_day: int | None = None
+    bandwidth_bytes_per_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,9 +191,11 @@ def _forecast_wave(load: WaveLoad, starts_after_s: float, before: int, inputs: F
 
 def _dispatch_s(devices: int, before: int, inputs: ForecastInputs) -> float:
     """How long the offers of a wave take, if all devices before it succeeded, and each of its own at once."""
-    hub_s, seconds, done, end = CHARGE_PER_DEVICE / inputs.hub.rate_per_s, 0.0, before, before + devices
+    hub, seconds, done, end = inputs.hub, 0.0, before, before + devices
+    wire_s = inputs.package_bytes / hub.bandwidth_bytes_per_s if hub.bandwidth_bytes_per_s else 0.0
+    shared_s = max(CHARGE_PER_DEVICE / hub.rate_per_s, wire_s)
     while done < end:
-        device_s = max(hub_s, seconds_per_device(inputs.pace, inputs.package_bytes, done))
+        device_s = max(shared_s, seconds_per_device(inputs.pace, inputs.package_bytes, done))
         chunk = min(end - done, _devices_until_faster(inputs.pace, done))
         seconds, done = seconds + chunk * device_s, done + chunk
     return seconds

@@ -23,6 +23,7 @@ def room_of(budget: Budget, *, messages_per_day: int | None, now: datetime) -> H
         ceiling_per_s=budget.ceiling_per_s,
         backlog_s=max(0.0, (budget.next_free_at - now).total_seconds()),
         messages_per_day=messages_per_day,
+        bandwidth_bytes_per_s=budget.bandwidth_bytes_per_s,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign
 from shared.domain.errors import Conflict
-from shared.domain.pacing import Load
+from shared.domain.pacing import HORIZON_S, Load
 from shared.domain.rates import ExponentialRate, Paced, next_free_at, seconds_per_device
 from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.steps import Change, note_dispatched
@@ -35,8 +35,8 @@ def dispatch_wave(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     batches = ports.manifests.read_batches(campaign.id, wave.number)[wave.dispatched :]
     if not batches:
         return Change(campaign=note_dispatched(campaign, wave.dispatched), due_at=now)
-    look = _look_into(campaign, wave, batches, ports.rollouts)
     load = _load(campaign, ports.rollouts)
+    look = _look_into(campaign, wave, batches, load, ports.rollouts)
     reservation = reserve_slots(ports.budget, look.batches, now=now, load=load, sizes=look.sizes)
     _send(campaign, reservation, ports)
     after = note_dispatched(_paced(campaign, look, reservation), look.places[len(reservation.slots)])
@@ -58,7 +58,9 @@ class _Look:
     places: Sequence[int]
 
 
-def _look_into(campaign: Campaign, wave: Wave, batches: Sequence[DeviceBatch], rollouts: RolloutStore) -> _Look:
+def _look_into(
+    campaign: Campaign, wave: Wave, batches: Sequence[DeviceBatch], load: Load, rollouts: RolloutStore
+) -> _Look:
     """All that are left; those of a campaign with a pace of its own without the ones that have their offers.
 
     A campaign that was resumed goes through its wave again: at a slow pace it would stand still for hours if batches
@@ -68,14 +70,25 @@ def _look_into(campaign: Campaign, wave: Wave, batches: Sequence[DeviceBatch], r
     if not campaign.spec.pace.is_bounded:
         places = range(first, first + len(batches) + 1)
         return _Look(batches=batches, sizes=[batch.count for batch in batches], places=places)
-    some = batches[:PACED_BATCHES]
-    sizes = [sum(_lacks_offer(row.value) for row in rollouts.read_batch(campaign.id, batch)) for batch in some]
+    sizes = _count_lacking(campaign, batches[:PACED_BATCHES], load.device_s, rollouts)
     wanted = [place for place, size in enumerate(sizes) if size]
     return _Look(
-        batches=[some[place] for place in wanted],
+        batches=[batches[place] for place in wanted],
         sizes=[sizes[place] for place in wanted],
-        places=[*(first + place for place in wanted), first + len(some)],
+        places=[*(first + place for place in wanted), first + len(sizes)],
     )
+
+
+def _count_lacking(
+    campaign: Campaign, batches: Sequence[DeviceBatch], device_s: float, rollouts: RolloutStore
+) -> list[int]:
+    """How many devices of each batch lack their offer, of as many batches as the pace may let go within a minute."""
+    sizes: list[int] = []
+    for batch in batches:
+        if sum(sizes) * device_s > HORIZON_S:
+            break
+        sizes.append(sum(_lacks_offer(row.value) for row in rollouts.read_batch(campaign.id, batch)))
+    return sizes
 
 
 def _lacks_offer(rollout: Rollout) -> bool:

@@ -138,3 +138,19 @@ def test_the_pace_is_kept_signed_and_shown() -> None:
     assert read_campaign(old) == plain
     shown = view_campaign(kept, {}, {}).pace
     assert (shown.devices_per_minute, shown.bandwidth_bytes_per_s) == (10, 10**6)
+
+
+def test_a_slow_campaign_reads_only_the_batches_it_may_let_go_soon() -> None:
+    """A step that looked into its whole wave would cost more than what it dispatches."""
+    world = CampaignWorld(fleet(60))
+    campaign = world.post(rate={"devices_per_minute": 1}).id
+    read, reads = world.rollouts.read_batch, []
+
+    def read_and_count(*asked: Any) -> Any:
+        reads.append(asked)
+        return read(*asked)
+
+    world.rollouts.read_batch = read_and_count  # type: ignore[method-assign]
+    world.run(lambda: len(offers(world, campaign)) >= 20)
+    # For each device: the dispatch, twice the offer and its outcome; and one or two batches for each of two looks.
+    assert len(reads) <= 20 * (3 + 2 * 2) + 10

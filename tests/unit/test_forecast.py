@@ -78,6 +78,13 @@ def test_a_campaigns_own_pace_bounds_it_where_it_is_slower_than_the_hub(pace: Pa
     assert halves.duration_s == pytest.approx(seconds)
 
 
+def test_the_fleets_bandwidth_bounds_it_where_it_is_slower_than_the_hub() -> None:
+    """50 MB a device: at 100 MB/s half a second, at 1 GB/s less than the hub needs."""
+    for bandwidth, seconds in ((100_000_000, 5_000), (1_000_000_000, 1_000)):
+        ahead = forecast(replace(INPUTS, hub=replace(S1, bandwidth_bytes_per_s=bandwidth)))
+        assert ahead.duration_s == pytest.approx(seconds)
+
+
 def test_dispatch_keeps_the_numbers_that_the_design_promises() -> None:
     """DESIGN, numbers to hold: at most 11 queue messages and 11 signatures per 1,000 devices for dispatch."""
     assert forecast(replace(INPUTS, waves=[load(1, 1_000)])).usage.signatures == 11
