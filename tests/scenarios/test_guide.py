@@ -11,7 +11,7 @@ import requests
 from azure.iot.hub.models import Twin
 
 from cli.local import LocalStack
-from tests.support.scenario_scene import Scene
+from tests.support.scenario_scene import FACTORY_VERSION, Scene
 from tests.support.waiting import wait_until
 from tests.support.worked_pages import Request, Section, find_differences, read_page
 
@@ -30,6 +30,7 @@ def titles(sections: list[Section]) -> list[str]:
 def published(stack: LocalStack) -> Iterator[None]:
     """The package and the lists that the pages name."""
     scene = Scene(stack, PACKAGE)
+    scene.artifacts.publish(FACTORY_VERSION)
     scene.artifacts.publish()
     for name, ids in LISTED.items():
         scene.blobs.get_blob_client("target-lists", name).upload_blob(ids, overwrite=True)
