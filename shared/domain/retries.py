@@ -38,11 +38,16 @@ class Retries:
     timed_out: bool = False
 
 
-def retry_if_wanted(rollout: Rollout, policy: Retries, *, now: datetime) -> Rollout:
-    """The rollout as it is, or in a new attempt where it has just ended in a way that the policy tries again."""
+def retry_if_wanted(rollout: Rollout, policy: Retries, *, now: datetime, end: datetime | None = None) -> Rollout:
+    """The rollout as it is, or in a new attempt where it has just ended in a way that the policy tries again.
+
+    Args:
+        end: Of the campaign's schedule: nobody is offered anything after it, so no attempt is opened that would wait.
+    """
     if rollout.attempt > policy.maximum or not _is_wanted(rollout, policy):
         return rollout
-    return open_attempt(rollout, retry_at=now + timedelta(seconds=_wait_s(rollout, policy)), now=now)
+    retry_at = now + timedelta(seconds=_wait_s(rollout, policy))
+    return rollout if end is not None and retry_at >= end else open_attempt(rollout, retry_at=retry_at, now=now)
 
 
 def open_attempt(rollout: Rollout, *, retry_at: datetime, now: datetime) -> Rollout:

@@ -96,6 +96,11 @@ def act(campaign: Campaign, request: Request) -> Campaign | None:
     return _EFFECTS[request.action](campaign, request)
 
 
+def _has_ended(campaign: Campaign, now: datetime) -> bool:
+    end = campaign.end_of_offers
+    return end is not None and now >= end
+
+
 def _approve(campaign: Campaign, request: Request) -> Campaign:
     return approve(campaign, request.who, remark=request.remark, now=request.now)
 
@@ -149,8 +154,7 @@ def _misfit(campaign: Campaign, action: OperatorAction) -> str:
 
 def _resume(campaign: Campaign, request: Request) -> Campaign:
     now, reason = request.now, f"resumed by {name_of(request.who)}"
-    end = campaign.end_of_offers
-    if end is not None and now >= end:
+    if _has_ended(campaign, now):
         campaign = replace(campaign, consents=replace(campaign.consents, is_end_waived=True))
         reason += ", after its schedule had ended"
     # Planned or not: an edit of its waves may be under way while one of them is in hand.
@@ -206,12 +210,17 @@ def _named_wave(campaign: Campaign, number: int | None) -> Wave:
     return found
 
 
-def _retry_failed(campaign: Campaign, _request: Request) -> Campaign | None:
-    """Its devices that failed or were silent get a further attempt, wave by wave; once at a time."""
+def _retry_failed(campaign: Campaign, request: Request) -> Campaign | None:
+    """Its devices that failed or were silent get a further attempt, wave by wave; once at a time.
+
+    A completed campaign is not resumed any more: asking for attempts after its schedule's end lifts the end.
+    """
     begun = [wave.number for wave in campaign.waves if wave.started_at is not None]
     if not begun or any(walk.purpose is BatchPurpose.RETRY for walk in campaign.walks):
         return None
     walk = Walk(purpose=BatchPurpose.RETRY, last_wave=begun[-1])
+    if campaign.state is C.COMPLETED and _has_ended(campaign, request.now):
+        campaign = replace(campaign, consents=replace(campaign.consents, is_end_waived=True))
     return replace(campaign, walks=(*campaign.walks, walk))
 
 

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Lock
 
 from shared.domain.campaigns import CampaignState, Deadlines
@@ -27,6 +28,7 @@ class CampaignFacts:
     shards: int
     deadlines: Deadlines
     retries: Retries = field(default_factory=Retries)
+    end_at: datetime | None = None
 
 
 class CampaignFactsCache:
@@ -73,7 +75,11 @@ class CampaignFactsCache:
         except NotThere:
             return None
         return CampaignFacts(
-            target=row.target, shards=row.shards, deadlines=row.spec.deadlines, retries=row.spec.retries
+            target=row.target,
+            shards=row.shards,
+            deadlines=row.spec.deadlines,
+            retries=row.spec.retries,
+            end_at=row.spec.schedule.end_at if row.spec.schedule else None,
         )
 
     def _remember(self, campaign: CampaignId, facts: CampaignFacts | None) -> None:

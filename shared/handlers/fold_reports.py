@@ -137,7 +137,7 @@ def _changes(
         before = rows[device]
         if after != before.value:
             timed = with_deadline(before.value, after, facts.deadlines, now=now)
-            last = timed if before.value.is_final else retry_if_wanted(timed, facts.retries, now=now)
+            last = timed if before.value.is_final else retry_if_wanted(timed, facts.retries, now=now, end=facts.end_at)
             waves.setdefault(after.wave, []).append(RolloutChange(before=before, after=last))
     return waves
 

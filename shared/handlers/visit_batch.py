@@ -119,7 +119,10 @@ def _time_out(
     rows = rollouts.read_batch(visit.campaign, visit.batch)
     due = [row for row in rows if _is_due(row.value, now)]
     changes = [
-        RolloutChange(before=row, after=retry_if_wanted(_silent(row.value, now), facts.retries, now=now)) for row in due
+        RolloutChange(
+            before=row, after=retry_if_wanted(_silent(row.value, now), facts.retries, now=now, end=facts.end_at)
+        )
+        for row in due
     ]
     rollouts.write(visit.campaign, visit.batch.shard, changes)
     after = {change.after.device: change.after for change in changes}

@@ -182,6 +182,19 @@ def test_resuming_after_the_end_lifts_it() -> None:
     assert world.campaign(campaign.id).state is C.RUNNING
 
 
+def test_trying_failed_devices_of_a_completed_campaign_again_lifts_its_end() -> None:
+    world = CampaignWorld(fleet(10), outcome=lambda device: S.FAILED if device == "dev-0" else S.SUCCEEDED)
+    lenient = {"success_percent": 50, "failure_percent": None}
+    campaign = world.post(schedule=schedule(end=ONE), gate=lenient)
+    world.run_until(campaign.id, C.COMPLETED)
+    world.now = world.bus.now = TWO
+    world.outcome = lambda _device: S.SUCCEEDED
+    assert world.act(campaign.id, "retry-failed").consents.is_end_waived
+    world.run()
+    assert states(world, campaign) == {S.SUCCEEDED}
+    assert world.campaign(campaign.id).state is C.COMPLETED
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_lost_and_repeated_messages_neither_start_it_early_nor_let_it_run_on(seed: int) -> None:
     """I4: the end is kept though every message about it may be lost."""

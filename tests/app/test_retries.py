@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from shared.domain.campaigns import CampaignState
 from shared.domain.retries import Retries
 from shared.domain.rollouts import RolloutState
+from shared.domain.schedules import Schedule
 from shared.domain.walks import BatchPurpose
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.ports.bus import Queue
@@ -18,7 +20,7 @@ from tests.support.campaign_world import CampaignWorld, fleet
 from tests.support.data_plane import DataPlane
 from tests.support.made_campaigns import DEADLINES
 from tests.support.mortal import Died
-from tests.support.rollouts import CAMPAIGN
+from tests.support.rollouts import CAMPAIGN, NOON
 
 S, C = RolloutState, CampaignState
 NAMES = ["gw-0", "gw-1", "gw-2"]
@@ -67,6 +69,18 @@ def test_a_failed_device_gets_a_new_offer_after_its_wait_and_counts_once() -> No
     plane.relay([plane.says("gw-1", "succeeded", 9, attempt=2, sequence=2)])
     plane.fold()
     assert plane.row("gw-1").state is S.SUCCEEDED
+    plane.check_counters()
+
+
+def test_a_device_that_fails_when_the_schedule_is_all_but_over_stays_failed() -> None:
+    """Its new attempt would get no offer any more, and hold the device for ever."""
+    plane = DataPlane(NAMES)
+    stored = plane.campaigns.get(CAMPAIGN)
+    spec = replace(stored.value.spec, retries=TWICE, schedule=Schedule(end_at=NOON + timedelta(seconds=30)))
+    plane.campaigns.save(Stored(value=plane.specs.sign(replace(stored.value, spec=spec)), etag=stored.etag))
+    plane.dispatch()
+    fail(plane, 1)
+    assert plane.row("gw-1").state is S.FAILED
     plane.check_counters()
 
 

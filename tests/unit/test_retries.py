@@ -45,6 +45,12 @@ def test_waits_grow_up_to_a_bound_and_attempts_end() -> None:
     assert retry_if_wanted(failed(attempt=4), THREE, now=NOON).state is S.FAILED
 
 
+def test_no_attempt_is_opened_that_would_wait_past_the_end_of_the_schedule() -> None:
+    end = NOON + timedelta(seconds=60)
+    assert retry_if_wanted(failed(), THREE, now=NOON, end=end) == failed()
+    assert retry_if_wanted(failed(), THREE, now=NOON, end=end + timedelta(seconds=1)).attempt == 2
+
+
 @pytest.mark.parametrize(
     ("code", "is_tried"), [("download_timeout", True), ("disk_full", True), ("health_check", False)]
 )
