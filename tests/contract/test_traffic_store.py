@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.data.tables import TableClient
 
 from shared.adapters.azure_traffic import AzureTraffic
+from shared.domain.ids import DeviceId
 from shared.domain.pacing import LONG_AGO
+from shared.handlers.meter_downloads import DownloadMeter
 from shared.ports.errors import ConcurrentChange
 from shared.ports.stored import Stored
 from shared.ports.traffic import TrafficStore
+from tests.support.made_campaigns import make_campaign
 from tests.support.memory_campaigns import MemoryTraffic
 from tests.support.tables import new_table
 
@@ -56,3 +60,17 @@ def test_a_write_over_somebody_elses_is_refused(store: TrafficStore) -> None:
 def test_each_hub_has_its_own(table: TableClient) -> None:
     AzureTraffic(table, hub="one").save("fleet", Stored(value=NOW, etag=""))
     assert AzureTraffic(table, hub="two").get("fleet").value == LONG_AGO
+
+
+def test_instances_that_hand_out_at_once_stay_within_the_bandwidth_together(store: TrafficStore) -> None:
+    """I6: one second's worth is promised at one moment, whoever asks for it first."""
+    meters = [DownloadMeter(store, fleet_bytes_per_s=4096) for _ in range(4)]
+    campaign = make_campaign([DeviceId("gw-1")])
+    assert campaign.package.length_bytes == 4096
+
+    def ask(number: int) -> bool:
+        return meters[number % 4].admit(campaign, now=NOW) is None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(24))) == 1
+    assert store.get("fleet").value == NOW + timedelta(seconds=1)
