@@ -166,6 +166,12 @@ def patch_campaign_waves(req: func.HttpRequest) -> func.HttpResponse:
     return answer(lambda: campaigns.edit_waves(req, service()))
 
 
+@app.route("campaigns/{id}/membership", methods=["PUT"])
+def put_campaign_membership(req: func.HttpRequest) -> func.HttpResponse:
+    """Let nobody join a dynamic campaign any more, so that it can complete."""
+    return answer(lambda: campaigns.close_membership(req, service()))
+
+
 @app.route("campaigns/{id}/{action}", methods=["POST"])
 def post_campaign_action(req: func.HttpRequest) -> func.HttpResponse:
     """Approve, start, pause, resume or cancel a campaign."""

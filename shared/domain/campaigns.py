@@ -12,6 +12,7 @@ from shared.domain.approvals import ApprovalPolicy, Consents
 from shared.domain.cohorts import Quarantine, Quarantined
 from shared.domain.conflicts import Precedence
 from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.newcomers import Newcomers
 from shared.domain.packages import Package
 from shared.domain.rates import Pace, Paced
 from shared.domain.retention import Archive
@@ -254,6 +255,7 @@ class Campaign:
         reason: Why it is in its state, a sentence for operators.
         quarantined: The cohorts that are held back.
         paced: The last device batch that its own pace let go; None before the first.
+        newcomers: How far a dynamic campaign is with looking for devices that join it.
         walks: Work that goes through its batches, the first one in hand: offers taken back, waves left out.
         consents: What people said about it since it was posted.
         reversion: How far its reverting is; None where it is not being reverted.
@@ -276,6 +278,7 @@ class Campaign:
     waves: tuple[Wave, ...] = ()
     paced: Paced | None = None
     quarantined: tuple[Quarantined, ...] = ()
+    newcomers: Newcomers = field(default_factory=Newcomers)
     walks: tuple[Walk, ...] = ()
     reversion: Reversion | None = None
     consents: Consents = field(default_factory=Consents)
@@ -299,7 +302,7 @@ class Campaign:
     @property
     def awaits_step(self) -> bool:
         """Whether a step is due at ``step_due_at``, so that a lost message must be sent again."""
-        if self.state in STEPPING or self.planning.phase in RECUTTING:
+        if self.state in STEPPING or self.planning.phase in RECUTTING or self.newcomers.page is not None:
             return True
         return self.walk_in_hand is not None or self.end_awaited is not None
 

@@ -81,6 +81,15 @@ def narrow_query(query: str, condition: str) -> str:
     return query_where(f"({found['condition'].strip()}) AND ({condition})")
 
 
+def exclude_from_query(query: str, excluded: str) -> str:
+    """The query for those of its devices that another query does not find."""
+    found = _SELECT.fullmatch(excluded)
+    if found is None or found["condition"] is None:
+        # A query without a condition finds everybody: nobody is left.
+        return narrow_query(query, "NOT IS_DEFINED(deviceId)")
+    return narrow_query(query, f"NOT ({found['condition'].strip()})")
+
+
 def query_where(condition: str) -> str:
     """The query for all devices that meet the condition."""
     return f"SELECT * FROM devices WHERE {condition}"  # noqa: S608 - the operator's own words, checked

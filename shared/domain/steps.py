@@ -11,6 +11,7 @@ from shared.domain.campaigns import RECUTTING, STEPPING, Campaign, CampaignState
 from shared.domain.endings import give_up
 from shared.domain.errors import Conflict
 from shared.domain.gates import OnStop
+from shared.domain.joining import stays_open
 from shared.domain.reverting import begin_reverting
 from shared.domain.starting import missing_approvals
 from shared.domain.verdicts import Decision, Verdict
@@ -224,6 +225,8 @@ def _leave_soak(campaign: Campaign, wave: Wave, now: datetime) -> Change | None:
 
 
 def _pass_or_soak(campaign: Campaign, wave: Wave, verdict: Verdict, now: datetime) -> Change | None:
+    if stays_open(campaign, wave):
+        return None
     if wave.state is WaveState.RUNNING and wave.spec.gate.soak_s > 0 and wave.devices:
         until = now + timedelta(seconds=wave.spec.gate.soak_s)
         soaking = replace(wave, state=WaveState.SOAKING, soak_until=until, verdict=verdict, reason=verdict.reason)

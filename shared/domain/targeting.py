@@ -6,8 +6,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+RELIST_S = 900.0
+"""A thousand devices are ten queries, and IoT Hub S1 allows 20 a minute and unit (quotas and throttling)."""
+
 FIXED_START = 0
 """The position from which campaigns with fixed canaries read the ring."""
+
+
+class Membership(StrEnum):
+    """Whether who begins to match a campaign's query later becomes part of it.
+
+    Attributes:
+        SNAPSHOT: The targets are those found when it is planned.
+        DYNAMIC: Others join its last wave, which stays open for them.
+    """
+
+    SNAPSHOT = "snapshot"
+    DYNAMIC = "dynamic"
 
 
 class Canaries(StrEnum):
@@ -46,6 +61,7 @@ class Targeting:
         excluded_query: IoT Hub query that finds further devices to leave out; empty for none.
         group: The saved group whose meaning was copied when the campaign was posted; empty for none.
         list_name: The blob whose ids were copied then; empty for none.
+        relist_s: How long after one look for newcomers the next one begins, in seconds.
     """
 
     excluded: int = 0
@@ -54,4 +70,6 @@ class Targeting:
     group: str = ""
     list_name: str = ""
     canaries: Canaries = Canaries.ROTATING
+    membership: Membership = Membership.SNAPSHOT
+    relist_s: float = RELIST_S
     revision: Revision = field(default_factory=Revision)

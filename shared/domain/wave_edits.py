@@ -51,6 +51,8 @@ def check_editable(campaign: Campaign) -> None:
         why = f"its planning is not done ({campaign.planning.phase}); try again in a moment"
     elif campaign.walks:
         why = "what was asked last is still at work in its batches; try again in a moment"
+    elif campaign.newcomers.page is not None:
+        why = "devices are joining it; try again in a minute"
     elif not pending_tail(campaign):
         why = "all its waves have begun"
     else:

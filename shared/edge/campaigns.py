@@ -12,6 +12,7 @@ from shared.edge.answers import json_response, read_body
 from shared.edge.callers import admit
 from shared.wire.http_actions import read_action_request
 from shared.wire.http_campaigns import read_campaign_request
+from shared.wire.http_membership import read_membership_request
 from shared.wire.http_wave_edits import read_waves_request
 from shared.wiring import Service
 
@@ -52,6 +53,13 @@ def edit_waves(request: func.HttpRequest, service: Service) -> func.HttpResponse
     caller = admit(request, service, Operation.OPERATE)
     wanted = read_waves_request(read_body(request))
     return json_response(service.edit_waves(campaign_of(request), wanted, who=caller.label).model_dump_json())
+
+
+def close_membership(request: func.HttpRequest, service: Service) -> func.HttpResponse:
+    """200 with the campaign, which nobody joins any more."""
+    caller = admit(request, service, Operation.OPERATE)
+    read_membership_request(read_body(request))
+    return json_response(service.close_membership(campaign_of(request), who=caller.label).model_dump_json())
 
 
 def act(request: func.HttpRequest, service: Service) -> func.HttpResponse:

@@ -46,10 +46,10 @@ def claim_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     wave = campaign.waves[planning.claimed_wave - 1]
     if planning.claimed_batches >= wave.batches:
         return Change(campaign=_next_wave(campaign, now), due_at=now)
-    claimer = _Claimer(campaign, ports, now)
+    claimer = Claimer(campaign, ports, now)
     try:
         for batch, devices in batches_in_hand(campaign, wave, ports.manifests):
-            planning = _counted(planning, claimer.claim_batch(batch, devices))
+            planning = count_skipped(planning, claimer.claim_batch(batch, devices))
             if claimer.confirmations >= CONFIRMATIONS:
                 break
     except Throttled as error:
@@ -81,7 +81,7 @@ def _next_wave(campaign: Campaign, now: datetime) -> Campaign:
     return go_on(replace(campaign, planning=planning), now=now)
 
 
-def _counted(planning: Planning, rollouts: Sequence[Rollout]) -> Planning:
+def count_skipped(planning: Planning, rollouts: Sequence[Rollout]) -> Planning:
     """The cursor behind a batch whose rows are written, and what of it had to be skipped."""
     current = sum(rollout.code == CURRENT for rollout in rollouts)
     held = sum(rollout.code.startswith(held_by(_ANYBODY)) for rollout in rollouts)
@@ -95,7 +95,7 @@ def _counted(planning: Planning, rollouts: Sequence[Rollout]) -> Planning:
     )
 
 
-class _Claimer:
+class Claimer:
     """Claims the batches of one step; remembers for its length what it learnt of other campaigns and of twins."""
 
     def __init__(self, campaign: Campaign, ports: CampaignPorts, now: datetime) -> None:

@@ -32,7 +32,7 @@ def dispatch_wave(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     """The campaign with more of its wave's batches on the queue, as many as have slots within the next minute."""
     if (wave := campaign.wave_in_hand) is None:
         raise Conflict(f"{campaign.id} has no wave to dispatch")
-    batches = ports.manifests.read_batches(campaign.id, wave.number)[wave.dispatched :]
+    batches = ports.manifests.read_batches(campaign.id, wave.number)[wave.dispatched : wave.batches]
     if not batches:
         return Change(campaign=note_dispatched(campaign, wave.dispatched), due_at=now)
     load = _load(campaign, ports.rollouts)

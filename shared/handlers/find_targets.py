@@ -12,6 +12,7 @@ from shared.handlers.keep_groups import get_group
 from shared.ports.errors import NotThere
 from shared.ports.targets import GroupStore, TargetLists
 from shared.wire.http_campaigns import CampaignRequest
+from shared.wire.http_fields import InvalidRequest
 from shared.wire.http_targets import TargetsRequest
 from shared.wire.target_lists import read_target_list
 
@@ -35,6 +36,8 @@ def _without_group(targets: TargetsRequest, groups: GroupStore) -> TargetsReques
     if targets.group is None:
         return targets
     group = get_group(GroupName(targets.group), groups)
+    if targets.membership == "dynamic" and not group.query:
+        raise InvalidRequest(f"targets.membership: the group {group.name} is a list; only a query finds newcomers")
     return targets.model_copy(update={"query": group.query or None, "list_name": group.list_name or None})
 
 

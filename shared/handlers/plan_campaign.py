@@ -43,7 +43,7 @@ def list_page(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Cha
         raise TypeError(f"{campaign.id} has nothing to list")
     listing = known[len(planning.ends)]
     try:
-        page = _list_some(listing.query, planning.continuation, ports.directory)
+        page = list_some(listing.query, planning.continuation, ports.directory)
     except Throttled as error:
         return Change(campaign=campaign, due_at=now + timedelta(seconds=error.retry_after_s or LIST_AGAIN_S))
     except QuotaExceeded:
@@ -93,7 +93,13 @@ def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     return Change(campaign=planned, due_at=now)
 
 
-def _list_some(query: str, continuation: str, directory: DeviceDirectory) -> Page[DeviceId]:
+def list_some(query: str, continuation: str, directory: DeviceDirectory) -> Page[DeviceId]:
+    """Several of the hub's pages as one.
+
+    Raises:
+        DomainError: The hub refuses the query.
+        PortError: It cannot answer now, not even once.
+    """
     found: list[DeviceId] = []
     for queries in range(QUERIES_PER_STEP):
         try:

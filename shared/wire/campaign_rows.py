@@ -16,6 +16,7 @@ from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Plann
 from shared.domain.cohorts import Quarantined
 from shared.domain.gates import Counters
 from shared.domain.ids import campaign_id
+from shared.domain.newcomers import Newcomers
 from shared.domain.rates import Paced
 from shared.domain.retention import Archive
 from shared.domain.verdicts import Verdict
@@ -35,6 +36,7 @@ _QUARANTINED: TypeAdapter[tuple[Quarantined, ...]] = TypeAdapter(tuple[Quarantin
 _PACED: TypeAdapter[Paced | None] = TypeAdapter(Paced | None)
 _REVERSION: TypeAdapter[Reversion | None] = TypeAdapter(Reversion | None)
 _ARCHIVE: TypeAdapter[Archive | None] = TypeAdapter(Archive | None)
+_NEWCOMERS: TypeAdapter[Newcomers] = TypeAdapter(Newcomers)
 _WALKS: TypeAdapter[tuple[Walk, ...]] = TypeAdapter(tuple[Walk, ...])
 _CONSENTS: TypeAdapter[Consents] = TypeAdapter(Consents)
 _NOTHING_SAID = "{}"
@@ -74,6 +76,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "quarantined": _QUARANTINED.dump_json(campaign.quarantined).decode(),
         "paced": _PACED.dump_json(campaign.paced).decode(),
         "reversion": _REVERSION.dump_json(campaign.reversion).decode(),
+        "newcomers": _NEWCOMERS.dump_json(campaign.newcomers).decode(),
         "walks": _WALKS.dump_json(campaign.walks).decode(),
         "consents": _CONSENTS.dump_json(campaign.consents).decode(),
         "archive": _ARCHIVE.dump_json(campaign.archive).decode(),
@@ -141,6 +144,7 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
         quarantined=_QUARANTINED.validate_json(row.get("quarantined", "[]")),
         paced=_PACED.validate_json(row.get("paced", "null")),
         reversion=_REVERSION.validate_json(row.get("reversion", "null")),
+        newcomers=_NEWCOMERS.validate_json(row.get("newcomers", "{}")),
         walks=_WALKS.validate_json(row["walks"]),
         consents=_CONSENTS.validate_json(row.get("consents", _NOTHING_SAID)),
         archive=_ARCHIVE.validate_json(row.get("archive", "null")),

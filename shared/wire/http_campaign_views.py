@@ -60,6 +60,7 @@ class PlanView(BaseModel):
 
     phase: str = Field(description="listing, ordering, claiming or done; cutting and moving after an edit of its waves")
     listed: int = Field(description="Devices found so far, repeats included")
+    joined: int = Field(description="Devices that joined later, because they began to match the query")
     excluded: int = Field(description="Targets left out because the operator excluded them")
     skipped: int = Field(description="Devices left out because another campaign holds them")
     waiting: int = Field(description="Devices another campaign held when it was planned, and that are waited for")
@@ -72,6 +73,7 @@ class CampaignView(CampaignSummary):
     query: str | None = Field(description="The query its targets were listed by; null where they were named")
     group: str | None = Field(description="The saved group whose meaning was copied when it was posted; null without")
     target_list: str | None = Field(description="The blob whose ids were copied when it was posted; null without one")
+    membership: str = Field(description="snapshot; dynamic while devices may join; closed once an operator said so")
     canaries: str = Field(description="Whether other devices come first in each campaign: rotating or fixed")
     excluded_query: str | None = Field(description="The query that found devices to leave out; null without one")
     allow_downgrade: bool
@@ -110,6 +112,7 @@ def view_campaign(
         query=_query(campaign.spec.targets),
         group=campaign.spec.targeting.group or None,
         target_list=campaign.spec.targeting.list_name or None,
+        membership="closed" if campaign.newcomers.is_closed else campaign.spec.targeting.membership.value,
         canaries=campaign.spec.targeting.canaries.value,
         excluded_query=campaign.spec.targeting.excluded_query or None,
         allow_downgrade=campaign.spec.allow_downgrade,
@@ -127,6 +130,7 @@ def view_campaign(
         plan=PlanView(
             phase=campaign.planning.phase,
             listed=campaign.planning.listed,
+            joined=campaign.newcomers.joined,
             excluded=campaign.planning.excluded,
             skipped=campaign.planning.skipped,
             waiting=campaign.planning.waiting,

@@ -12,7 +12,7 @@ from shared.domain.errors import DomainError
 from shared.domain.groups import GROUP_NAME, group_name
 from shared.domain.hub_queries import check_query
 from shared.domain.ids import DEVICE_ID, PACKAGE_NAME, DeviceId, device_id, package_name
-from shared.domain.targeting import Canaries, Targeting
+from shared.domain.targeting import RELIST_S, Canaries, Membership, Targeting
 from shared.wire.http_fields import Name, RequestModel, exactly_one, shown_pattern
 
 MAX_DEVICES = 10_000
@@ -99,11 +99,19 @@ class TargetsRequest(RequestModel):
     group: GroupField | None = None
     exclude: ExcludeRequest | None = None
     canaries: Literal["rotating", "fixed"] = "rotating"
+    membership: Literal["snapshot", "dynamic"] = "snapshot"
+    relist_s: Annotated[float, Field(ge=60, le=86_400)] = RELIST_S
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
         if sum(given is not None for given in (self.devices, self.query, self.list_name, self.group)) != 1:
             raise ValueError("give exactly one of devices, query, list and group")
+        return self
+
+    @model_validator(mode="after")
+    def _dynamic_by_query(self) -> Self:
+        if self.membership == "dynamic" and self.query is None and self.group is None:
+            raise ValueError("membership: only a query, or a group of one, finds devices that join later")
         return self
 
     @model_validator(mode="after")
@@ -143,6 +151,8 @@ class TargetsRequest(RequestModel):
             group=self.group or "",
             list_name=self.list_name or "",
             canaries=Canaries(self.canaries),
+            membership=Membership(self.membership),
+            relist_s=self.relist_s,
         )
 
 

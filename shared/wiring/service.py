@@ -19,6 +19,7 @@ from shared.domain.steps_by_operators import OperatorAction
 from shared.handlers.act_on_campaign import act_on_campaign
 from shared.handlers.advance_campaign import advance_campaign
 from shared.handlers.archive_campaigns import ArchivePorts, archive_campaigns
+from shared.handlers.close_membership import close_membership
 from shared.handlers.create_campaign import create_campaign
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.dry_run import (
@@ -33,6 +34,7 @@ from shared.handlers.exchange_ticket import Exchange
 from shared.handlers.failure_logs import LogDesk
 from shared.handlers.fold_reports import fold_backlog, fold_reports
 from shared.handlers.index_requests import resume_publishing
+from shared.handlers.join_newcomers import join_newcomers
 from shared.handlers.keep_groups import delete_group, get_group, put_group
 from shared.handlers.note_lifecycle import note_lifecycle
 from shared.handlers.pause_campaign import pause_campaigns_of
@@ -246,6 +248,11 @@ class Service:
         after = edit_waves(campaign, request, self._ports.campaign_ports, who=who, now=self._clock())
         return view_of(after, self._adapters.rollouts)
 
+    def close_membership(self, campaign: CampaignId, *, who: str) -> CampaignView:
+        """The campaign, which nobody joins any more."""
+        after = close_membership(campaign, self._ports.campaign_ports, who=who, now=self._clock())
+        return view_of(after, self._adapters.rollouts)
+
     # Saved groups
 
     def put_group(self, name: GroupName, request: GroupRequest, *, who: str) -> GroupView:
@@ -311,11 +318,12 @@ class Service:
     # Sweeps
 
     def resume(self) -> None:
-        """Take up overdue steps and index requests."""
+        """Take up overdue steps and index requests, and let devices join that began to match."""
         now = self._clock()
         run_all(
             lambda: resume_campaigns(self._adapters.campaigns, self._adapters.sender, now=now),
             lambda: resume_operations(self._adapters.operations, self._adapters.sender, now=now),
+            lambda: join_newcomers(self._ports.campaign_ports, now=now),
             lambda: resume_publishing(self._adapters.packages, self._adapters.sender, now=now),
         )
 

@@ -25,6 +25,7 @@ from shared.handlers.advance_campaign import advance_campaign
 from shared.handlers.audit_desk import AuditDesk
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.create_campaign import create_campaign
+from shared.handlers.join_newcomers import join_newcomers
 from shared.handlers.mark_offers import mark_offers
 from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.spec_desk import SpecDesk
@@ -189,6 +190,7 @@ class CampaignWorld:
         if moment >= self._next_resume:
             self._next_resume = moment + RESUME_EVERY
             self._survive(lambda: resume_campaigns(self.campaigns, self.bus, now=self.now))
+            self._survive(lambda: join_newcomers(self.ports, now=self.now))
             return True
         self._deliver(self._choose(moment))
         return True

@@ -6,7 +6,7 @@ import pytest
 
 from emulator.hub.query.parser import parse_query
 from shared.domain.errors import DomainError
-from shared.domain.hub_queries import check_condition, check_query, narrow_query, query_where
+from shared.domain.hub_queries import check_condition, check_query, exclude_from_query, narrow_query, query_where
 
 GOOD = [
     "tags.ring = 'canary'",
@@ -40,6 +40,15 @@ def test_the_narrowed_query_is_one_that_the_local_hub_understands(condition: str
     check_query(narrowed)
     parse_query(narrowed)
     parse_query(narrow_query("select * from devices", condition))
+
+
+def test_a_query_without_those_of_another_is_one_that_the_local_hub_understands() -> None:
+    lab = "SELECT deviceId FROM devices WHERE tags.lab = true OR tags.bench = 1"
+    without = exclude_from_query("SELECT * FROM devices WHERE tags.site = 'north'", lab)
+    assert without.endswith("WHERE (tags.site = 'north') AND (NOT (tags.lab = true OR tags.bench = 1))")
+    for query in (without, exclude_from_query("SELECT * FROM devices", "SELECT * FROM devices")):
+        check_query(query)
+        parse_query(query)
 
 
 @pytest.mark.parametrize(

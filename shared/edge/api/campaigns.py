@@ -10,6 +10,7 @@ from shared.wire.http_actions import ActionRequest
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
 from shared.wire.http_dry_runs import DryRunView, OperationView
+from shared.wire.http_membership import MembershipRequest
 from shared.wire.http_wave_edits import WavesRequest
 from shared.wire.openapi import RETRY_AFTER, Answer, Parameter, Route
 
@@ -85,6 +86,15 @@ CAMPAIGNS: Mapping[str, Route] = {
             **NO_CAMPAIGN,
             409: "It is not paused, still being planned, not what was signed, or all its waves have begun",
         },
+    ),
+    "put_campaign_membership": Route(
+        method="PUT",
+        path="campaigns/{id}/membership",
+        summary="Let nobody join a dynamic campaign any more, so that it can complete",
+        description="A campaign that nobody can join stays as it is.",
+        body=MembershipRequest,
+        answers={200: Answer(meaning="The campaign", body=CampaignView)},
+        refusals={**BAD_REQUEST, **NO_CAMPAIGN, 409: "It has ended while devices could still join"},
     ),
     "post_campaign_action": Route(
         method="POST",
