@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import requests
 from azure.iot.hub.models import Twin
 
 from cli.local import LocalStack
+from demo.devices import register
 from tests.support.scenario_scene import FACTORY_VERSION, Scene
 from tests.support.waiting import wait_until
 from tests.support.worked_pages import Request, Section, find_differences, read_page
@@ -19,6 +22,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 WORKED = read_page(DOCS / "campaign-examples.md")
 REFERENCE = [section for page in ("campaigns.md", "targets.md") for section in read_page(DOCS / page)]
 PACKAGE = "thermostat"
+WHOLE = {"name": "thermostats", "package": {"name": PACKAGE, "version": "2.0.0"}, "targets": {"devices": ["d"]}}
 LISTED = {"pilots/customers.txt": "pilot-1\npilot-2\n"}
 
 
@@ -75,6 +79,17 @@ class Guide:
         else:
             assert not self._differences(request), request
 
+    def have_one_paused(self) -> None:
+        """A campaign whose first wave has begun, for requests that need one."""
+        devices = [f"shelf-{number}" for number in range(20)]
+        register(self.scene.stack.settings["IotHub"], devices)
+        assert self.post(WHOLE | {"targets": {"devices": devices}, "waves": [{"count": 1}, {"rest": True}]}).ok
+        wait_until(lambda: self._wave_states()[:1] == ["running"], what="the first wave to run")
+        assert self.scene.act(self.campaign, "pause").ok
+
+    def _wave_states(self) -> list[str]:
+        return [wave["state"] for wave in self.scene.show(self.campaign)["waves"]]
+
     def post(self, body: dict[str, Any]) -> requests.Response:
         """A campaign, which is ended with the test."""
         return self._ask(Request(method="POST", path="/campaigns", headers={}, body=body))
@@ -88,11 +103,18 @@ class Guide:
 
     def _ask(self, request: Request) -> requests.Response:
         url = f"{self.scene.stack.api}{request.path.replace('{id}', self.campaign)}"
-        answer = self.scene.http.request(request.method, url, headers=request.headers, json=request.body, timeout=30)
+        answer = self.scene.http.request(
+            request.method, url, headers=request.headers, json=_dated(request.body), timeout=30
+        )
         if (request.method, request.path, answer.status_code) == ("POST", "/campaigns", 201):
             self.campaign = answer.json()["id"]
             self.scene.adopt(self.campaign)
         return answer
+
+
+def _dated(body: Any) -> Any:
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    return json.loads(json.dumps(body).replace("{tomorrow}", tomorrow))
 
 
 @pytest.mark.parametrize("section", WORKED, ids=titles(WORKED))
@@ -106,8 +128,9 @@ def test_a_worked_example_works(section: Section, guide: Guide) -> None:
 
 @pytest.mark.parametrize("section", REFERENCE, ids=titles(REFERENCE))
 def test_an_example_of_a_reference_page_is_taken(section: Section, guide: Guide) -> None:
+    if any("{id}" in request.path for request in section.requests):
+        guide.have_one_paused()
     for request in section.requests:
         guide.follow(request)
-    whole = {"name": "thermostats", "package": {"name": PACKAGE, "version": "2.0.0"}, "targets": {"devices": ["d"]}}
     for fragment in section.fragments:
-        assert guide.post(whole | fragment).status_code == 201, fragment
+        assert guide.post(WHOLE | fragment).status_code == 201, fragment
