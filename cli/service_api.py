@@ -22,6 +22,25 @@ class CallRefused(DomainError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the service answered; ``document`` is its JSON object."""
+
+    status: int
+    document: dict[str, Any]
+    headers: Mapping[str, str]
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether it did what was asked."""
+        return self.status < 400
+
+    @property
+    def detail(self) -> str:
+        """The sentence that says why it did not."""
+        return str(self.document.get("detail", ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceApi:
     """Where the service is, and the key or the token it takes.
 
@@ -46,20 +65,43 @@ class ServiceApi:
         Raises:
             CallRefused: There was no such answer.
         """
+        answer = self.call("GET", path, parameters=parameters)
+        if not answer.is_ok:
+            raise CallRefused(f"{path}: {answer.status} {answer.detail}".rstrip())
+        return answer.document
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        idempotency_key: str = "",
+    ) -> Answer:
+        """Whatever the service answers, refusals included.
+
+        Raises:
+            CallRefused: It does not answer, or not with a JSON object.
+        """
+        headers = {**self.headers, "Content-Type": "application/json"}
+        if idempotency_key:
+            headers["Idempotency-Key"] = idempotency_key
         try:
-            answer = requests.get(
+            answer = requests.request(
+                method,
                 f"{self.url.rstrip('/')}/{path}",
                 params=dict(parameters or {}),
-                headers=self.headers,
+                data=body,
+                headers=headers,
                 timeout=TIMEOUT_S,
             )
-            document = answer.json()
+            document = answer.json() if answer.content else {}
         except requests.RequestException as error:
             raise CallRefused(f"{self.url} does not answer: {type(error).__name__}") from error
-        if not answer.ok or not isinstance(document, dict):
-            detail = document.get("detail", "") if isinstance(document, dict) else ""
-            raise CallRefused(f"{path}: {answer.status_code} {detail}".rstrip())
-        return document
+        if not isinstance(document, dict):
+            raise CallRefused(f"{path}: {answer.status_code}, and no JSON object")
+        return Answer(status=answer.status_code, document=document, headers=answer.headers)
 
 
 def add_api_arguments(parser: argparse.ArgumentParser) -> None:

@@ -92,8 +92,17 @@ def read_campaign_request(body: bytes) -> CampaignRequest:
         request = CampaignRequest.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise InvalidRequest(complaints(error)) from error
+    check_together(request)
+    return request
+
+
+def check_together(request: CampaignRequest) -> None:
+    """Return if the parts of a request, each right by itself, can be kept together.
+
+    Raises:
+        InvalidRequest: They cannot.
+    """
     waves, most = request.to_spec().waves, request.targets.most_devices
     if impossible := find_impossible(waves, most):
         raise InvalidRequest("; ".join(impossible))
     check_cover(waves, most)
-    return request

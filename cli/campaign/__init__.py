@@ -1,0 +1,74 @@
+"""``groundswell campaign``: campaigns from files, and the everyday actions, over the HTTP API."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cli.campaign.filed import FileRunner
+from cli.campaign.files import read_campaign_file
+from cli.campaign.screen import campaign_lines, summary_lines
+from cli.keys.files import guarded
+from cli.service_api import CallRefused, add_api_arguments, open_api
+
+ACTIONS = ("pause", "resume", "cancel")
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register ``campaign`` and its subcommands."""
+    campaign = commands.add_parser("campaign", help="plan and apply campaigns from files, look at them, act on them")
+    actions = campaign.add_subparsers(required=True, metavar="action")
+    for name, help_text in (
+        ("plan", "say what a file would change and what it would take; change nothing"),
+        ("apply", "create the campaigns of a file that are not there yet"),
+    ):
+        filed = actions.add_parser(name, help=help_text)
+        filed.add_argument("file", type=Path)
+        add_api_arguments(filed)
+        filed.set_defaults(run=guarded(_run_plan if name == "plan" else _run_apply))
+    listing = actions.add_parser("list", help="list campaigns, the newest first")
+    add_api_arguments(listing)
+    listing.set_defaults(run=guarded(_run_list))
+    for name, help_text in (("show", "show a campaign with its waves"), *((name, f"{name} one") for name in ACTIONS)):
+        one = actions.add_parser(name, help=help_text)
+        one.add_argument("campaign")
+        add_api_arguments(one)
+        one.set_defaults(run=guarded(_run_show if name == "show" else _run_action), action=name)
+
+
+def _run_plan(arguments: argparse.Namespace) -> int:
+    # The file first: what is wrong with it needs no service.
+    read = read_campaign_file(arguments.file)
+    return 0 if FileRunner(api=open_api(arguments), read=read, say=print).plan() else 1
+
+
+def _run_apply(arguments: argparse.Namespace) -> int:
+    read = read_campaign_file(arguments.file)
+    return 0 if FileRunner(api=open_api(arguments), read=read, say=print).apply() else 1
+
+
+def _run_list(arguments: argparse.Namespace) -> int:
+    api, parameters = open_api(arguments), {"size": "200"}
+    found = []
+    while True:
+        page = api.get("campaigns", parameters)
+        found += page["campaigns"]
+        if not page["continuation"]:
+            break
+        parameters["continuation"] = page["continuation"]
+    newest_first = sorted(found, key=lambda campaign: str(campaign["created_at"]), reverse=True)
+    print("\n".join(summary_lines(newest_first)))
+    return 0
+
+
+def _run_show(arguments: argparse.Namespace) -> int:
+    print("\n".join(campaign_lines(open_api(arguments).get(f"campaigns/{arguments.campaign}"))))
+    return 0
+
+
+def _run_action(arguments: argparse.Namespace) -> int:
+    answer = open_api(arguments).call("POST", f"campaigns/{arguments.campaign}/{arguments.action}")
+    if not answer.is_ok:
+        raise CallRefused(f"{answer.status} {answer.detail}".rstrip())
+    print("\n".join(campaign_lines(answer.document)))
+    return 0

@@ -1,0 +1,115 @@
+"""Plans and differences as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.wire.http_dry_runs import CostView, ExistingView, ForecastView
+
+_HEAD = ("wave", "name", "devices", "offers", "batches", "starts after", "dispatch", "soak", "done after")
+
+
+def plan_lines(plan: ForecastView) -> Iterator[str]:
+    """A plan, readable in 100 columns."""
+    about = "" if plan.basis == "exact" else " found so far"
+    held = f"{plan.conflicts.count:,} held by other campaigns"
+    yield f"  {plan.devices:,} devices{about}; {held}, {plan.current:,} current"
+    for conflict in plan.conflicts.devices:
+        yield f"    {conflict.device} is held by {conflict.campaign}"
+    yield from _table([_HEAD, *_wave_rows(plan)])
+    duration = plan.duration
+    yield (
+        f"  at least {_time(duration.seconds)}, {_time(duration.dispatch_s)} of it at "
+        f"{duration.twin_updates_per_s:g} of {duration.ceiling_per_s:g} twin updates a second"
+    )
+    usage = plan.usage
+    yield (
+        f"  {usage.twin_writes:,} twin writes, {usage.queue_messages:,} queue messages, "
+        f"{usage.table_transactions:,} table transactions, {_size(usage.egress_bytes)} to deliver"
+    )
+    yield from _cost_lines(plan.cost)
+    for warning in plan.warnings:
+        yield f"  ! {warning.field}: {warning.message}"
+
+
+def difference_lines(existing: ExistingView) -> Iterator[str]:
+    """How a campaign is not what the file says."""
+    for each in existing.differences:
+        yield f"    {each.field}: {_shown(each.campaign)} in the campaign, {_shown(each.request)} in the file"
+
+
+def summary_lines(campaigns: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A list of campaigns."""
+    rows = [
+        (each["id"], each["state"], f"{each['package']} {each['version']}", f"{each['targets']:,}", each["name"])
+        for each in campaigns
+    ]
+    yield from _table([("campaign", "state", "package", "devices", "name"), *rows])
+
+
+def campaign_lines(campaign: Mapping[str, Any]) -> Iterator[str]:
+    """A campaign with its waves."""
+    yield f"{campaign['id']}  {campaign['name']}: {campaign['state']}"
+    if campaign["reason"]:
+        yield f"  {campaign['reason']}"
+    rows = [
+        (str(wave["number"]), wave["name"], wave["state"], f"{wave['devices']:,}", _counted(wave["counters"]))
+        for wave in campaign["waves"]
+    ]
+    yield from _table([("wave", "name", "state", "devices", "counted"), *rows])
+    yield f"  actions: {', '.join(campaign['actions']) or 'none'}"
+
+
+def _wave_rows(plan: ForecastView) -> Iterator[Sequence[str]]:
+    for wave in plan.waves:
+        yield (
+            str(wave.number),
+            wave.name,
+            f"{wave.devices:,}",
+            f"{wave.offers:,}",
+            f"{wave.batches:,}",
+            _time(wave.starts_after_s),
+            _time(wave.dispatch_s),
+            _time(wave.soak_s),
+            _time(wave.ends_after_s),
+        )
+
+
+def _cost_lines(cost: CostView) -> Iterator[str]:
+    parts = ", ".join(f"{line.meter} {line.amount:,.2f}" for line in cost.lines if line.amount >= 0.005)
+    yield f"  {cost.total:,.2f} {cost.currency}{f' ({parts})' if parts else ''}, by prices of {cost.prices_as_of}"
+    if cost.unpriced:
+        yield f"  not counted: {', '.join(cost.unpriced)}, and standing charges"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _time(seconds: float) -> str:
+    """Two units at most, such as ``2 h 14 min``."""
+    whole = round(seconds)
+    for unit, size, lower, lower_size in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // lower_size
+            return f"{whole // size} {unit}" + (f" {rest} {lower}" if rest else "")
+    return f"{seconds:g} s" if seconds < 10 else f"{whole} s"
+
+
+def _size(size_bytes: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1_000:
+            return f"{size_bytes:.3g} {unit}"
+        size_bytes /= 1_000
+    return f"{size_bytes:,.3g} TB"
+
+
+def _counted(counters: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {state}" for state, count in counters.items()) or "-"
+
+
+def _shown(value: str | None) -> str:
+    return "nothing" if value is None else value
