@@ -39,7 +39,7 @@ campaigns:
     package: {{name: {scene.name}, version: "{version}"}}
     targets: {targets}
     waves:
-      - {{name: canary, count: 1, gate: {{success_percent: 0, failure_percent: null, silent_percent: null}}}}
+      - {{name: canary, count: 1}}
       - {{name: all, rest: true}}
 """
     )
@@ -61,7 +61,7 @@ def test_a_file_is_planned_applied_once_and_refused_once_it_drifts(scene: Scene,
     assert (status, campaigns_of(scene)) == (0, []), planned
     assert "would be created" in planned
     assert "3 devices; 0 held by other campaigns" in planned
-    assert "! waves.1.gate.success_percent" in planned
+    assert "! waves.0.gate.success_percent" in planned
 
     assert run("apply", file)[0] == 0
     (campaign,) = campaigns_of(scene)
