@@ -59,7 +59,7 @@ class Request:
 
 
 _ENDABLE = frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.PAUSED})
-_FITS: Mapping[OperatorAction, frozenset[CampaignState]] = {
+FITS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.APPROVE: frozenset({C.AWAITING_APPROVAL}),
     OperatorAction.START: frozenset({C.SCHEDULED}),
     OperatorAction.PAUSE: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING}),
@@ -70,7 +70,9 @@ _FITS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.FORCE_CANCEL: _ENDABLE | {C.ABORTED},
     OperatorAction.REVERT: frozenset({C.AWAITING_APPROVAL, C.RUNNING, C.PAUSED, C.COMPLETED, C.ABORTED}),
 }
-_HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
+"""The states in which an action changes something."""
+
+HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.APPROVE: frozenset(),
     OperatorAction.START: frozenset({C.RUNNING}),
     OperatorAction.PAUSE: frozenset({C.PAUSED}),
@@ -78,6 +80,7 @@ _HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.CANCEL: frozenset({C.ABORTED}),
     OperatorAction.REVERT: frozenset({C.REVERTING, C.REVERTED}),
 }
+"""The states in which what it asks for is so already."""
 
 
 def act(campaign: Campaign, request: Request) -> Campaign | None:
@@ -89,9 +92,9 @@ def act(campaign: Campaign, request: Request) -> Campaign | None:
         DomainError: The request lacks what the action needs, or names what is not there.
     """
     _check_plan(campaign, request)
-    if campaign.state in _HOLDS.get(request.action, frozenset()) or _is_repeated(campaign, request):
+    if campaign.state in HOLDS.get(request.action, frozenset()) or _is_repeated(campaign, request):
         return None
-    if campaign.state not in _FITS[request.action]:
+    if campaign.state not in FITS[request.action]:
         raise Conflict(_misfit(campaign, request.action), code="action_does_not_fit")
     return _EFFECTS[request.action](campaign, request)
 
@@ -144,7 +147,7 @@ def _check_plan(campaign: Campaign, request: Request) -> None:
 
 def fitting_actions(state: CampaignState) -> list[OperatorAction]:
     """The actions that change something in this state."""
-    return [action for action, states in _FITS.items() if state in states]
+    return [action for action, states in FITS.items() if state in states]
 
 
 def _misfit(campaign: Campaign, action: OperatorAction) -> str:

@@ -30,6 +30,21 @@ class WaveState(StrEnum):
     SKIPPED = "skipped"
 
 
+WAVE_TRANSITIONS: Mapping[WaveState, frozenset[WaveState]] = {
+    WaveState.PENDING: frozenset({WaveState.DISPATCHING, WaveState.SKIPPED}),
+    WaveState.DISPATCHING: frozenset({WaveState.RUNNING, WaveState.FAILED, WaveState.SKIPPED}),
+    WaveState.RUNNING: frozenset(
+        {WaveState.DISPATCHING, WaveState.SOAKING, WaveState.PASSED, WaveState.FAILED, WaveState.SKIPPED}
+    ),
+    WaveState.SOAKING: frozenset(
+        {WaveState.DISPATCHING, WaveState.RUNNING, WaveState.PASSED, WaveState.FAILED, WaveState.SKIPPED}
+    ),
+    WaveState.PASSED: frozenset({WaveState.FAILED}),
+    WaveState.FAILED: frozenset({WaveState.DISPATCHING, WaveState.SKIPPED}),
+    WaveState.SKIPPED: frozenset(),
+}
+"""A paused or stopped wave is dispatched again when its campaign goes on; one that had passed may fail late."""
+
 DONE_WAVES = frozenset({WaveState.PASSED, WaveState.SKIPPED})
 """The states behind which the next wave may start."""
 

@@ -19,7 +19,7 @@ from shared.domain.rollouts import FINAL, Rollout, RolloutState, move
 from shared.domain.starting import may_offer, missing_approvals
 from shared.domain.steps_by_operators import OperatorAction
 from shared.domain.walks import BatchPurpose
-from shared.domain.waves import DONE_WAVES, WaveState
+from shared.domain.waves import DONE_WAVES, WAVE_TRANSITIONS, WaveState
 from shared.handlers.act_on_campaign import act_on_campaign
 from shared.handlers.advance_campaign import advance_campaign
 from shared.handlers.audit_desk import AuditDesk
@@ -300,6 +300,8 @@ class CampaignWorld:
         assert after.state in CAMPAIGN_TRANSITIONS[before.state] | {before.state}, (before.state, after.state)
         known = {wave.number: wave for wave in before.waves}
         for wave in after.waves:
+            was = known[wave.number].state if wave.number in known else wave.state
+            assert wave.state is was or wave.state in WAVE_TRANSITIONS[was], (was, wave.state)
             old = known.get(wave.number, replace(wave, state=WaveState.PENDING, started_at=None))
             if old.started_at is not None:
                 assert wave.started_at == old.started_at, "a wave started twice"
