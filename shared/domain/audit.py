@@ -55,7 +55,8 @@ class AuditEntry:
     @property
     def identity(self) -> tuple[object, ...]:
         """Entries of a campaign with the same identity tell of the same deed, and the first that came is kept."""
-        return self.step, self.what, self.who, self.facts.get("wave")
+        said = "" if self.who in (GATE, SERVICE) else self.detail
+        return self.step, self.what, self.who, self.facts.get("wave"), said
 
     @property
     def is_verdict(self) -> bool:

@@ -230,6 +230,7 @@ class Reversion:
         devices: Former version to how many ran it.
         impossible: Former version that cannot be had to why.
         children: The campaigns that bring the former versions back.
+        ordered_at: When it was ordered; an order is good for some days only.
         signature: The service's own over the order to revert, see ``shared.handlers.spec_desk``.
     """
 
@@ -240,6 +241,7 @@ class Reversion:
     devices: Mapping[str, int] = field(default_factory=dict)
     impossible: Mapping[str, str] = field(default_factory=dict)
     children: tuple[CampaignId, ...] = ()
+    ordered_at: datetime | None = None
     signature: str = ""
 
 

@@ -59,4 +59,4 @@ def settle(record: DeviceRecord, rollout: Rollout, package: str, *, now: datetim
     version = rollout.installed_version
     if record.sequence == rollout.sequence and version and record.installed.get(package) != version:
         known = replace(known, installed={**record.installed, package: version}, changed_at=now)
-    return release(known, rollout.campaign, now=now)
+    return known if record.sequence > rollout.sequence else release(known, rollout.campaign, now=now)

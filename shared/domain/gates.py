@@ -158,6 +158,12 @@ class Counters:
         return Counters(by_state={state: max(0, self.of(state) - acknowledged.of(state)) for state in S})
 
 
+def smaller(left: Counters, right: Counters) -> Counters:
+    """State by state the smaller of both."""
+    chosen = {state: min(left.of(state), right.of(state)) for state in S}
+    return Counters(by_state={state: count for state, count in chosen.items() if count})
+
+
 def acknowledge(counters: Counters) -> Counters:
     """What of the counters could stop a gate: an operator who resumes accepts it, and only what comes on top counts."""
     return Counters(by_state={state: counters.of(state) for state in BAD_ENDS if counters.of(state)})

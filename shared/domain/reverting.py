@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.domain.campaigns import (
     Campaign,
@@ -24,11 +24,20 @@ from shared.domain.packages import Package
 from shared.domain.rollouts import PackageTarget, Rollout, RolloutState
 from shared.domain.waves import Percent, Rest, Wave, WaveSpec
 
+ORDER_LASTS = timedelta(days=30)
+"""From the order until its campaigns start: its devices in flight take days to give up at the most."""
+
 
 def begin_reverting(campaign: Campaign, reason: str, *, now: datetime) -> Campaign:
     """The campaign about to take back all its open offers, and then what its devices have installed."""
     ended = give_up(campaign, reason, now=now, forced=True)
-    return replace(ended, state=CampaignState.REVERTING, reversion=Reversion())
+    return replace(ended, state=CampaignState.REVERTING, reversion=Reversion(ordered_at=now.replace(microsecond=0)))
+
+
+def is_order_good(campaign: Campaign, *, now: datetime) -> bool:
+    """Whether the order to revert is young enough: one kept by a thief must not serve again years later."""
+    ordered_at = campaign.reversion.ordered_at if campaign.reversion else None
+    return ordered_at is not None and timedelta(0) <= now - ordered_at + timedelta(minutes=5) <= ORDER_LASTS
 
 
 def child_id(parent: CampaignId, version: str) -> CampaignId:

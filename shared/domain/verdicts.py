@@ -71,7 +71,7 @@ def judge_wave(gate: Gate, counters: Counters, acknowledged: Counters | None = N
     Acknowledged devices leave the count as skipped ones do.
     """
     judged = counters.without(acknowledged or Counters())
-    checks = (*_success_checks(gate, judged), *_bad_checks(gate, judged))
+    checks = (*_success_checks(gate, judged, is_taken=_is_taken(counters)), *_bad_checks(gate, judged))
     taken_off = counters.of(*BAD_ENDS) - judged.of(*BAD_ENDS)
     decision, reason = _decide(judged, checks)
     return Verdict(
@@ -100,7 +100,12 @@ def _decide(counters: Counters, checks: tuple[Check, ...]) -> tuple[Decision, st
     return Decision.WAIT, f"{counters.ended} of {counters.counted} devices ended, {counters.of(S.SUCCEEDED)} succeeded"
 
 
-def _success_checks(gate: Gate, counters: Counters) -> Iterator[Check]:
+def _is_taken(counters: Counters) -> bool:
+    """Whether other campaigns took all its devices over: then nothing is known of the package."""
+    return not counters.counted and counters.of(S.CANCELLED) > 0
+
+
+def _success_checks(gate: Gate, counters: Counters, *, is_taken: bool) -> Iterator[Check]:
     succeeded, counted = counters.of(S.SUCCEEDED), counters.counted
     if gate.success_count is not None:
         yield Check(
@@ -111,7 +116,21 @@ def _success_checks(gate: Gate, counters: Counters) -> Iterator[Check]:
             holds=succeeded >= gate.success_count,
             reason=f"{succeeded} devices succeeded, the gate asks {gate.success_count}",
         )
+    if is_taken:
+        yield _nobody_left(gate)
+        return
     yield _success_share(gate, succeeded, counted, all_ended=counters.ended == counted)
+
+
+def _nobody_left(gate: Gate) -> Check:
+    return Check(
+        rule="success_percent",
+        seen=0.0,
+        judged=0.0,
+        limit=gate.success_percent,
+        holds=False,
+        reason="other campaigns took them all, and nobody tried the package; skip the wave to go on",
+    )
 
 
 def _success_share(gate: Gate, succeeded: int, counted: int, *, all_ended: bool) -> Check:

@@ -49,7 +49,7 @@ def check_editable(campaign: Campaign) -> None:
         why = f"it is {campaign.state}, and waves are edited while it is paused"
     elif campaign.planning.phase is not PlanningPhase.DONE:
         why = f"its planning is not done ({campaign.planning.phase}); try again in a moment"
-    elif campaign.walks:
+    elif campaign.walk_in_hand is not None:
         why = "what was asked last is still at work in its batches; try again in a moment"
     elif campaign.newcomers.page is not None:
         why = "devices are joining it; try again in a minute"

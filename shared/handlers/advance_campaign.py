@@ -77,7 +77,8 @@ def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: dateti
         return
     if message.step is None and not is_judged(stored.value):
         return
-    if next_step(stored.value) not in _UNSIGNED and not _is_genuine(stored.value, ports, now):
+    needs_trust = is_judged(stored.value) or next_step(stored.value) not in _UNSIGNED
+    if needs_trust and not _is_genuine(stored.value, ports, now):
         return
     change = _evaluate(stored.value, ports, now=now)
     if change is None and message.step is not None:
@@ -129,6 +130,11 @@ def _take(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change 
     kind = next_step(campaign)
     if kind in _HELD_BY_STOP and ports.stops.get().value.stands:
         return Change(campaign=campaign, due_at=now + timedelta(seconds=STOPPED_LOOK_S))
+    if kind in (StepKind.START_WAVE, StepKind.COMPLETE):
+        passed = (found for wave in campaign.waves if (found := find_passed(campaign, wave.number)) is not None)
+        late = (reconsider_wave(campaign, wave, ports, now=now) for wave in passed)
+        if (change := next((each for each in late if each is not None), None)) is not None:
+            return change
     step = _STEPS.get(kind)
     change = step(campaign, ports, now=now) if step else None
     if change is not None:

@@ -112,6 +112,8 @@ def published_package(packages: PackageStore, request: CampaignRequest) -> Packa
             f"package {name} {version} is {registered.state}, not yet published; post the campaign again once it is",
             code="package_not_found",
         )
+    if (registered.package.name, registered.package.version.text) != (name, version):
+        raise NotFound(f"the row of {name} {version} is about another package", code="package_not_found")
     return registered.package
 
 

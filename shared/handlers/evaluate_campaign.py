@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.audit import GATE, AuditEntry
 from shared.domain.campaigns import Campaign
+from shared.domain.gates import Counters, smaller
 from shared.domain.rollouts import RolloutState
 from shared.domain.steps import QUIET_S, REEVALUATE_S, Change, apply_verdict, dispatch_again
 from shared.domain.verdicts import judge_wave
@@ -23,7 +25,11 @@ _ENDED = {WaveState.PASSED: "pass", WaveState.FAILED: "stop"}
 def judge(campaign: Campaign, wave: Wave, rollouts: RolloutStore) -> VerdictFacts:
     """The verdict over a wave's counters as they are now: one read per shard, whatever the number of devices."""
     counters = rollouts.read_counters(campaign.id, wave.number, campaign.shards)
-    left_out = wave.acknowledged + read_quarantined_failures(campaign, wave, rollouts)
+    held_back = read_quarantined_failures(campaign, wave, rollouts)
+    left_out = wave.acknowledged + held_back
+    if not counters.without(left_out).counted:
+        # Nobody would be left to judge by: a wave that failed throughout must not pass because its cohort is held back.
+        left_out = wave.acknowledged
     return VerdictFacts(
         wave=wave.number,
         gate=wave.spec.gate,
@@ -45,12 +51,21 @@ def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime
     facts = judge(campaign, wave, ports.rollouts)
     change = apply_verdict(campaign, facts.verdict, now=now)
     if change is None:
-        return None
+        held_back_failures = read_quarantined_failures(campaign, wave, ports.rollouts)
+        return _forget_mended(campaign, wave, facts.counters.without(held_back_failures))
     ended = change.campaign.waves[wave.number - 1]
     if ended.state in _ENDED:
         _visit_all(campaign, wave, ports, now)
         ports.audit.append(_entry(campaign, change.campaign, ended, facts, now))
     return change
+
+
+def _forget_mended(campaign: Campaign, wave: Wave, counters: Counters) -> Change | None:
+    """Acknowledged devices that were mended since, by a retry perhaps, must not hide others that fail later."""
+    left = smaller(wave.acknowledged, counters)
+    if left == wave.acknowledged:
+        return None
+    return Change(campaign=campaign.with_wave(replace(wave, acknowledged=left)), due_at=campaign.step_due_at)
 
 
 def look_after_wave(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
@@ -64,8 +79,10 @@ def look_after_wave(campaign: Campaign, ports: CampaignPorts, *, now: datetime) 
         return None
     if wave.state is WaveState.SOAKING:
         return Change(campaign=campaign, due_at=max(wave.soak_until or now, now + timedelta(seconds=1)))
-    # A row that waits for another campaign is planned too; its batch comes back by itself, and by its visits.
-    is_quiet = now - campaign.step_due_at >= timedelta(seconds=QUIET_S) and not campaign.planning.waiting
+    # A row that waits for another campaign or for a further attempt is planned too; it comes back by itself, and by
+    # the visits of its batch.
+    has_waiting_rows = campaign.planning.waiting or campaign.spec.retries.maximum
+    is_quiet = now - campaign.step_due_at >= timedelta(seconds=QUIET_S) and not has_waiting_rows
     if is_quiet and ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards).of(RolloutState.PLANNED):
         return Change(campaign=campaign.with_wave(dispatch_again(wave)), due_at=now)
     return None

@@ -30,6 +30,9 @@ PATIENCE_S = 5.0
 
 _MAX_PAUSE_S = 0.25
 
+ASK_AGAIN_S = 60.0
+"""By then a write that is under way has ended."""
+
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -108,6 +111,7 @@ def _fold_once(
     _count_unknown(campaign, reports, rows)
     changed, contended = 0, set[DeviceId]()
     for changes in _changes(reports, rows, facts, now).values():
+        _wake_later(campaign, changes, ports)
         try:
             ports.rollouts.write(campaign, shard, changes)
         except ConcurrentChange:
@@ -161,6 +165,13 @@ def _wake(campaign: CampaignId, shard: int, changes: Sequence[RolloutChange], po
         now = ports.clock()
         visits = [request_settlement(campaign, alone(row, shard), due=now) for row in corrected]
         ports.sender.send(Queue.BATCH_DEADLINES, visits)
+
+
+def _wake_later(campaign: CampaignId, changes: Sequence[RolloutChange], ports: FoldPorts) -> None:
+    """A late change may concern a wave that has passed, at which nobody looks again should the process die here."""
+    if any(change.before.value.is_final and _matters_to_gate(change) for change in changes):
+        later = ports.clock() + timedelta(seconds=ASK_AGAIN_S)
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign, changes[0].after.wave, later)])
 
 
 def _is_retried(change: RolloutChange) -> bool:

@@ -81,9 +81,12 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     """
     if not may_offer(campaign, work.batch.wave, now=now):
         log.info("%s is %s: the offers of a batch are dropped", campaign.id, campaign.state)
+        if campaign.is_finished:
+            _leave_out(work, ports, S.CANCELLED, "campaign_over", now)
         return
     if _is_skipped(campaign, work):
         log.info("wave %d of %s is skipped: the offers of a batch are dropped", work.batch.wave, campaign.id)
+        _leave_out(work, ports, S.SKIPPED, "wave_skipped", now)
         return
     if ports.stops.get().value.stands:
         log.warning("the fleet is stopped: %s waits", name_of(work))
@@ -111,6 +114,21 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     if wants_retry(results):
         again = request_work_again(work, enqueue_at=retry_at(work.retry, now=now))
         ports.sender.send(Queue.DEVICE_BATCHES, [again])
+
+
+def _leave_out(work: BatchWork, ports: DispatchPorts, state: RolloutState, code: str, now: datetime) -> None:
+    def attempt() -> None:
+        changes = [
+            RolloutChange(
+                before=row,
+                after=replace(move(row.value, state, now=now, code=code, detail=row.value.detail), retry_at=None),
+            )
+            for row in ports.rollouts.read_batch(work.campaign, work.batch)
+            if row.value.state is S.PLANNED and row.value.retry_at is not None
+        ]
+        ports.rollouts.write(work.campaign, work.batch.shard, changes)
+
+    until_written(attempt, what=name_of(work))
 
 
 def _is_skipped(campaign: Campaign, work: BatchWork) -> bool:

@@ -41,10 +41,19 @@ def quarantine_cohorts(campaign: Campaign, ports: CampaignPorts, *, now: datetim
     if not found:
         return None
     held_back = replace(campaign, quarantined=(*campaign.quarantined, *found)[:MAX_QUARANTINED])
+    for number, of_wave in zip(started, waves, strict=True):
+        held_back = held_back.with_wave(_taken_off_once(campaign.waves[number - 1], of_wave, found))
     reason = "held back: " + "; ".join(each.words for each in found)
     ports.audit.append(_entry(campaign, reason, now))
     raise_alert(ports.publisher, subject=f"campaigns/{campaign.id}", code="cohort_quarantined", message=reason, now=now)
     return Change(campaign=replace(held_back, reason=reason), due_at=now)
+
+
+def _taken_off_once(wave: Wave, counts: CohortCounts, found: Sequence[Quarantined]) -> Wave:
+    """What an operator had accepted of a cohort that is held back now leaves the gate's count with the cohort."""
+    if not wave.acknowledged.total:
+        return wave
+    return replace(wave, acknowledged=wave.acknowledged.without(quarantined_failures(counts, found)))
 
 
 def read_quarantined_failures(campaign: Campaign, wave: Wave, rollouts: RolloutStore) -> Counters:

@@ -12,7 +12,14 @@ from shared.domain.audit import SERVICE, AuditEntry
 from shared.domain.campaigns import Campaign, Reversion, ReversionPhase, digest_devices
 from shared.domain.ids import CampaignId
 from shared.domain.packages import Package, PackageState
-from shared.domain.reverting import by_former_version, child_id, judge_children, make_child, note_collected
+from shared.domain.reverting import (
+    by_former_version,
+    child_id,
+    is_order_good,
+    judge_children,
+    make_child,
+    note_collected,
+)
 from shared.domain.rollouts import FINAL
 from shared.domain.steps import Change, abort
 from shared.handlers.alerts import raise_alert
@@ -58,6 +65,8 @@ def start_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     """
     try:
         ports.specs.check_reversion(campaign)
+        if not is_order_good(campaign, now=now):
+            raise SpecUntrusted("the order to revert it is too old")
     except SpecUntrusted as error:
         reason = f"{error.message}; nothing is reverted"
         raise_alert(ports.publisher, subject=f"campaigns/{campaign.id}", code=error.code, message=reason, now=now)
@@ -106,6 +115,8 @@ def _find_package(packages: PackageStore, campaign: Campaign, version: str) -> P
         return f"{campaign.target.name} {version} was never published"
     if registered.is_withdrawn or registered.state is not PackageState.PUBLISHED:
         return f"{campaign.target.name} {version} is no longer published"
+    if (registered.package.name, registered.package.version.text) != (campaign.target.name, version):
+        return f"the row of {campaign.target.name} {version} is about another package"
     return registered.package
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.ids import CampaignId
-from shared.domain.verdicts import judge_wave
 from shared.domain.waves import Wave, WaveState
+from shared.handlers.evaluate_campaign import judge
 from shared.handlers.keep_campaign import get_stored_campaign
-from shared.handlers.quarantine_cohorts import read_quarantined_failures
 from shared.ports.campaigns import CampaignStore
 from shared.ports.rollouts import RolloutStore
 from shared.wire.http_campaign_views import CampaignPage, CampaignView, view_campaign, view_summary
@@ -39,13 +38,7 @@ def view_of(campaign: Campaign, rollouts: RolloutStore) -> CampaignView:
         wave.number: rollouts.read_counters(campaign.id, wave.number, campaign.shards) for wave in campaign.waves
     }
     verdicts = {
-        wave.number: judge_wave(
-            wave.spec.gate,
-            counters[wave.number],
-            wave.acknowledged + read_quarantined_failures(campaign, wave, rollouts),
-        )
-        for wave in campaign.waves
-        if _is_judged(campaign, wave)
+        wave.number: judge(campaign, wave, rollouts).verdict for wave in campaign.waves if _is_judged(campaign, wave)
     }
     return view_campaign(campaign, counters, verdicts)
 

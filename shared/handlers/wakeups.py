@@ -60,7 +60,8 @@ def request_work(
     campaign: CampaignId, batch: DeviceBatch, purpose: BatchPurpose, step: int, *, enqueue_at: datetime
 ) -> OutgoingMessage:
     """A message for ``device-batches``: write the twins of this batch at ``enqueue_at``."""
-    body = write_message(BatchWork(campaign=campaign, batch=batch, purpose=purpose, step=step))
+    slot = math.ceil(enqueue_at.timestamp())
+    body = write_message(BatchWork(campaign=campaign, batch=batch, purpose=purpose, step=step, slot_epoch_s=slot))
     return OutgoingMessage(body=body, message_id=f"{campaign}:{_place(batch)}:{step}", enqueue_at=enqueue_at)
 
 
@@ -136,4 +137,7 @@ def _step(message: CampaignStep, message_id: str, enqueue_at: datetime | None) -
 
 
 def _place(batch: DeviceBatch) -> str:
-    return f"w{batch.wave}:s{batch.shard}:b{batch.number}"
+    place = f"w{batch.wave}:s{batch.shard}:b{batch.number}"
+    if batch.count > 1:
+        return place
+    return f"{place}:{hashlib.sha256(batch.first.encode()).hexdigest()[:16]}"

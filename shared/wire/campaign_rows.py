@@ -101,7 +101,12 @@ def write_signed_spec(campaign: Campaign) -> bytes:
 
 def write_signed_reversion(campaign: Campaign) -> bytes:
     """What is signed when an operator or a gate has a campaign reverted."""
-    fields = {"revert": campaign.id, "spec_signature": campaign.spec_signature}
+    ordered_at = campaign.reversion.ordered_at if campaign.reversion else None
+    fields = {
+        "revert": campaign.id,
+        "spec_signature": campaign.spec_signature,
+        "ordered_at": ordered_at.isoformat() if ordered_at else "",
+    }
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 

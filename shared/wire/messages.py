@@ -49,6 +49,7 @@ class BatchWork:
 
     Attributes:
         retry: How often the batch has sent itself again, because the hub had no room for all of it.
+        slot_epoch_s: The second of Unix time of its time slot; None in old messages.
     """
 
     campaign: CampaignId
@@ -56,6 +57,7 @@ class BatchWork:
     purpose: BatchPurpose
     step: int
     retry: int = 0
+    slot_epoch_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

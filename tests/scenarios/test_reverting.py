@@ -28,7 +28,7 @@ def test_a_gate_reverts_what_it_stops(scene: Scene) -> None:
     bad, *good = devices = scene.devices(3)
     scene.artifacts.publish(FACTORY_VERSION)
     scene.artifacts.publish()
-    gate = {"on_stop": "revert", "success_percent": 0, "minimum_completed": 3}
+    gate = {"on_stop": "revert", "minimum_completed": 3}
     with scene.fleet({bad: FAILS_HEALTH, **dict.fromkeys(good, OK)}) as fleet:
         campaign = scene.start(devices, gate=gate)
         scene.wait_for_campaign(campaign, "reverted")
