@@ -1,11 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo emulator test lint fmt type bench lock clean
+.PHONY: help setup demo emulator test azure-check lint fmt type bench lock clean
 VENV := .venv
 BIN := $(VENV)/bin
 DEVICES ?= 60
 
 help: ## Show this list.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready node_modules/.ready ## Install everything into this folder (the other targets do it for you).
 
@@ -25,6 +25,9 @@ emulator: setup ## Keep the local cloud up and print the settings that point an 
 
 test: setup lint type ## Run every test.
 	$(BIN)/python -m pytest
+
+azure-check: setup ## Check the templates for Azure by grammar, and against code and docs (part of test).
+	$(BIN)/python -m pytest tests/unit/test_infra_templates.py tests/unit/test_infra_identity.py
 
 lint: setup ## Check style and who imports whom.
 	$(BIN)/ruff check .

@@ -1,0 +1,167 @@
+// Everything Groundswell needs in one resource group. What the code also knows (queues, containers, tables, routes)
+// is read from infra/local, so that the local cloud and Azure cannot differ.
+targetScope = 'subscription'
+
+@minLength(1)
+@maxLength(32)
+param environmentName string
+
+param location string
+
+@description('Object id of the person who deploys: may set the ticket keys.')
+param deployerId string
+
+@allowed(['3.12', '3.13'])
+param pythonVersion string = '3.13'
+
+@allowed(['S1', 'S2', 'S3'])
+param hubTier string = 'S1'
+
+param hubUnits string = '1'
+
+@allowed(['keys', 'entra'])
+param authMode string = 'keys'
+
+param entraTenantId string = ''
+param entraAudience string = ''
+
+var token = toLower(uniqueString(subscription().id, environmentName, location))
+var tags = { 'azd-env-name': environmentName }
+
+resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: tags
+}
+
+module identities 'modules/identities.bicep' = {
+  scope: group
+  params: { location: location, tags: tags, token: token }
+}
+
+module storage 'modules/storage.bicep' = {
+  scope: group
+  params: { location: location, tags: tags, token: token }
+}
+
+module servicebus 'modules/servicebus.bicep' = {
+  scope: group
+  params: { location: location, tags: tags, token: token }
+}
+
+module eventhubs 'modules/eventhubs.bicep' = {
+  scope: group
+  params: { location: location, tags: tags, token: token }
+}
+
+module keyvault 'modules/keyvault.bicep' = {
+  scope: group
+  params: { location: location, tags: tags, token: token }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  scope: group
+  params: { location: location, tags: tags, token: token }
+}
+
+module eventgrid 'modules/eventgrid.bicep' = {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    identityId: identities.outputs.eventsId
+    hubId: iothub.outputs.id
+    storageId: storage.outputs.id
+  }
+}
+
+// The hub checks that it may write to its endpoint when it is made, so it comes after the roles.
+module roles 'modules/roles.bicep' = {
+  scope: group
+  params: {
+    principals: {
+      field: identities.outputs.fieldPrincipal
+      control: identities.outputs.controlPrincipal
+      hub: identities.outputs.hubPrincipal
+      events: identities.outputs.eventsPrincipal
+      deployer: deployerId
+    }
+    storageName: storage.outputs.name
+    hostNames: storage.outputs.hostNames
+    busName: servicebus.outputs.name
+    eventHubsName: eventhubs.outputs.name
+    vaultName: keyvault.outputs.name
+    insightsName: monitoring.outputs.insightsName
+  }
+}
+
+module iothub 'modules/iothub.bicep' = {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    tier: hubTier
+    units: int(hubUnits)
+    identityId: identities.outputs.hubId
+    eventHubsHost: eventhubs.outputs.host
+  }
+  dependsOn: [roles]
+}
+
+// Roles on what exists only after the hub.
+module lateRoles 'modules/late-roles.bicep' = {
+  scope: group
+  params: {
+    principals: {
+      field: identities.outputs.fieldPrincipal
+      control: identities.outputs.controlPrincipal
+    }
+    hubName: iothub.outputs.name
+    topicNames: eventgrid.outputs.topicNames
+  }
+  dependsOn: [roles]
+}
+
+module apps 'modules/app.bicep' = [for app in ['field', 'control']: {
+  name: 'app-${app}'
+  scope: group
+  params: {
+    app: app
+    location: location
+    tags: tags
+    token: token
+    pythonVersion: pythonVersion
+    identityId: app == 'field' ? identities.outputs.fieldId : identities.outputs.controlId
+    clientId: app == 'field' ? identities.outputs.fieldClient : identities.outputs.controlClient
+    storageName: storage.outputs.name
+    hostName: storage.outputs.hostNames[app]
+    busHost: servicebus.outputs.host
+    eventHubsHost: eventhubs.outputs.host
+    hubHost: iothub.outputs.host
+    vaultUri: keyvault.outputs.uri
+    insightsConnection: monitoring.outputs.connection
+    reportsEndpoint: eventgrid.outputs.reportsEndpoint
+    eventsEndpoint: eventgrid.outputs.eventsEndpoint
+    hubTier: hubTier
+    hubUnits: hubUnits
+    authMode: authMode
+    entraTenantId: entraTenantId
+    entraAudience: entraAudience
+  }
+  dependsOn: [roles, lateRoles]
+}]
+
+output AZURE_RESOURCE_GROUP string = group.name
+output FIELD_APP string = apps[0].outputs.name
+output CONTROL_APP string = apps[1].outputs.name
+output FIELD_URL string = apps[0].outputs.url
+output CONTROL_URL string = apps[1].outputs.url
+output KEY_VAULT string = keyvault.outputs.name
+output IOT_HUB string = iothub.outputs.name
+output STORAGE_ACCOUNT string = storage.outputs.name
+output EVENTS_IDENTITY string = identities.outputs.eventsId
+output REPORTS_TOPIC string = eventgrid.outputs.topicNames.reports
+output HUB_TOPIC string = eventgrid.outputs.hubTopic
+output STORAGE_TOPIC string = eventgrid.outputs.storageTopic

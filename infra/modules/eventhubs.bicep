@@ -1,0 +1,23 @@
+// Twin changes: the hub's built-in endpoint takes only SAS, so it writes to an event hub by identity.
+param location string
+param tags object
+param token string
+
+var hub = loadJsonContent('../local/cloud.json').eventHubs[0]
+
+resource hubs 'Microsoft.EventHub/namespaces@2024-01-01' = {
+  name: 'evhns-${token}'
+  location: location
+  tags: tags
+  sku: { name: 'Standard', tier: 'Standard', capacity: 1 }
+  properties: { disableLocalAuth: true, minimumTlsVersion: '1.2' }
+}
+
+resource changes 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' = {
+  parent: hubs
+  name: hub.name
+  properties: { partitionCount: hub.partitions, messageRetentionInDays: 7 }
+}
+
+output name string = hubs.name
+output host string = '${hubs.name}.servicebus.windows.net'

@@ -1,0 +1,48 @@
+// The hub, its endpoint by identity, and the route of what devices report. Without the condition it would carry our own writes, too.
+param location string
+param tags object
+param token string
+param tier string
+param units int
+param identityId string
+param eventHubsHost string
+
+var route = loadJsonContent('../local/cloud.json').iotHub.routes[0]
+
+resource hub 'Microsoft.Devices/IotHubs@2023-06-30' = {
+  name: 'iot-${token}'
+  location: location
+  tags: tags
+  sku: { name: tier, capacity: units }
+  identity: { type: 'UserAssigned', userAssignedIdentities: { '${identityId}': {} } }
+  properties: {
+    disableLocalAuth: true
+    minTlsVersion: '1.2'
+    routing: {
+      endpoints: {
+        eventHubs: [
+          {
+            name: route.eventHub
+            authenticationType: 'identityBased'
+            identity: { userAssignedIdentity: identityId }
+            endpointUri: 'sb://${eventHubsHost}'
+            entityPath: route.eventHub
+          }
+        ]
+      }
+      routes: [
+        {
+          name: route.name
+          source: route.source
+          condition: route.condition
+          endpointNames: [route.eventHub]
+          isEnabled: true
+        }
+      ]
+    }
+  }
+}
+
+output id string = hub.id
+output name string = hub.name
+output host string = hub.properties.hostName

@@ -1,0 +1,110 @@
+// The data account, and one account for each app's host: what a host may do to its own account is wide.
+param location string
+param tags object
+param token string
+
+@description('For how many days nobody can change or delete a published package. The policy is not locked.')
+param packageRetentionDays int = 365
+
+var contents = loadJsonContent('../local/cloud.json').storage
+
+resource data 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+  name: 'st${token}'
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: { name: 'Standard_ZRS' }
+  properties: {
+    allowSharedKeyAccess: false
+    allowBlobPublicAccess: false
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+    defaultToOAuthAuthentication: true
+  }
+}
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+  parent: data
+  name: 'default'
+  properties: { deleteRetentionPolicy: { enabled: true, days: 14 } }
+}
+
+resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = [for name in contents.containers: {
+  parent: blobs
+  name: name
+  properties: { publicAccess: 'None' }
+}]
+
+resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' existing = {
+  parent: blobs
+  name: 'packages'
+}
+
+// Only the packages: metadata holds timestamp.json, which is overwritten every day.
+resource immutable 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2023-05-01' = {
+  parent: packages
+  name: 'default'
+  properties: { immutabilityPeriodSinceCreationInDays: packageRetentionDays, allowProtectedAppendWrites: false }
+  dependsOn: [containers]
+}
+
+resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2023-05-01' = {
+  parent: data
+  name: 'default'
+}
+
+resource tables 'Microsoft.Storage/storageAccounts/tableServices/tables@2023-05-01' = [for name in contents.tables: {
+  parent: tableService
+  name: name
+}]
+
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01' = {
+  parent: data
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [
+        {
+          name: 'drop-old-logs'
+          type: 'Lifecycle'
+          enabled: true
+          definition: {
+            filters: { blobTypes: ['blockBlob'], prefixMatch: ['logs/', 'quarantine/', 'dead-events/'] }
+            actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: 90 } } }
+          }
+        }
+      ]
+    }
+  }
+  dependsOn: [blobs]
+}
+
+var apps = ['field', 'control']
+
+resource hosts 'Microsoft.Storage/storageAccounts@2023-05-01' = [for app in apps: {
+  name: 'st${substring(app, 0, 3)}${token}'
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: { name: 'Standard_LRS' }
+  properties: {
+    allowSharedKeyAccess: false
+    allowBlobPublicAccess: false
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+  }
+}]
+
+resource hostBlobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = [for (app, i) in apps: {
+  parent: hosts[i]
+  name: 'default'
+}]
+
+resource deployments 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = [for (app, i) in apps: {
+  parent: hostBlobs[i]
+  name: 'deployments'
+}]
+
+output id string = data.id
+output name string = data.name
+output hostNames object = { field: hosts[0].name, control: hosts[1].name }

@@ -1,0 +1,155 @@
+"""Who may do what in Azure: the one table, the code that needs it, and the two apps."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import re
+import typing
+from typing import Any
+
+import pytest
+
+from scripts.write_roles import PAGE, with_table
+from shared.handlers.archive_campaigns import ArchivePorts
+from shared.handlers.audit_desk import AuditDesk
+from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.exchange_ticket import TicketDesk
+from shared.handlers.failure_logs import LogDesk
+from shared.handlers.fold_reports import FoldPorts
+from shared.handlers.note_lifecycle import LifecyclePorts
+from shared.handlers.reconcile import ReconcilePorts
+from shared.handlers.relay_reports import RelayPorts
+from shared.handlers.spec_desk import SpecDesk
+from shared.handlers.visit_batch import VisitPorts
+from shared.ports.bus import Queue
+from shared.ports.hub import TwinWriter
+from shared.ports.keys import KeyRing
+from tests.support.bicep import INFRA, ROOT, declared, parse, properties
+from tests.support.functions import read_triggers
+
+ROLES = json.loads((INFRA / "roles.json").read_text())
+APPS = json.loads((INFRA / "apps.json").read_text())
+ROWS = ROLES["assignments"]
+FIELD_PORTS = (ArchivePorts, FoldPorts, LifecyclePorts, LogDesk, ReconcilePorts, RelayPorts, TicketDesk, VisitPorts)
+HOST_ONLY = {"AzureWebJobsStorage", "PYTHON_THREADPOOL_THREAD_COUNT", "EventHub", "TWIN_CHANGES_HUB"}
+TELEMETRY = {"APPLICATIONINSIGHTS_CONNECTION_STRING", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"}
+TOPIC_KEYS = {"REPORTS_TOPIC_KEY", "EVENTS_TOPIC_KEY"}
+IGNORED_ON_FLEX = {"FUNCTIONS_WORKER_RUNTIME"}
+
+
+class _Asked(dict[str, str]):
+    """An environment that remembers what was looked up in it."""
+
+    def __init__(self, **values: str) -> None:
+        super().__init__(values)
+        self.names: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.names.add(key)
+        return super().get(key, default)
+
+
+def _settings_of_the_code() -> set[str]:
+    settings = importlib.import_module("shared.settings")
+    environment = _Asked(AUTH_MODE="entra")
+    with pytest.raises(settings.SettingsError):
+        settings.read_settings(environment)
+    return {name.split("__")[0] for name in environment.names}
+
+
+def _settings_of_the_template() -> set[str]:
+    tree = parse((INFRA / "modules/app.bicep").read_bytes())
+    return {name.split("__")[0] for name in properties(declared(tree, "variable")["settings"])}
+
+
+def test_code_sample_template_and_page_name_the_same_settings() -> None:
+    code = _settings_of_the_code()
+    sample = set(json.loads((ROOT / "local.settings.sample.json").read_text())["Values"])
+    assert sample == (code - {"AZURE_CLIENT_ID"}) | HOST_ONLY | IGNORED_ON_FLEX
+    template = _settings_of_the_template()
+    assert template == (code - TOPIC_KEYS) | HOST_ONLY | TELEMETRY
+    section = (ROOT / "docs/azure.md").read_text().split("## Settings")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([\w]+)`", section, re.M)) == sample | template
+
+
+def test_every_function_runs_in_one_app_and_what_tells_of_an_app_in_both() -> None:
+    assert sorted(APPS["both"] + APPS["field"] + APPS["control"]) == sorted(read_triggers())
+
+
+@pytest.mark.parametrize("ports", FIELD_PORTS, ids=lambda ports: ports.__name__)
+def test_what_the_field_app_runs_holds_nothing_that_signs_or_offers(ports: type) -> None:
+    assert not _reached(ports) & {KeyRing, AuditDesk, SpecDesk, CampaignPorts, TwinWriter}
+
+
+def test_the_search_for_what_signs_finds_it() -> None:
+    assert {KeyRing, AuditDesk, SpecDesk} & _reached(CampaignPorts)
+
+
+def _reached(ports: Any) -> set[Any]:
+    found = {ports}
+    if dataclasses.is_dataclass(ports):
+        for hint in typing.get_type_hints(ports).values():
+            found |= _reached(hint)
+    return found
+
+
+def test_only_the_control_app_may_sign_or_write_twins() -> None:
+    for dangerous in ("Groundswell Key Signer", "Groundswell Twin Writer"):
+        assert {row["who"] for row in ROWS if row["role"] == dangerous} == {"control"}
+
+
+def test_nobody_has_a_data_role_on_all_of_the_data_account_that_reaches_packages() -> None:
+    wide = [row["role"] for row in ROWS if row["kind"] == "account"]
+    assert sorted(wide) == ["Storage Blob Delegator", "Storage Queue Data Contributor"]
+
+
+def test_every_row_says_a_known_role_once() -> None:
+    assert {row["role"] for row in ROWS} == set(ROLES["builtIn"]) | set(ROLES["custom"])
+    keys = [(row["who"], row["role"], row["kind"], row["name"]) for row in ROWS]
+    assert len(keys) == len(set(keys))
+
+
+def test_every_row_is_on_something_that_is_deployed() -> None:
+    cloud = json.loads((INFRA / "local/cloud.json").read_text())
+    known = {
+        "container": set(cloud["storage"]["containers"]),
+        "table": set(cloud["storage"]["tables"]),
+        "queue": {queue.value for queue in Queue},
+        "eventhub": {one["name"] for one in cloud["eventHubs"]},
+    }
+    for row in ROWS:
+        assert row["name"] in known.get(row["kind"], {row["name"]}), row
+    loops = "".join((INFRA / f"modules/{name}.bicep").read_text() for name in ("roles", "late-roles"))
+    assert set(re.findall(r"row\.kind == '(\w+)'", loops)) == {row["kind"] for row in ROWS}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['who']}-{row['role']}-{row['kind']}-{row['name']}")
+def test_what_a_row_is_needed_by_exists(row: dict[str, Any]) -> None:
+    assert row["needs"]
+    for need in row["needs"]:
+        if not need.startswith("platform: "):
+            module, *path = need.split(".")
+            found: Any = importlib.import_module(f"shared.adapters.{module}")
+            for name in path:
+                found = getattr(found, name)
+
+
+def test_every_adapter_of_the_service_is_named_by_a_row() -> None:
+    wiring = (ROOT / "shared/wiring/adapters.py").read_text()
+    made = set(re.findall(r"^from shared\.adapters\.(azure_\w+) import", wiring, re.M))
+    named = {need.split(".")[0] for row in ROWS for need in row["needs"]}
+    # Bulk writes need a role that no document names; they are off until a hub was checked.
+    assert made - named == {"azure_twins_bulk"}
+
+
+def test_triggers_may_receive_in_the_app_that_runs_them() -> None:
+    receivers = {(row["who"], row["name"]) for row in ROWS if row["role"] == "Azure Service Bus Data Receiver"}
+    queues = {name: one["queueName"] for name, one in read_triggers().items() if one["type"] == "serviceBusTrigger"}
+    assert receivers == {(app, queues[name]) for app in ("field", "control") for name in APPS[app] if name in queues}
+
+
+def test_the_page_has_the_table() -> None:
+    """Mend it with ``python -m scripts.write_roles``."""
+    assert with_table(PAGE.read_text()) == PAGE.read_text()
