@@ -109,9 +109,23 @@ def test_entries_are_chained_in_the_order_they_come(records: AuditRecords, keys:
 
 def test_an_entry_is_kept_once_and_never_changed(records: AuditRecords, keys: MemoryKeyRing) -> None:
     desk = AuditDesk(records, keys)
-    for detail, who in [("first", "ada"), ("second", "ada"), ("third", "grace"), ("fourth", "ada")]:
+    for detail, who in [
+        ("first", "gate"),
+        ("second", "gate"),
+        ("third", "grace"),
+        ("third", "grace"),
+        ("fourth", "gate"),
+    ]:
         desk.append(entry(2, who, "pause", detail))
     assert [found.detail for found in desk.read(CAMPAIGN)] == ["first", "third"]
+
+
+def test_two_deeds_of_one_person_in_one_step_are_told_apart(records: AuditRecords, keys: MemoryKeyRing) -> None:
+    """The first died before its change: skipping another wave instead is no repeat of it."""
+    desk = AuditDesk(records, keys)
+    for detail in ("wave 2", "wave 3", "wave 2"):
+        desk.append(entry(2, "ada", "skip-wave", detail))
+    assert [found.detail for found in desk.read(CAMPAIGN)] == ["wave 2", "wave 3"]
 
 
 def test_verdicts_over_two_waves_in_one_step_are_two_deeds(records: AuditRecords, keys: MemoryKeyRing) -> None:
