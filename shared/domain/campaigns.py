@@ -260,6 +260,7 @@ class Campaign:
         newcomers: How far a dynamic campaign is with looking for devices that join it.
         walks: Work that goes through its batches, the first one in hand: offers taken back, waves left out.
         consents: What people said about it since it was posted.
+        is_forced: Whether it was given up together with its devices that had begun.
         reversion: How far its reverting is; None where it is not being reverted.
         archive: How far its rows are on their way out of the table; None while they stay.
         requested_by: Who posted it.
@@ -282,6 +283,7 @@ class Campaign:
     quarantined: tuple[Quarantined, ...] = ()
     newcomers: Newcomers = field(default_factory=Newcomers)
     walks: tuple[Walk, ...] = ()
+    is_forced: bool = False
     reversion: Reversion | None = None
     consents: Consents = field(default_factory=Consents)
     archive: Archive | None = None

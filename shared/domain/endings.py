@@ -24,12 +24,8 @@ def give_up(campaign: Campaign, reason: str, *, now: datetime, forced: bool = Fa
         reason=reason,
         waves=tuple(_given_up(wave, reason, now) for wave in campaign.waves),
         walks=(walk,) if campaign.waves else (),
+        is_forced=forced,
     )
-
-
-def is_forced(campaign: Campaign) -> bool:
-    """Whether its open offers are being taken back from devices that have begun, too."""
-    return any(walk.purpose is BatchPurpose.WITHDRAW for walk in campaign.walks)
 
 
 def _given_up(wave: Wave, reason: str, now: datetime) -> Wave:

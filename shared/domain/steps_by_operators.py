@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
-from shared.domain.endings import give_up, is_forced
+from shared.domain.endings import give_up
 from shared.domain.errors import Conflict, DomainError
 from shared.domain.gates import Counters
 from shared.domain.people import name_of
@@ -229,7 +229,7 @@ def _retry_failed(campaign: Campaign, request: Request) -> Campaign | None:
 
 def _force_cancel(campaign: Campaign, request: Request) -> Campaign | None:
     """Cancelled softly before, its devices that have begun are cancelled now."""
-    if is_forced(campaign) or (campaign.state is C.ABORTED and not campaign.waves):
+    if campaign.is_forced or (campaign.state is C.ABORTED and not campaign.waves):
         return None
     return give_up(
         campaign, f"cancelled by {name_of(request.who)}, devices that had begun included", now=request.now, forced=True

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign, CampaignState
-from shared.domain.endings import is_forced
 from shared.domain.errors import NotFound
 from shared.domain.ids import shard_of
 from shared.domain.rollouts import BEGUN, FINAL, Rollout
@@ -122,7 +121,7 @@ def _judge_campaign(campaign: Campaign, rollout: Rollout, ticket: Ticket) -> Gon
 
 def _may_finish(campaign: Campaign, rollout: Rollout) -> bool:
     """A campaign given up softly lets devices that have begun go on."""
-    return rollout.state in BEGUN and not is_forced(campaign)
+    return rollout.state in BEGUN and not campaign.is_forced
 
 
 def _judge_rollout(rollout: Rollout, ticket: Ticket) -> Gone | None:

@@ -242,3 +242,13 @@ def test_cancelling_leaves_devices_that_have_begun_and_forcing_it_does_not() -> 
 
 def read_batch_work_of(entry: Waiting) -> BatchPurpose | None:
     return read_batch_work(entry.message.body).purpose if entry.queue is Queue.DEVICE_BATCHES else None
+
+
+def test_a_forced_cancel_repeated_is_one_even_after_all_is_taken_back() -> None:
+    world = CampaignWorld(fleet(30), outcome=lambda _device: None)
+    campaign = start(world)
+    world.act(campaign.id, "force-cancel")
+    world.run(lambda: not world.campaign(campaign.id).walks, hours=1)
+    before = world.campaign(campaign.id)
+    assert world.act(campaign.id, "force-cancel") == before
+    assert before.is_forced

@@ -13,7 +13,6 @@ from shared.domain.ids import CampaignId, DeviceId, PackagePath, shard_of
 from shared.domain.packages import PackageState, RegisteredPackage
 from shared.domain.rollouts import BEGUN, FINAL, PROGRESS, PackageTarget, RolloutState
 from shared.domain.stops import FleetStop, stop
-from shared.domain.walks import BatchPurpose, Walk
 from shared.handlers.exchange_ticket import STOP_RETRY_S, Exchange, Gone, NotNow, Redirect, TicketDesk
 from shared.handlers.meter_downloads import SPREAD_S, DownloadMeter
 from shared.handlers.stop_fleet import StopWatch
@@ -38,7 +37,7 @@ class World:
         campaign: CampaignState = CampaignState.RUNNING,
         rollout: RolloutState = RolloutState.OFFERED,
         attempt: int = 1,
-        walks: tuple[Walk, ...] = (),
+        is_forced: bool = False,
     ) -> None:
         self.campaigns, self.rollouts, self.packages = MemoryCampaigns(), MemoryRollouts(), MemoryPackages()
         self.stops, self.monotonic_s = MemoryStops(), 0.0
@@ -57,7 +56,7 @@ class World:
                 package=PACKAGE,
                 shards=3,
                 state=campaign,
-                walks=walks,
+                is_forced=is_forced,
                 step_due_at=NOON,
                 requested_by="somebody",
                 created_at=NOON,
@@ -200,7 +199,6 @@ def test_a_device_that_has_begun_may_finish_when_its_campaign_is_cancelled_softl
 
 
 def test_a_forced_cancel_ends_the_downloads_of_those_that_have_begun() -> None:
-    walk = Walk(purpose=BatchPurpose.WITHDRAW, last_wave=1)
-    exchange = World(campaign=CampaignState.ABORTED, rollout=RolloutState.DOWNLOADING, walks=(walk,)).exchange()
+    exchange = World(campaign=CampaignState.ABORTED, rollout=RolloutState.DOWNLOADING, is_forced=True).exchange()
     assert isinstance(exchange, Gone)
     assert exchange.code == "campaign_over"

@@ -105,6 +105,7 @@ def planned(campaign: Campaign) -> Campaign:
     return replace(
         campaign,
         state=CampaignState.RUNNING,
+        is_forced=True,
         targets=99,
         step=7,
         planning=Planning(

@@ -18,7 +18,6 @@ from shared.domain.campaigns import (
     Planning,
     PlanningPhase,
 )
-from shared.domain.endings import is_forced
 from shared.domain.errors import Conflict, DomainError
 from shared.domain.gates import Gate
 from shared.domain.ids import CampaignId, package_name
@@ -227,10 +226,10 @@ def test_a_wave_that_a_gate_stopped_can_be_skipped_and_the_next_one_starts() -> 
 def test_a_soft_cancel_can_be_forced_later() -> None:
     soft = act(campaign(W.RUNNING), Request(action=OperatorAction.CANCEL, who="ada", now=NOW))
     assert soft is not None
-    assert not is_forced(soft)
+    assert not soft.is_forced
     forced = act(replace(soft, walks=()), Request(action=OperatorAction.FORCE_CANCEL, who="ada", now=NOW))
     assert forced is not None
-    assert is_forced(forced)
+    assert forced.is_forced
 
 
 def skip(wave: int | None) -> Request:
