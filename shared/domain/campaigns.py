@@ -158,6 +158,7 @@ class CampaignSpec:
         quarantine: When cohorts in which failures cluster are held back; None: never.
         approval: Whose consent it needs; None for nobody's.
         schedule: When it starts and ends by itself; None for at once and never.
+        retention_days: How long its devices' rows stay once it has ended; 0 for ever, None for the service's default.
     """
 
     name: str
@@ -175,6 +176,7 @@ class CampaignSpec:
     quarantine: Quarantine | None = None
     approval: ApprovalPolicy | None = None
     schedule: Schedule | None = None
+    retention_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

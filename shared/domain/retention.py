@@ -7,7 +7,7 @@ waves, counters and the audit log stay.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -52,6 +52,17 @@ class Archive:
     def is_over(self) -> bool:
         """Whether it needs nothing more, or people."""
         return self.phase in (P.DONE, P.HALTED)
+
+
+def find_retention(days: int | None, default: timedelta | None) -> timedelta | None:
+    """How long the rows of a finished campaign stay; None for ever.
+
+    Args:
+        days: What the campaign says: 0 for ever, None for the service's default.
+    """
+    if days is None:
+        return default
+    return timedelta(days=days) or None
 
 
 def note_part(archive: Archive, rows: int, last_key: str) -> Archive:

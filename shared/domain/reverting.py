@@ -82,6 +82,7 @@ def make_child(parent: Campaign, version: str, package: Package, *, sha256: str,
         retries=parent.spec.retries,
         pace=parent.spec.pace,
         precedence=parent.spec.precedence,
+        retention_days=parent.spec.retention_days,
     )
     return Campaign(
         id=child_id(parent.id, version),

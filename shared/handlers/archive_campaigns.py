@@ -20,6 +20,7 @@ from shared.domain.retention import (
     ArchivePhase,
     close_export,
     find_part,
+    find_retention,
     note_deleted,
     note_part,
     note_shard,
@@ -47,7 +48,7 @@ class ArchivePorts:
     """What archiving needs from outside.
 
     Attributes:
-        keep: How long rows of a finished campaign stay in the table; None for ever.
+        keep: How long rows of a finished campaign stay in the table where it does not say so itself; None for ever.
         patience: How long one run may take; what is left is for the next.
     """
 
@@ -68,25 +69,27 @@ def archive_campaigns(ports: ArchivePorts) -> None:
     Raises:
         PortError: A store does not answer; the next run goes on.
     """
-    if ports.keep is None:
-        return
     gives_up_at = ports.clock() + ports.patience
-    for campaign in list(_candidates(ports, ports.keep)):
+    for campaign in list(_candidates(ports)):
         stored: Stored[Campaign] | None = ports.campaigns.get(campaign.id)
         while stored is not None and ports.clock() < gives_up_at:
             stored = _take_step(stored, ports)
 
 
-def _candidates(ports: ArchivePorts, keep: timedelta) -> Iterator[Campaign]:
+def _candidates(ports: ArchivePorts) -> Iterator[Campaign]:
     continuation, now = "", ports.clock()
     while True:
         page = ports.campaigns.list_page(size=PAGE_SIZE, continuation=continuation)
-        for campaign in page.items:
-            is_over = campaign.archive is not None and campaign.archive.is_over
-            if campaign.is_finished and not campaign.walks and not is_over and campaign.changed_at + keep <= now:
-                yield campaign
+        yield from (campaign for campaign in page.items if _is_due(campaign, ports.keep, now))
         if not (continuation := page.continuation):
             return
+
+
+def _is_due(campaign: Campaign, default: timedelta | None, now: datetime) -> bool:
+    if not campaign.is_finished or campaign.walks or (campaign.archive is not None and campaign.archive.is_over):
+        return False
+    keep = find_retention(campaign.spec.retention_days, default)
+    return keep is not None and campaign.changed_at + keep <= now
 
 
 def _take_step(stored: Stored[Campaign], ports: ArchivePorts) -> Stored[Campaign] | None:

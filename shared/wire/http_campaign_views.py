@@ -87,6 +87,9 @@ class CampaignView(CampaignSummary):
     approval: ApprovalView | None = Field(description="Whose approval it needs and has; null for nobody's")
     schedule: ScheduleView | None = Field(description="When it starts and ends by itself; null without a schedule")
     deadlines: dict[str, float] = Field(description="Seconds a device may stay in a state")
+    retention_days: int | None = Field(
+        description="Days its devices' rows stay in the table once it has ended; 0 for ever, null as the service is set"
+    )
     archived_at: datetime | None = Field(description="When its devices' rows left the table; null while they are there")
     plan: PlanView
     waves: list[WaveView]
@@ -122,6 +125,7 @@ def view_campaign(
         priority=campaign.spec.precedence.priority,
         on_conflict=campaign.spec.precedence.on_conflict.value,
         quarantined=view_quarantined(campaign.quarantined),
+        retention_days=campaign.spec.retention_days,
         archived_at=campaign.archive.ended_at if campaign.archive else None,
         pace=view_pace(campaign.spec.pace, sum(count.of(RolloutState.SUCCEEDED) for count in counters.values())),
         approval=view_approval(campaign),

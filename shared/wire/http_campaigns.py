@@ -20,6 +20,7 @@ from shared.wire.http_fields import InvalidRequest, Name, RequestModel, complain
 from shared.wire.http_policies import DeadlinesRequest, WindowRequest
 from shared.wire.http_quarantine import QuarantineRequest, to_quarantine
 from shared.wire.http_rates import Bandwidth, RateRequest, to_pace
+from shared.wire.http_retention import RetentionDays
 from shared.wire.http_retries import RetriesRequest
 from shared.wire.http_schedules import ScheduleRequest
 from shared.wire.http_targets import PackageRequest, TargetsRequest
@@ -48,6 +49,7 @@ class CampaignRequest(RequestModel):
     on_conflict: OnConflictWord = "skip"
     approval: ApprovalRequest | None = None
     schedule: ScheduleRequest | None = None
+    retention_days: RetentionDays | None = None
 
     @property
     def devices(self) -> list[DeviceId]:
@@ -79,6 +81,7 @@ class CampaignRequest(RequestModel):
             quarantine=to_quarantine(self.quarantine, waves),
             approval=self.approval.to_policy() if self.approval else None,
             schedule=self.schedule.to_schedule() if self.schedule else None,
+            retention_days=self.retention_days,
         )
 
 

@@ -31,10 +31,12 @@ SHARDS = 2
 class Scene:
     """A campaign that has ended, and the time after it."""
 
-    def __init__(self, outcome: Callable[[DeviceId], RolloutState | None] = lambda _device: S.SUCCEEDED) -> None:
+    def __init__(
+        self, outcome: Callable[[DeviceId], RolloutState | None] = lambda _device: S.SUCCEEDED, **asked: Any
+    ) -> None:
         self.world = CampaignWorld(fleet(40), outcome=outcome, shards=SHARDS)
         gate = {"success_percent": 0, "failure_percent": None, "silent_percent": None}
-        self.id = self.world.post(waves=[{"count": 5}, {"rest": True}], gate=gate).id
+        self.id = self.world.post(waves=[{"count": 5}, {"rest": True}], gate=gate, **asked).id
         self.world.run_until(self.id, C.COMPLETED)
         self.world.run(hours=24)
         self.archive = MemoryArchive()
@@ -233,6 +235,25 @@ def test_what_is_not_due_stays() -> None:
     waiting.before = waiting.world.rollouts.rows(waiting.id)
     waiting.run()
     waiting.check_archived()
+
+
+def test_a_campaign_may_ask_for_less_than_the_service_keeps() -> None:
+    scene = Scene(retention_days=7)
+    scene.now = scene.campaign.changed_at + timedelta(days=7, seconds=-1)
+    scene.run(keep=None)
+    assert scene.campaign.archive is None
+    scene.now += timedelta(seconds=1)
+    scene.run(keep=None)
+    scene.check_archived()
+
+
+@pytest.mark.parametrize(("asked", "stays"), [(0, timedelta(days=4_000)), (90, timedelta(days=89))])
+def test_a_campaign_may_ask_for_more_than_the_service_keeps(asked: int, stays: timedelta) -> None:
+    scene = Scene(retention_days=asked)
+    scene.now = scene.campaign.changed_at + stays
+    scene.run(keep=timedelta(days=1))
+    assert scene.campaign.archive is None
+    assert scene.world.rollouts.rows(scene.id) == scene.before
 
 
 def test_a_run_ends_in_time_and_the_next_goes_on() -> None:

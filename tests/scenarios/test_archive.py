@@ -19,6 +19,12 @@ def archived(scene: Scene, campaign: str) -> list[dict[str, Any]]:
     return [json.loads(line)["row"] for part in parts for line in gzip.decompress(part).splitlines()]
 
 
+def make_older(scene: Scene, campaign: str, *, days: int) -> None:
+    """Let the campaign have ended so many days earlier."""
+    [row] = scene.tables.query("campaigns", "PartitionKey eq @c and RowKey eq 'campaign'", c=campaign)
+    scene.tables.update("campaigns", row | {"changed_at": row["changed_at"] - timedelta(days=days)})
+
+
 def test_an_old_campaign_is_archived_and_can_still_be_looked_at(scene: Scene) -> None:
     devices = scene.devices(4)
     scene.artifacts.publish()
@@ -30,8 +36,7 @@ def test_an_old_campaign_is_archived_and_can_still_be_looked_at(scene: Scene) ->
         scene.wait_for_campaign(young, "completed")
     scene.stack.cloud.wait_until_quiet()
     before, shown = scene.tables.rollouts(old), scene.show(old)
-    [row] = scene.tables.query("campaigns", "PartitionKey eq @c and RowKey eq 'campaign'", c=old)
-    scene.tables.update("campaigns", row | {"changed_at": row["changed_at"] - timedelta(days=2)})
+    make_older(scene, old, days=2)
 
     run_timer(scene.stack, "every_day_archive_campaigns")
     assert scene.tables.rollouts(old) == before, "kept for ever unless somebody asks for less"
@@ -48,3 +53,23 @@ def test_an_old_campaign_is_archived_and_can_still_be_looked_at(scene: Scene) ->
         assert [entry["what"] for entry in scene.tables.audit(old)] == ["create", "pass", "complete"]
         refused = scene.act(old, "retry-failed")
         assert (refused.status_code, refused.json()["code"]) == (409, "archived")
+
+
+def test_a_campaign_says_itself_how_long_its_rows_stay(scene: Scene) -> None:
+    devices = scene.devices(2)
+    scene.artifacts.publish()
+    asked: dict[str, int] = {}
+    with scene.fleet(dict.fromkeys(devices, OK)):
+        for days in (0, 1, 3):
+            asked[scene.start(devices, gate=LENIENT, retention_days=days)] = days
+            scene.wait_for_campaign(list(asked)[-1], "completed")
+    scene.stack.cloud.wait_until_quiet()
+    assert [scene.show(campaign)["retention_days"] for campaign in asked] == [0, 1, 3]
+    for campaign in asked:
+        make_older(scene, campaign, days=2)
+
+    run_timer(scene.stack, "every_day_archive_campaigns")
+    assert [len(scene.tables.rollouts(campaign)) for campaign in asked] == [2, 0, 2]
+    with functions_told(scene.stack, {"RETENTION_DAYS": "1"}):
+        run_timer(scene.stack, "every_day_archive_campaigns")
+    assert [scene.show(campaign)["archived_at"] is None for campaign in asked] == [True, False, True]

@@ -54,6 +54,17 @@ def test_waves_with_a_filter_may_stand_anywhere_and_do_not_count_as_holding_anyb
     ]
 
 
+def test_a_campaign_says_how_long_its_rows_stay() -> None:
+    assert read().to_spec().retention_days is None
+    assert [read(retention_days=days).to_spec().retention_days for days in (0, 30)] == [0, 30]
+
+
+@pytest.mark.parametrize("days", [-1, 36_501, 1.5, "30", True])
+def test_days_that_nobody_can_count_are_refused(days: Any) -> None:
+    with pytest.raises(InvalidRequest, match="retention_days"):
+        read(retention_days=days)
+
+
 def test_devices_named_twice_count_once() -> None:
     targets = read(targets={"devices": ["a#1", "b", "a#1"]}).to_spec().targets
     assert isinstance(targets, DeviceList)
