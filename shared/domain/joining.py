@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import reduce
 
 from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
 from shared.domain.hub_queries import exclude_from_query
@@ -43,11 +44,9 @@ def is_look_due(campaign: Campaign, *, now: datetime) -> bool:
 
 
 def newcomers_query(campaign: Campaign) -> str:
-    """The query for all devices that match now and are not excluded by a query."""
+    """The query for all devices that match now and are excluded by no query."""
     targets = next(listing for listing in listings(campaign.spec) if listing.kind is ListingKind.TARGETS)
-    if not (excluded := campaign.spec.targeting.excluded_query):
-        return targets.query
-    return exclude_from_query(targets.query, excluded)
+    return reduce(exclude_from_query, campaign.spec.targeting.excluded_queries, targets.query)
 
 
 def note_look(campaign: Campaign, *, continuation: str, page: int | None, now: datetime) -> Campaign:

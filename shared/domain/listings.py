@@ -54,8 +54,7 @@ def listings(spec: CampaignSpec) -> tuple[Listing, ...]:
     if targeting.excluded:
         posted = Listing(kind=ListingKind.EXCLUDED, sha256=targeting.excluded_sha256, count=targeting.excluded)
         found.append(posted)
-    if targeting.excluded_query:
-        found.append(Listing(kind=ListingKind.EXCLUDED, query=targeting.excluded_query))
+    found += [Listing(kind=ListingKind.EXCLUDED, query=query) for query in targeting.excluded_queries]
     found += [
         Listing(kind=ListingKind.WAVE, wave=number, query=_query_of(targets, wave.size.condition))
         for number, wave in enumerate(spec.waves, start=1)

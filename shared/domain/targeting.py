@@ -56,9 +56,13 @@ class Targeting:
     """What the operator said about the targets beyond naming them; the defaults leave nobody out.
 
     Attributes:
-        excluded: How many devices were left out by their ids, repeats removed; the ids lie in the manifest store.
+        excluded: How many devices were left out by their ids, repeats removed, those of lists among them; the ids lie
+            in the manifest store.
         excluded_sha256: Digest over those ids, see ``digest_devices``; empty where there are none.
         excluded_query: IoT Hub query that finds further devices to leave out; empty for none.
+        excluded_group: The saved group that is left out, as it was when the campaign was posted; empty for none.
+        excluded_group_query: What that group meant then; empty where it was a list.
+        excluded_lists: The blobs whose ids were copied then, the group's among them.
         group: The saved group whose meaning was copied when the campaign was posted; empty for none.
         list_name: The blob whose ids were copied then; empty for none.
         relist_s: How long after one look for newcomers the next one begins, in seconds.
@@ -67,9 +71,17 @@ class Targeting:
     excluded: int = 0
     excluded_sha256: str = ""
     excluded_query: str = ""
+    excluded_group: str = ""
+    excluded_group_query: str = ""
+    excluded_lists: tuple[str, ...] = ()
     group: str = ""
     list_name: str = ""
     canaries: Canaries = Canaries.ROTATING
     membership: Membership = Membership.SNAPSHOT
     relist_s: float = RELIST_S
     revision: Revision = field(default_factory=Revision)
+
+    @property
+    def excluded_queries(self) -> tuple[str, ...]:
+        """The queries that find devices to leave out."""
+        return tuple(query for query in (self.excluded_query, self.excluded_group_query) if query)

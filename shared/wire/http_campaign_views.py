@@ -76,6 +76,8 @@ class CampaignView(CampaignSummary):
     membership: str = Field(description="snapshot; dynamic while devices may join; closed once an operator said so")
     canaries: str = Field(description="Whether other devices come first in each campaign: rotating or fixed")
     excluded_query: str | None = Field(description="The query that found devices to leave out; null without one")
+    excluded_group: str | None = Field(description="The saved group that is left out, as it was when it was posted")
+    excluded_lists: list[str] = Field(description="The blobs whose ids are left out, as they were when it was posted")
     allow_downgrade: bool
     retries: RetriesView | None = Field(description="Which failures are tried again; null for none")
     on_late_failure: str = Field(description="pause or alert: what a failure does in a wave that has passed")
@@ -118,6 +120,8 @@ def view_campaign(
         membership="closed" if campaign.newcomers.is_closed else campaign.spec.targeting.membership.value,
         canaries=campaign.spec.targeting.canaries.value,
         excluded_query=campaign.spec.targeting.excluded_query or None,
+        excluded_group=campaign.spec.targeting.excluded_group or None,
+        excluded_lists=list(campaign.spec.targeting.excluded_lists),
         allow_downgrade=campaign.spec.allow_downgrade,
         retries=view_retries(campaign.spec.retries),
         on_late_failure=campaign.spec.on_late_failure,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shared.domain.groups import Group
 from shared.wire.http_fields import InvalidRequest, RequestModel, complaints, exactly_one
-from shared.wire.http_targets import ListName, Query
+from shared.wire.http_target_fields import ListName, Query
 
 
 class GroupRequest(RequestModel):

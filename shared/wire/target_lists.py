@@ -14,37 +14,40 @@ MAX_LISTED = 1_000_000
 _MAX_LINE_BYTES = 1_024
 
 
-def read_target_list(name: str, chunks: Iterable[bytes]) -> list[DeviceId]:
+def read_target_list(name: str, chunks: Iterable[bytes], *, field: str = "targets.list") -> list[DeviceId]:
     """The ids in their order, repeats removed.
+
+    Args:
+        field: The field of the request that named the list.
 
     Raises:
         InvalidRequest: A line is no device id, there are none, or too many; the message names blob and line.
     """
     found: dict[DeviceId, None] = {}
-    for number, line in enumerate(_lines(name, chunks), start=1):
+    for number, line in enumerate(_lines(name, chunks, field), start=1):
         if text := line.strip():
-            found[_device(name, number, text)] = None
+            found[_device(f"{field}: line {number} of {name}", text)] = None
         if len(found) > MAX_LISTED:
-            raise InvalidRequest(f"targets.list: {name} has more than {MAX_LISTED:,} devices")
+            raise InvalidRequest(f"{field}: {name} has more than {MAX_LISTED:,} devices")
     if not found:
-        raise InvalidRequest(f"targets.list: {name} names no device")
+        raise InvalidRequest(f"{field}: {name} names no device")
     return list(found)
 
 
-def _lines(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _lines(name: str, chunks: Iterable[bytes], field: str) -> Iterator[bytes]:
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         yield from lines
         if len(rest) > _MAX_LINE_BYTES:
-            raise InvalidRequest(f"targets.list: {name} is no list of devices: it has a line of {len(rest):,} bytes")
+            raise InvalidRequest(f"{field}: {name} is no list of devices: it has a line of {len(rest):,} bytes")
     yield rest
 
 
-def _device(name: str, number: int, text: bytes) -> DeviceId:
+def _device(place: str, text: bytes) -> DeviceId:
     try:
         return device_id(text.decode("ascii"))
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"targets.list: line {number} of {name} is no plain text") from error
+        raise InvalidRequest(f"{place} is no plain text") from error
     except DomainError as error:
-        raise InvalidRequest(f"targets.list: line {number} of {name}: {error.message}") from error
+        raise InvalidRequest(f"{place}: {error.message}") from error

@@ -78,6 +78,30 @@ def test_a_saved_group_of_a_list_is_rolled_out_to_and_later_changes_of_it_are_no
     assert deeds == [("put-group", "list"), ("put-group", "query"), ("delete-group", "absent")]
 
 
+def test_a_list_and_a_saved_group_are_left_out(scene: Scene) -> None:
+    """What they mean later leaves nobody else out."""
+    devices = scene.devices(4)
+    group = f"{scene.stack.api}/groups/{scene.name}"
+    lists = scene.blobs.get_container_client("target-lists")
+    lists.upload_blob(f"{scene.name}/kept.txt", f"{devices[0]}\n")
+    query = f"SELECT * FROM devices WHERE deviceId = '{devices[1]}'"  # noqa: S608 - an id of our own
+    assert scene.http.put(group, json={"query": query}, timeout=10).status_code == 200
+    scene.artifacts.publish()
+    exclude = {"list": f"{scene.name}/kept.txt", "group": scene.name}
+    with scene.fleet(devices) as fleet:
+        campaign = scene.start(devices, targets={"devices": devices, "exclude": exclude})
+        assert scene.http.put(group, json={"query": "SELECT * FROM devices"}, timeout=10).status_code == 200
+        lists.upload_blob(f"{scene.name}/kept.txt", "\n".join(devices), overwrite=True)
+        shown = scene.wait_for_campaign(campaign, "completed")
+        check_tables(scene, campaign, devices[2:], fleet)
+    assert (shown["excluded_group"], shown["excluded_lists"]) == (scene.name, [f"{scene.name}/kept.txt"])
+    assert shown["plan"]["excluded"] == 2
+    nobody = scene.post(
+        "campaigns", scene.request(devices, targets={"devices": devices, "exclude": exclude | {"group": None}})
+    )
+    assert (nobody.status_code, nobody.json()["detail"]) == (400, "targets.exclude: it leaves no device over")
+
+
 def test_groups_and_lists_that_cannot_be_used_name_the_field(scene: Scene) -> None:
     group = f"{scene.stack.api}/groups/{scene.name}"
     refused = scene.http.put(group, json={"query": "DROP devices"}, timeout=10)

@@ -46,7 +46,8 @@ def test_a_query_without_those_of_another_is_one_that_the_local_hub_understands(
     lab = "SELECT deviceId FROM devices WHERE tags.lab = true OR tags.bench = 1"
     without = exclude_from_query("SELECT * FROM devices WHERE tags.site = 'north'", lab)
     assert without.endswith("WHERE (tags.site = 'north') AND (NOT (tags.lab = true OR tags.bench = 1))")
-    for query in (without, exclude_from_query("SELECT * FROM devices", "SELECT * FROM devices")):
+    twice = exclude_from_query(without, "SELECT * FROM devices WHERE tags.old = 1")
+    for query in (without, twice, exclude_from_query("SELECT * FROM devices", "SELECT * FROM devices")):
         check_query(query)
         parse_query(query)
 
