@@ -15,16 +15,12 @@ from datetime import timedelta
 from enum import StrEnum
 
 from shared.domain.errors import DomainError
+from shared.domain.hub_sizes import HubSize, HubTier
 from shared.trust.tickets import TicketKeys
 from shared.trust.tokens import TokenPolicy
 
-# Twin updates per second: (per hub, per unit), the larger total holds (IoT Hub quotas and throttling, twin updates).
-_TWIN_UPDATES_PER_S = {"F1": (50, 0), "S1": (50, 0), "S2": (50, 5), "S3": (0, 250)}
 _UPDATES_PER_SHARD = 1_000
 _LEAST_BANDWIDTH = 1_024
-
-# Messages a day and unit, in steps of 4 KB (0.5 KB on F1); IoT Hub quotas and throttling, daily quota.
-_MESSAGES_PER_DAY = {"F1": 8_000, "S1": 400_000, "S2": 6_000_000, "S3": 300_000_000}
 
 
 class SettingsError(DomainError):
@@ -228,17 +224,17 @@ class _Reader:
 
     def hub_rate(self) -> float:
         tier, units = self._environment.get("HUB_TIER", "S1"), self.whole("HUB_UNITS", 1)
-        if tier not in _TWIN_UPDATES_PER_S:
-            self._complaints.append(f"HUB_TIER must be one of {', '.join(_TWIN_UPDATES_PER_S)}, not {tier!r}")
+        if tier not in list(HubTier):
+            self._complaints.append(f"HUB_TIER must be one of {', '.join(HubTier)}, not {tier!r}")
             return 50.0
-        floor, per_unit = _TWIN_UPDATES_PER_S[tier]
-        return float(max(floor, per_unit * units))
+        return HubSize(tier=HubTier(tier), units=units).twin_updates_per_s
 
     def hub_messages_per_day(self) -> int:
         # What is wrong with either setting was complained about when the rate was read.
-        units = self._environment.get("HUB_UNITS") or "1"
-        per_unit = _MESSAGES_PER_DAY.get(self._environment.get("HUB_TIER", "S1"), 0)
-        return per_unit * (int(units) if units.isdecimal() else 1)
+        tier, units = self._environment.get("HUB_TIER", "S1"), self._environment.get("HUB_UNITS") or "1"
+        if tier not in list(HubTier):
+            return 0
+        return HubSize(tier=HubTier(tier), units=int(units) if units.isdecimal() else 1).messages_per_day
 
     def twin_writer(self) -> TwinWriterKind:
         text = self._environment.get("TWIN_WRITER", TwinWriterKind.PATCH)

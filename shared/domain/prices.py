@@ -24,6 +24,8 @@ class Meter(StrEnum):
     IOT_HUB_S1_UNIT_MONTHS = "iot_hub_s1_unit_months"
     IOT_HUB_S2_UNIT_MONTHS = "iot_hub_s2_unit_months"
     IOT_HUB_S3_UNIT_MONTHS = "iot_hub_s3_unit_months"
+    SERVICE_BUS_STANDARD_MONTHS = "service_bus_standard_months"
+    SERVICE_BUS_PREMIUM_UNIT_MONTHS = "service_bus_premium_unit_months"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
