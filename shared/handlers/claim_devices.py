@@ -15,6 +15,7 @@ from shared.domain.campaigns import Campaign, CampaignState, Planning, PlanningP
 from shared.domain.conflicts import OnConflict, held_by, waits_for
 from shared.domain.devices import DeviceRecord, claim
 from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.quotas import quota_reason
 from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.starting import go_on
 from shared.domain.steps import Change
@@ -23,7 +24,7 @@ from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
 from shared.handlers.current_devices import CURRENT, CurrentDevices
 from shared.handlers.holders import Holders
-from shared.handlers.plan_campaign import CLAIM_BATCHES, QUOTA_REASON
+from shared.handlers.plan_campaign import CLAIM_BATCHES
 from shared.ports.campaigns import ManifestStore
 from shared.ports.errors import QuotaExceeded, Throttled
 from shared.ports.stored import Stored
@@ -56,7 +57,7 @@ def claim_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
         wait = timedelta(seconds=error.retry_after_s or CONFIRM_AGAIN_S)
         return Change(campaign=replace(campaign, planning=planning), due_at=now + wait)
     except QuotaExceeded:
-        paused = replace(campaign, planning=planning, state=CampaignState.PAUSED, reason=QUOTA_REASON)
+        paused = replace(campaign, planning=planning, state=CampaignState.PAUSED, reason=quota_reason(now))
         return Change(campaign=paused, due_at=now)
     return Change(campaign=replace(campaign, planning=planning), due_at=now)
 

@@ -1,24 +1,18 @@
-"""What follows for everybody from how the hub took a batch: the shared rate, and its daily quota (invariant I6)."""
+"""What follows for everybody from how the hub took a batch: the shared rate (invariant I6)."""
 
 from __future__ import annotations
 
 import contextlib
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.campaigns import CampaignState
-from shared.domain.ids import CampaignId
 from shared.domain.pacing import Budget, slow_down, speed_up
-from shared.domain.steps import Change, take_step
 from shared.handlers.contention import until_written
-from shared.ports.campaigns import BudgetStore, CampaignStore
+from shared.ports.campaigns import BudgetStore
 from shared.ports.errors import ConcurrentChange
 from shared.ports.hub import TwinOutcome, TwinResult
 from shared.ports.stored import Stored
-
-QUOTA_REASON = "the IoT Hub's daily message quota is used up; it is renewed at midnight UTC, then resume"
 
 _FIRST_RETRY_S = 5.0
 _LAST_RETRY_S = 300.0
@@ -55,20 +49,3 @@ def retry_at(retry: int, *, now: datetime) -> datetime:
     """When work that the hub had no room for goes out again: later each time, and never all of it together."""
     longest_s = min(_FIRST_RETRY_S * 2 ** min(retry, 10), _LAST_RETRY_S)
     return now + timedelta(seconds=random.uniform(longest_s / 2, longest_s))
-
-
-def pause_for_quota(campaigns: CampaignStore, campaign: CampaignId, *, now: datetime) -> None:
-    """Pause a running campaign, because the hub will take nothing more today.
-
-    Raises:
-        ConcurrentChange: The campaign's row changes too fast.
-    """
-
-    def attempt() -> None:
-        before = campaigns.get(campaign)
-        if before.value.state is CampaignState.RUNNING:
-            paused = replace(before.value, state=CampaignState.PAUSED, reason=QUOTA_REASON)
-            after = take_step(before.value, Change(campaign=paused, due_at=now), now=now)
-            campaigns.save(Stored(value=after, etag=before.etag))
-
-    until_written(attempt, what=campaign)

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign, Deadlines
-from shared.domain.ids import DeviceId
+from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.quotas import quota_reason
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.domain.starting import may_offer
 from shared.domain.waves import WaveState
 from shared.handlers.contention import until_written
-from shared.handlers.hub_verdicts import adjust_rate, pause_for_quota, retry_at, wants_retry
+from shared.handlers.hub_verdicts import adjust_rate, retry_at, wants_retry
 from shared.handlers.mark_offers import mark_offers
 from shared.handlers.sign_offers import OfferKeys, sign_offers
 from shared.handlers.spec_desk import SpecDesk
@@ -46,6 +47,7 @@ class DispatchPorts:
 
     Attributes:
         stop_untrusted: What to do about a campaign that is not what was signed when it was posted.
+        pause: Pauses a campaign for a reason, see ``shared.handlers.pause_campaign``.
     """
 
     campaigns: CampaignStore
@@ -59,6 +61,7 @@ class DispatchPorts:
     specs: SpecDesk
     packages: PackageStore
     stop_untrusted: Callable[[Campaign, SpecUntrusted, datetime], None]
+    pause: Callable[[CampaignId, str, datetime], None]
     clock: Callable[[], datetime] = utc_now
 
     @property
@@ -107,7 +110,7 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
         results = ports.twins.write(sign_offers(campaign, marked.unsent, ports.keys, now=now))
     except QuotaExceeded:
         log.exception("%s is paused: the hub's daily quota is used up", campaign.id)
-        pause_for_quota(ports.campaigns, campaign.id, now=now)
+        ports.pause(campaign.id, quota_reason(now), now)
         return
     _stamp(work, marked.rows, results, campaign, ports, now)
     adjust_rate(ports.budget, results, now=now)

@@ -12,6 +12,7 @@ from shared.domain.campaigns import Campaign, CampaignState, Planning, PlanningP
 from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId
 from shared.domain.listings import Listing, ListingKind, listings, page_spans, ring_start_of, sort_on_ring
+from shared.domain.quotas import quota_reason
 from shared.domain.rates import batch_devices
 from shared.domain.steps import Change, abort
 from shared.domain.waves import Wave, assign_waves, cut_batches
@@ -30,8 +31,6 @@ QUERIES_PER_STEP = 10
 LIST_AGAIN_S = 15.0
 """IoT Hub S1 allows 20 twin queries a minute and unit (quotas and throttling): a throttled listing waits for some."""
 
-QUOTA_REASON = "the IoT Hub's daily message quota is used up; resume after midnight UTC, or add units to the hub"
-
 
 def list_page(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
     """The campaign with one more page of its targets listed, a page of ours being several of the hub's.
@@ -47,7 +46,7 @@ def list_page(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Cha
     except Throttled as error:
         return Change(campaign=campaign, due_at=now + timedelta(seconds=error.retry_after_s or LIST_AGAIN_S))
     except QuotaExceeded:
-        return Change(campaign=replace(campaign, state=CampaignState.PAUSED, reason=QUOTA_REASON), due_at=now)
+        return Change(campaign=replace(campaign, state=CampaignState.PAUSED, reason=quota_reason(now)), due_at=now)
     except DomainError as error:
         return Change(campaign=abort(campaign, error.message), due_at=now)
     ports.manifests.write_page(campaign.id, planning.page, page.items)

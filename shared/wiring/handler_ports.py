@@ -9,6 +9,7 @@ from securesystemslib.signer import Signer
 
 from shared.adapters.jwks_keys import JwksKeys
 from shared.domain.campaigns import Campaign
+from shared.domain.ids import CampaignId
 from shared.handlers.audit_desk import AuditDesk
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.dry_run import DryRunPorts
@@ -23,7 +24,7 @@ from shared.handlers.known_authorities import KnownAuthorities
 from shared.handlers.meter_downloads import DownloadMeter
 from shared.handlers.note_lifecycle import LifecyclePorts
 from shared.handlers.offer_batch import DispatchPorts
-from shared.handlers.pause_campaign import stop_untrusted
+from shared.handlers.pause_campaign import pause_campaign, stop_untrusted
 from shared.handlers.relay_reports import RelayPorts
 from shared.handlers.show_dry_runs import Forecaster
 from shared.handlers.sign_offers import OfferKeys
@@ -87,6 +88,9 @@ class HandlerPorts:
 
     def stop_untrusted(self, campaign: Campaign, error: SpecUntrusted, now: datetime) -> None:
         stop_untrusted(campaign, error, self.campaign_ports, now=now)
+
+    def pause(self, campaign: CampaignId, reason: str, now: datetime) -> None:
+        pause_campaign(campaign, reason, self.campaign_ports, now=now)
 
     def intent_signer(self) -> Signer:
         return self._adapters.keys.signer(KeyRole.INTENTS, self.authorities.get().intent_keys)
@@ -164,6 +168,7 @@ class HandlerPorts:
             specs=self.specs,
             packages=adapters.packages,
             stop_untrusted=self.stop_untrusted,
+            pause=self.pause,
             keys=OfferKeys(intents=self.intent_signer, tickets=self._settings.ticket_keys),
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +13,7 @@ import pytest
 from securesystemslib.signer import Key
 
 from shared.domain.approvals import Consents
+from shared.domain.audit import SERVICE
 from shared.domain.campaigns import CampaignState
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import RolloutState
@@ -18,14 +21,14 @@ from shared.domain.schedules import AtEnd, Schedule
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import WaveState
 from shared.handlers.dispatch_batch import dispatch_batch
-from shared.handlers.hub_verdicts import QUOTA_REASON
 from shared.ports.bus import Queue
 from shared.ports.hub import TwinOutcome
 from shared.trust.intents import check_claim, check_time, verify_intent
 from shared.trust.tickets import read_ticket
+from shared.wire.campaign_events import CAMPAIGN_CHANGED
 from shared.wire.messages import read_batch_work
 from shared.wire.twins import read_offer
-from tests.support.campaign_world import Died
+from tests.support.campaign_world import Died, Life
 from tests.support.data_plane import DataPlane
 from tests.support.memory_rollouts import MemoryRollouts
 from tests.support.rollouts import CAMPAIGN, NOON, TARGET
@@ -167,7 +170,11 @@ def test_a_used_up_quota_pauses_the_campaign_and_leaves_the_rows_unsent() -> Non
     plane.hub.quota = 2
     plane.dispatch()
     paused = plane.campaigns.get(CAMPAIGN).value
-    assert (paused.state, paused.reason) == (CampaignState.PAUSED, QUOTA_REASON)
+    midnight = "2026-03-02 00:00 UTC"
+    assert paused.state is CampaignState.PAUSED
+    assert paused.reason == (
+        f"the IoT Hub's daily message quota is used up; resume after {midnight}, or add units to the hub before"
+    )
     assert {row.sent_at for row in plane.rows().values()} == {None}
 
     plane.hub.quota = None
@@ -176,6 +183,33 @@ def test_a_used_up_quota_pauses_the_campaign_and_leaves_the_rows_unsent() -> Non
     plane.set_campaign(CampaignState.RUNNING)
     plane.dispatch()
     assert {row.sent_at for row in plane.rows().values()} == {NOON}
+
+
+def test_a_pause_for_the_quota_is_audited_and_announced_once() -> None:
+    """I6, I9: every batch that meets the quota tells of it, and one pause comes of them."""
+    plane = DataPlane(NAMES)
+    plane.hub.quota = 2
+    plane.dispatch()
+    plane.dispatch()
+    [entry] = plane.audit.read(CAMPAIGN)
+    assert (entry.who, entry.what, entry.before, entry.after) == (SERVICE, "pause", "running", "paused")
+    assert entry.detail == plane.campaigns.get(CAMPAIGN).value.reason
+    [event] = [event for event in plane.events.events if event.type == CAMPAIGN_CHANGED]
+    assert json.loads(event.data)["state"] == "paused"
+
+
+@pytest.mark.parametrize("after", [True, False], ids=["after the write", "before the write"])
+def test_a_pause_for_the_quota_that_dies_anywhere_comes_with_the_message_again(after: bool) -> None:
+    for writes in range(12):
+        plane = DataPlane(NAMES)
+        plane.hub.quota = 2
+        plane.life = Life(left=writes, dies_after_the_write=after)
+        with contextlib.suppress(Died):
+            plane.dispatch()
+        plane.life = Life()
+        plane.dispatch()
+        assert plane.campaigns.get(CAMPAIGN).value.state is CampaignState.PAUSED, writes
+        assert [entry.what for entry in plane.audit.read(CAMPAIGN)] == ["pause"], writes
 
 
 @pytest.mark.parametrize("state", [CampaignState.PAUSED, CampaignState.ABORTED])

@@ -19,9 +19,11 @@ from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch, DeviceCount, Rest, WaveSpec, WaveState, cut_batches
 from shared.handlers.campaign_facts import CampaignFactsCache
+from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.fold_reports import FoldPorts, fold_reports
 from shared.handlers.offer_batch import DispatchPorts
+from shared.handlers.pause_campaign import pause_campaign
 from shared.handlers.relay_reports import RelayPorts, relay_reports
 from shared.handlers.sign_offers import OfferKeys
 from shared.handlers.spec_desk import SpecDesk
@@ -33,14 +35,16 @@ from shared.trust.tickets import TicketKeys
 from shared.wire.messages import BatchVisit, BatchWork
 from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent
+from tests.support.campaign_sources import MemoryDirectory
 from tests.support.campaign_world import Life, Mortal
 from tests.support.made_campaigns import make_campaign
 from tests.support.memory_bus import MemoryBus, MemoryEvents, MemoryParking
-from tests.support.memory_campaigns import MemoryAuditLog, MemoryBudget, MemoryCampaigns, MemoryStops
+from tests.support.memory_campaigns import MemoryAuditLog, MemoryBudget, MemoryCampaigns, MemoryManifests, MemoryStops
 from tests.support.memory_hub import MemoryHub
 from tests.support.memory_keys import MemoryKeyRing
 from tests.support.memory_packages import MemoryPackages
 from tests.support.memory_rollouts import MemoryDevices, MemoryRollouts, counters_of
+from tests.support.memory_targets import MemoryGroups, MemoryTargetLists
 from tests.support.rollouts import CAMPAIGN, NOON, OLD_VERSION, TARGET
 
 
@@ -126,7 +130,28 @@ class DataPlane:
             specs=self.specs,
             packages=self.packages,
             stop_untrusted=lambda campaign, _error, _now: self.untrusted.append(campaign.id),
+            pause=lambda campaign, reason, now: pause_campaign(campaign, reason, self.campaign_ports(), now=now),
             clock=lambda: self.now,
+        )
+
+    def campaign_ports(self) -> CampaignPorts:
+        """What acting on the campaign as a whole needs."""
+        return CampaignPorts(
+            campaigns=self.mortal(self.campaigns),
+            manifests=MemoryManifests(),
+            budget=self.mortal(self.budget),
+            stops=self.stops,
+            audit=self.mortal(self.audit),
+            rollouts=self.mortal(self.rollouts),
+            devices=self.mortal(self.devices),
+            packages=self.packages,
+            directory=MemoryDirectory((), 100),
+            twins=self.hub,
+            groups=MemoryGroups(),
+            lists=MemoryTargetLists(),
+            sender=self.mortal(self.bus),
+            publisher=self.mortal(self.events),
+            specs=self.specs,
         )
 
     def relay(self, events: Sequence[RawTwinEvent]) -> int:
