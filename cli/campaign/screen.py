@@ -53,12 +53,21 @@ def campaign_lines(campaign: Mapping[str, Any]) -> Iterator[str]:
     yield f"{campaign['id']}  {campaign['name']}: {campaign['state']}"
     if campaign["reason"]:
         yield f"  {campaign['reason']}"
+    yield from (f"  waits: {wait['words']}{_span(wait)}" for wait in campaign.get("waits_for", ()))
+    if approval := campaign.get("approval"):
+        yield f"  approval: {approval['missing']} missing, plan {approval['plan_sha256']}"
     rows = [
         (str(wave["number"]), wave["name"], wave["state"], f"{wave['devices']:,}", _counted(wave["counters"]))
         for wave in campaign["waves"]
     ]
     yield from _table([("wave", "name", "state", "devices", "counted"), *rows])
     yield f"  actions: {', '.join(campaign['actions']) or 'none'}"
+
+
+def _span(wait: Mapping[str, Any]) -> str:
+    """From when to when, as far as it is known, to the second."""
+    times = [f"{word} {wait[word][:19]}" for word in ("since", "until") if wait[word]]
+    return f" ({', '.join(times)})" if times else ""
 
 
 def _wave_rows(plan: ForecastView) -> Iterator[Sequence[str]]:

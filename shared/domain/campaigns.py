@@ -267,6 +267,7 @@ class Campaign:
         archive: How far its rows are on their way out of the table; None while they stay.
         requested_by: Who posted it.
         spec_signature: The service's own signature over what it was asked for, see ``shared.handlers.spec_desk``.
+        state_since: When it came into its state; None in rows from before this was kept.
         request_sha256: Digest of the request, to tell a repeated request from another one under the same key.
     """
 
@@ -294,6 +295,12 @@ class Campaign:
     spec_signature: str = ""
     created_at: datetime
     changed_at: datetime
+    state_since: datetime | None = None
+
+    @property
+    def in_state_since(self) -> datetime:
+        """When it came into its state, or at the latest."""
+        return self.state_since or self.changed_at
 
     @property
     def target(self) -> PackageTarget:

@@ -95,6 +95,7 @@ def make_child(parent: Campaign, version: str, package: Package, *, sha256: str,
         requested_by=f"revert of {parent.id}",
         created_at=now,
         changed_at=now,
+        state_since=now,
     )
 
 

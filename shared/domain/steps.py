@@ -121,7 +121,8 @@ class Change:
 def take_step(before: Campaign, change: Change, *, now: datetime) -> Campaign:
     """The campaign one step on: messages for earlier steps are stale from now on."""
     due_at = _when_due(change.campaign, change.due_at)
-    return replace(change.campaign, step=before.step + 1, step_due_at=due_at, changed_at=now)
+    since = before.state_since if change.campaign.state is before.state else now
+    return replace(change.campaign, step=before.step + 1, step_due_at=due_at, changed_at=now, state_since=since)
 
 
 def _when_due(campaign: Campaign, due_at: datetime) -> datetime:

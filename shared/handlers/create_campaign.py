@@ -134,6 +134,7 @@ def new_campaign(
         requested_by=requested_by,
         created_at=now,
         changed_at=now,
+        state_since=now,
     )
 
 

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.ids import CampaignId
+from shared.domain.waits import Surroundings, find_waits
 from shared.domain.waves import Wave, WaveState
 from shared.handlers.evaluate_campaign import judge
 from shared.handlers.keep_campaign import get_stored_campaign
-from shared.ports.campaigns import CampaignStore
+from shared.handlers.wakeups import utc_now
+from shared.ports.campaigns import BudgetStore, CampaignStore
 from shared.ports.rollouts import RolloutStore
+from shared.ports.stops import StopStore
 from shared.wire.http_campaign_views import CampaignPage, CampaignView, view_campaign, view_summary
 
 _OPEN = frozenset({WaveState.DISPATCHING, WaveState.RUNNING, WaveState.SOAKING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewPorts:
+    """What looking at a campaign needs from outside: reads grow with waves and shards, never with devices."""
+
+    campaigns: CampaignStore
+    rollouts: RolloutStore
+    stops: StopStore
+    budget: BudgetStore
+    clock: Callable[[], datetime] = utc_now
 
 
 def list_campaigns(campaigns: CampaignStore, *, size: int, continuation: str = "") -> CampaignPage:
@@ -23,24 +41,28 @@ def list_campaigns(campaigns: CampaignStore, *, size: int, continuation: str = "
     )
 
 
-def show_campaign(campaign: CampaignId, campaigns: CampaignStore, rollouts: RolloutStore) -> CampaignView:
-    """A campaign with its waves and counters: reads grow with waves and shards, never with devices.
+def show_campaign(campaign: CampaignId, ports: ViewPorts) -> CampaignView:
+    """A campaign with its waves, its counters, and what holds it back.
 
     Raises:
         NotFound: No such campaign.
     """
-    return view_of(get_stored_campaign(campaigns, campaign).value, rollouts)
+    return view_of(get_stored_campaign(ports.campaigns, campaign).value, ports)
 
 
-def view_of(campaign: Campaign, rollouts: RolloutStore) -> CampaignView:
+def view_of(campaign: Campaign, ports: ViewPorts) -> CampaignView:
     """The view of a campaign already read."""
     counters = {
-        wave.number: rollouts.read_counters(campaign.id, wave.number, campaign.shards) for wave in campaign.waves
+        wave.number: ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards) for wave in campaign.waves
     }
     verdicts = {
-        wave.number: judge(campaign, wave, rollouts).verdict for wave in campaign.waves if _is_judged(campaign, wave)
+        wave.number: judge(campaign, wave, ports.rollouts).verdict
+        for wave in campaign.waves
+        if _is_judged(campaign, wave)
     }
-    return view_campaign(campaign, counters, verdicts)
+    around = Surroundings(stop=ports.stops.get().value, budget=ports.budget.get().value, counters=counters)
+    waits = find_waits(campaign, around, now=ports.clock())
+    return view_campaign(campaign, counters, verdicts, waits)
 
 
 def _is_judged(campaign: Campaign, wave: Wave) -> bool:

@@ -68,6 +68,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "requested_by": campaign.requested_by,
         "created_at": campaign.created_at,
         "changed_at": campaign.changed_at,
+        **({"state_since": campaign.state_since} if campaign.state_since else {}),
         "request_sha256": campaign.request_sha256,
         "spec_signature": campaign.spec_signature,
         "spec": _SPEC.dump_json(campaign.spec).decode(),
@@ -158,6 +159,7 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
         requested_by=row["requested_by"],
         created_at=row["created_at"],
         changed_at=row["changed_at"],
+        state_since=row.get("state_since"),
         request_sha256=row["request_sha256"],
         spec_signature=row.get("spec_signature", ""),
     )

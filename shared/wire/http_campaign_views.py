@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from shared.domain.gates import Counters
 from shared.domain.rollouts import RolloutState
 from shared.domain.steps_by_operators import fitting_actions
 from shared.domain.verdicts import Verdict
+from shared.domain.waits import Wait
 from shared.domain.windows import Window
 from shared.wire.http_approvals import ApprovalView, view_approval
 from shared.wire.http_policies import WEEKDAYS
@@ -21,6 +22,7 @@ from shared.wire.http_quarantine import QuarantinedView, view_quarantined
 from shared.wire.http_rates import PaceView, view_pace
 from shared.wire.http_retries import RetriesView, view_retries
 from shared.wire.http_schedules import ScheduleView, view_schedule
+from shared.wire.http_waits import WaitView, view_wait
 from shared.wire.http_wave_views import WaveView, view_wave
 
 
@@ -94,6 +96,7 @@ class CampaignView(CampaignSummary):
     )
     archived_at: datetime | None = Field(description="When its devices' rows left the table; null while they are there")
     plan: PlanView
+    waits_for: list[WaitView] = Field(description="All that holds it back now; empty where it goes on")
     waves: list[WaveView]
     actions: list[str] = Field(description="Operator actions that fit its state")
 
@@ -104,13 +107,14 @@ def view_summary(campaign: Campaign) -> CampaignSummary:
 
 
 def view_campaign(
-    campaign: Campaign, counters: Mapping[int, Counters], verdicts: Mapping[int, Verdict]
+    campaign: Campaign, counters: Mapping[int, Counters], verdicts: Mapping[int, Verdict], waits: Sequence[Wait] = ()
 ) -> CampaignView:
     """A campaign with its waves.
 
     Args:
         counters: Wave number to what its devices are in.
         verdicts: Wave number to what its gate says now, where it is asked.
+        waits: What holds it back.
     """
     return CampaignView(
         **_summary(campaign),
@@ -144,6 +148,7 @@ def view_campaign(
             waiting=campaign.planning.waiting,
             current=campaign.planning.current,
         ),
+        waits_for=[view_wait(wait) for wait in waits],
         waves=[
             view_wave(wave, counters.get(wave.number, Counters()), verdicts.get(wave.number)) for wave in campaign.waves
         ],

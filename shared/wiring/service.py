@@ -44,7 +44,7 @@ from shared.handlers.relay_reports import relay_reports
 from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.serve_repository import MetadataFile, serve_repository
 from shared.handlers.show_audit import show_audit
-from shared.handlers.show_campaigns import list_campaigns, show_campaign, view_of
+from shared.handlers.show_campaigns import ViewPorts, list_campaigns, show_campaign, view_of
 from shared.handlers.show_dry_runs import show_existing
 from shared.handlers.stop_fleet import release_fleet, stop_fleet
 from shared.handlers.sweep_incoming import IncomingSweep
@@ -107,6 +107,17 @@ class Service:
         """Who asks, by the header ``Authorization``; the holder of a function key where the host asks for keys."""
         desk = self._ports.token_desk
         return KEY_HOLDER if desk is None else desk.identify(authorization, now=self._clock())
+
+    @property
+    def _view_ports(self) -> ViewPorts:
+        adapters = self._adapters
+        return ViewPorts(
+            campaigns=adapters.campaigns,
+            rollouts=adapters.rollouts,
+            stops=adapters.stops,
+            budget=adapters.budget,
+            clock=self._clock,
+        )
 
     # Artifacts and the index
 
@@ -181,7 +192,7 @@ class Service:
             shards=self._settings.shards,
             now=self._clock(),
         )
-        return view_of(campaign, self._adapters.rollouts)
+        return view_of(campaign, self._view_ports)
 
     def find_existing_campaign(self, request: CampaignRequest, *, idempotency_key: str | None) -> ExistingView | None:
         """The campaign that was made under the key, compared with the request."""
@@ -218,7 +229,7 @@ class Service:
 
     def show_campaign(self, campaign: CampaignId) -> CampaignView:
         """A campaign with its waves and counters."""
-        return show_campaign(campaign, self._adapters.campaigns, self._adapters.rollouts)
+        return show_campaign(campaign, self._view_ports)
 
     def show_audit(self, campaign: CampaignId, *, size: int, continuation: str) -> AuditPage:
         """One page of a campaign's audit log."""
@@ -229,7 +240,7 @@ class Service:
     ) -> CampaignView:
         """The campaign after what somebody did to it."""
         after = act_on_campaign(campaign, action, self._ports.campaign_ports, now=self._clock(), who=who, said=said)
-        return view_of(after, self._adapters.rollouts)
+        return view_of(after, self._view_ports)
 
     def stop_fleet(self, reason: str, *, who: str) -> StopView:
         """Stop the whole fleet."""
@@ -246,12 +257,12 @@ class Service:
     def edit_waves(self, campaign: CampaignId, request: WavesRequest, *, who: str) -> CampaignView:
         """The campaign with its pending waves as asked."""
         after = edit_waves(campaign, request, self._ports.campaign_ports, who=who, now=self._clock())
-        return view_of(after, self._adapters.rollouts)
+        return view_of(after, self._view_ports)
 
     def close_membership(self, campaign: CampaignId, *, who: str) -> CampaignView:
         """The campaign, which nobody joins any more."""
         after = close_membership(campaign, self._ports.campaign_ports, who=who, now=self._clock())
-        return view_of(after, self._adapters.rollouts)
+        return view_of(after, self._view_ports)
 
     # Saved groups
 

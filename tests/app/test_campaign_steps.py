@@ -132,7 +132,7 @@ def test_a_campaign_shows_its_waves_counters_and_the_gates_sentence() -> None:
     world = CampaignWorld(fleet(10), outcome=lambda device: S.SUCCEEDED if device == "a#1" else None)
     campaign = world.post(gate={"soak_s": 60})
     world.run(lambda: world.now > NOON + timedelta(minutes=2))
-    view = show_campaign(campaign.id, world.campaigns, world.rollouts)
+    view = show_campaign(campaign.id, world.view_ports)
     assert (view.state, view.targets, view.package, view.version) == ("running", 10, "thermostat", "2.0.0")
     assert view.waves[0].counters == {"offered": 9, "succeeded": 1}
     assert view.waves[0].verdict == "1 of 10 devices ended, 1 succeeded"

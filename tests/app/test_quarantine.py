@@ -108,7 +108,7 @@ def test_it_is_audited_shown_and_people_are_woken() -> None:
     assert "mk2 from 1.0.0" in entry.detail
     alerts = [json.loads(event.data) for event in world.events.events if event.type == ALERT]
     assert {alert["code"] for alert in alerts} == {"cohort_quarantined"}
-    [shown] = view_of(campaign, world.rollouts).quarantined
+    [shown] = view_of(campaign, world.view_ports).quarantined
     assert (shown.hardware, shown.version, shown.state, shown.code) == ("mk2", "1.0.0", "failed", "health_check_failed")
     rows = [write_wave_row(campaign, wave) for wave in campaign.waves]
     assert read_campaign(write_campaign_row(campaign), rows) == campaign

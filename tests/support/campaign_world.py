@@ -28,6 +28,7 @@ from shared.handlers.create_campaign import create_campaign
 from shared.handlers.join_newcomers import join_newcomers
 from shared.handlers.mark_offers import mark_offers
 from shared.handlers.resume_campaigns import resume_campaigns
+from shared.handlers.show_campaigns import ViewPorts
 from shared.handlers.spec_desk import SpecDesk
 from shared.handlers.take_over import TakeOverPorts, look_again_s
 from shared.handlers.wakeups import request_evaluation, request_work_later
@@ -129,6 +130,17 @@ class CampaignWorld:
         audit = AuditDesk(Mortal(self.audit_records, self.life), self.keys)
         ports = {name: Mortal(port, self.life) for name, port in mortal.items()}
         return CampaignPorts(specs=specs, audit=audit, **ports)
+
+    @property
+    def view_ports(self) -> ViewPorts:
+        """What looking at a campaign needs."""
+        return ViewPorts(
+            campaigns=self.campaigns,
+            rollouts=self.rollouts,
+            stops=self.stops,
+            budget=self.budget,
+            clock=lambda: self.now,
+        )
 
     @property
     def audit(self) -> AuditDesk:
