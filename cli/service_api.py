@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +69,17 @@ class ServiceApi:
         answer = self.call("GET", path, parameters=parameters)
         if not answer.is_ok:
             raise CallRefused(f"{path}: {answer.status} {answer.detail}".rstrip())
+        return answer.document
+
+    def do(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON object that is answered where something was asked for, and done.
+
+        Raises:
+            CallRefused: It was not done, or nobody knows.
+        """
+        answer = self.call(method, path, body=json.dumps(body).encode() if body else None)
+        if not answer.is_ok:
+            raise CallRefused(f"{answer.status} {answer.detail}".rstrip())
         return answer.document
 
     def call(

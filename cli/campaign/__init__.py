@@ -1,17 +1,16 @@
-"""``groundswell campaign``: campaigns from files, and the everyday actions, over the HTTP API."""
+"""``groundswell campaign``: campaigns from files, and what operators do to them, over the HTTP API."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from cli.campaign.acting import add_actions
 from cli.campaign.filed import FileRunner
 from cli.campaign.files import read_campaign_file
 from cli.campaign.screen import campaign_lines, summary_lines
 from cli.keys.files import guarded
-from cli.service_api import CallRefused, add_api_arguments, open_api
-
-ACTIONS = ("pause", "resume", "cancel")
+from cli.service_api import add_api_arguments, open_api
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,11 +28,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     listing = actions.add_parser("list", help="list campaigns, the newest first")
     add_api_arguments(listing)
     listing.set_defaults(run=guarded(_run_list))
-    for name, help_text in (("show", "show a campaign with its waves"), *((name, f"{name} one") for name in ACTIONS)):
-        one = actions.add_parser(name, help=help_text)
-        one.add_argument("campaign")
-        add_api_arguments(one)
-        one.set_defaults(run=guarded(_run_show if name == "show" else _run_action), action=name)
+    show = actions.add_parser("show", help="show a campaign with its waves")
+    show.add_argument("campaign")
+    add_api_arguments(show)
+    show.set_defaults(run=guarded(_run_show))
+    add_actions(actions)
 
 
 def _run_plan(arguments: argparse.Namespace) -> int:
@@ -63,12 +62,4 @@ def _run_list(arguments: argparse.Namespace) -> int:
 
 def _run_show(arguments: argparse.Namespace) -> int:
     print("\n".join(campaign_lines(open_api(arguments).get(f"campaigns/{arguments.campaign}"))))
-    return 0
-
-
-def _run_action(arguments: argparse.Namespace) -> int:
-    answer = open_api(arguments).call("POST", f"campaigns/{arguments.campaign}/{arguments.action}")
-    if not answer.is_ok:
-        raise CallRefused(f"{answer.status} {answer.detail}".rstrip())
-    print("\n".join(campaign_lines(answer.document)))
     return 0

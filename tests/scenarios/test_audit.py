@@ -18,7 +18,7 @@ GATE = {"success_percent": 50, "failure_count": 1, "failure_percent": None}
 def export(scene: Scene, campaign: str, out: Path) -> list[dict[str, object]]:
     """The log as the command exports it; its records."""
     key = scene.stack.cloud.host_key
-    where = ["--api", scene.stack.api, "--function-key", key]
+    where = ["--api", scene.stack.api, f"--function-key={key}"]
     assert main(["audit", "export", campaign, "--out", str(out), *where]) == 0
     return [json.loads(line) for line in out.read_text().splitlines()]
 

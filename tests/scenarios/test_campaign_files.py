@@ -21,7 +21,7 @@ def run(scene: Scene, capsys: pytest.CaptureFixture[str]) -> Run:
 
     def run(*words: str | Path) -> tuple[int, str]:
         capsys.readouterr()
-        where = ["--api", scene.stack.api, "--function-key", scene.stack.cloud.host_key]
+        where = ["--api", scene.stack.api, f"--function-key={scene.stack.cloud.host_key}"]
         status = main(["campaign", *(str(word) for word in words), *where])
         printed = capsys.readouterr()
         return status, printed.out + printed.err

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import requests
 
+from cli.__main__ import main
 from shared.domain.waves import MAX_BATCH_DEVICES
 from tests.support.scenario import functions_log, functions_told
 from tests.support.scenario_scene import Scene
@@ -31,6 +32,11 @@ def stop(scene: Scene, method: str, body: object = None) -> requests.Response:
     return scene.http.request(method, f"{scene.stack.api}/stop", json=body, timeout=30)
 
 
+def groundswell(scene: Scene, *words: str) -> int:
+    """The command line, as an operator uses it."""
+    return main([*words, "--api", scene.stack.api, f"--function-key={scene.stack.cloud.host_key}"])
+
+
 def test_a_fleet_stopped_in_mid_wave_gets_nothing_more_until_it_is_released(scene: Scene) -> None:
     """I4, I9: the wave's second batch waits, tickets that are out are worth nothing, and then the wave completes."""
     devices = scene.devices(DEVICES)
@@ -40,9 +46,12 @@ def test_a_fleet_stopped_in_mid_wave_gets_nothing_more_until_it_is_released(scen
         campaign = scene.start(devices, waves=[{"count": DEVICES - 1}, {"rest": True}])
         wait_until(lambda: sent(scene, campaign), timeout_s=45, what="the offers of the first batch")
 
-        answers = [stop(scene, "POST", {"reason": reason}) for reason in ("it bricks pumps", "me too")]
-        assert [answer.status_code for answer in answers] == [200, 200]
-        assert answers[0].json() == answers[1].json() == stop(scene, "GET").json()
+        assert groundswell(scene, "stop", "--reason", "it bricks pumps") == 0
+        first, again = stop(scene, "GET"), stop(scene, "POST", {"reason": "me too"})
+        assert first.json() == again.json()
+        [held] = [wait for wait in scene.show(campaign)["waits_for"] if wait["what"] == "fleet_release"]
+        assert "stopped the whole fleet: it bricks pumps" in held["words"]
+        assert held["since"] == first.json()["stopped_at"]
         wait_until(lambda: exchange(scene, devices) == {(503, "fleet_stopped")}, what="tickets that are refused")
         wait_until(lambda: HELD in functions_log(scene.stack), timeout_s=45, what="the second batch's time")
 
@@ -51,7 +60,8 @@ def test_a_fleet_stopped_in_mid_wave_gets_nothing_more_until_it_is_released(scen
         assert all("update" not in scene.desired(device) for device in waiting)
         assert not scene.show(campaign)["waves"][1]["started_at"]
 
-        assert [stop(scene, "DELETE").json()["stopped"] for _ in range(2)] == [False, False]
+        assert [groundswell(scene, "release") for _ in range(2)] == [0, 0]
+        assert "fleet_release" not in {wait["what"] for wait in scene.show(campaign)["waits_for"]}
         scene.wait_for_campaign(campaign, "completed", timeout_s=100)
         check_tables(scene, campaign, devices, fleet)
     assert set(scene.tables.states(campaign).values()) == {"succeeded"}
