@@ -17,9 +17,10 @@ from shared.domain.packages import Package
 from shared.domain.rates import Pace, Paced
 from shared.domain.retention import Archive
 from shared.domain.retries import Retries
-from shared.domain.rollouts import PackageTarget, RolloutState
+from shared.domain.rollouts import PackageTarget, Rollout, RolloutState
 from shared.domain.schedules import AtEnd, Schedule
 from shared.domain.targeting import Targeting
+from shared.domain.variants import pick
 from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import DONE_WAVES, Wave, WaveSpec
 from shared.domain.windows import Window
@@ -152,6 +153,8 @@ class CampaignSpec:
     """A campaign as the operator asked for it.
 
     Attributes:
+        package: The one package, or the first of several.
+        other_packages: The others, for devices of other hardware; see ``shared.domain.variants``.
         windows: When devices may install; carried in every intent, empty for always.
         pace: How fast it may go, within what the hub leaves.
         precedence: What it is worth against other campaigns.
@@ -177,6 +180,12 @@ class CampaignSpec:
     approval: ApprovalPolicy | None = None
     schedule: Schedule | None = None
     retention_days: int | None = None
+    other_packages: tuple[PackageTarget, ...] = ()
+
+    @property
+    def packages(self) -> tuple[PackageTarget, ...]:
+        """What its devices shall run, each one of them."""
+        return self.package, *self.other_packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +205,8 @@ class Planning:
         current: Targets left out because they run the version already.
         waiting: Targets that other campaigns held, and that are waited for.
         manifest_sha256: Digest over the ordered targets, see ``digest_devices``; empty until they are ordered.
+        no_package: Targets left out because none of several packages is for them.
+        by_variant: Of several packages: for each, how many targets it was chosen for.
     """
 
     phase: PlanningPhase = PlanningPhase.LISTING
@@ -211,6 +222,8 @@ class Planning:
     current: int = 0
     waiting: int = 0
     manifest_sha256: str = ""
+    no_package: int = 0
+    by_variant: tuple[int, ...] = ()
 
 
 class ReversionPhase(StrEnum):
@@ -228,7 +241,7 @@ class Reversion:
     Attributes:
         wave: Collecting: the wave in hand, from 1.
         batches: Collecting: batches of that wave that were looked into.
-        pages: Former version to the pages of devices that ran it; empty text for those nobody knows of.
+        pages: Former version, see ``shared.domain.reverting.read_former``, to the pages of devices that ran it.
         devices: Former version to how many ran it.
         impossible: Former version that cannot be had to why.
         children: The campaigns that bring the former versions back.
@@ -252,7 +265,8 @@ class Campaign:
     """A campaign with its waves: one table partition, written in one transaction.
 
     Attributes:
-        package: The package as it stood in the index when the campaign was posted.
+        package: The package as it stood in the index when the campaign was posted; of several, the first.
+        other_packages: The others, in the order of ``CampaignSpec.other_packages``.
         shards: Number of partitions its rollout rows are spread over; fixed for its life.
         step: Rises with every step taken; queue message ids end in it.
         step_due_at: When the next step should have been taken; ``every_minute_resume`` looks at it.
@@ -293,6 +307,7 @@ class Campaign:
     requested_by: str
     request_sha256: str = ""
     spec_signature: str = ""
+    other_packages: tuple[Package, ...] = ()
     created_at: datetime
     changed_at: datetime
     state_since: datetime | None = None
@@ -304,8 +319,26 @@ class Campaign:
 
     @property
     def target(self) -> PackageTarget:
-        """What its devices shall run."""
+        """What its devices shall run; of several packages, the first."""
         return self.spec.package
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        """Its packages; of several, at most one is for any device."""
+        return self.package, *self.other_packages
+
+    @property
+    def largest_bytes(self) -> int:
+        """Length of its largest package."""
+        return max(package.length_bytes for package in self.packages)
+
+    def package_of(self, rollout: Rollout) -> Package:
+        """The package that the row's device gets."""
+        return pick(self.packages, rollout.variant)
+
+    def target_of(self, rollout: Rollout) -> PackageTarget:
+        """What the row's device shall run."""
+        return pick(self.spec.packages, rollout.variant)
 
     @property
     def is_finished(self) -> bool:

@@ -19,8 +19,18 @@ def digest_plan(campaign: Campaign) -> str:
         "skipped": [campaign.planning.skipped, campaign.planning.current],
         "manifest": campaign.planning.manifest_sha256,
         "waves": [[wave.number, wave.start, wave.stop, wave.batches, _told(wave.spec)] for wave in campaign.waves],
-    }
+    } | _variants(campaign)
     return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
+
+
+def _variants(campaign: Campaign) -> dict[str, Any]:
+    """Nothing for one package, whose plans were digested before there could be several."""
+    if not campaign.other_packages:
+        return {}
+    return {
+        "other_packages": [[package.path, package.sha256] for package in campaign.other_packages],
+        "by_variant": [campaign.planning.no_package, *campaign.planning.by_variant],
+    }
 
 
 def _told(value: Any) -> Any:

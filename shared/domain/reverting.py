@@ -40,18 +40,39 @@ def is_order_good(campaign: Campaign, *, now: datetime) -> bool:
     return ordered_at is not None and timedelta(0) <= now - ordered_at + timedelta(minutes=5) <= ORDER_LASTS
 
 
-def child_id(parent: CampaignId, version: str) -> CampaignId:
+def child_id(parent: CampaignId, former: str) -> CampaignId:
     """The id of the campaign that brings one former version back; the same however often it is asked for."""
-    return CampaignId(f"c{hashlib.sha256(f'{parent}:revert:{version}'.encode()).hexdigest()[:20]}")
+    return CampaignId(f"c{hashlib.sha256(f'{parent}:revert:{former}'.encode()).hexdigest()[:20]}")
 
 
-def by_former_version(rollouts: Sequence[Rollout]) -> Mapping[str, list[DeviceId]]:
-    """The devices that took the package, by the version they ran before; empty text where nobody knows it."""
+def by_former_version(campaign: Campaign, rollouts: Sequence[Rollout]) -> Mapping[str, list[DeviceId]]:
+    """The devices that took a package, by what they ran before, see ``read_former``."""
     found: dict[str, list[DeviceId]] = {}
     for rollout in rollouts:
         if rollout.state is RolloutState.SUCCEEDED:
-            found.setdefault(rollout.former_version, []).append(rollout.device)
+            found.setdefault(_write_former(campaign, rollout), []).append(rollout.device)
     return found
+
+
+def _write_former(campaign: Campaign, rollout: Rollout) -> str:
+    """The version alone where all packages have one name, as it was before there could be several.
+
+    A device may report any text as its version: which of the two it is, the campaign says, never the text.
+    """
+    name, version = campaign.target_of(rollout).name, rollout.former_version
+    return f"{name} {version}" if _has_several_names(campaign) else version
+
+
+def read_former(campaign: Campaign, former: str) -> PackageTarget:
+    """What devices ran before; its version is empty where nobody knows it."""
+    if not _has_several_names(campaign):
+        return PackageTarget(name=campaign.target.name, version=former)
+    name, _, version = former.partition(" ")
+    return PackageTarget(name=name, version=version)
+
+
+def _has_several_names(campaign: Campaign) -> bool:
+    return len({target.name for target in campaign.spec.packages}) > 1
 
 
 def note_collected(reversion: Reversion, found: Mapping[str, Sequence[DeviceId]]) -> Reversion:
@@ -63,17 +84,17 @@ def note_collected(reversion: Reversion, found: Mapping[str, Sequence[DeviceId]]
     return replace(reversion, pages=pages, devices=devices)
 
 
-def make_child(parent: Campaign, version: str, package: Package, *, sha256: str, pages: int, now: datetime) -> Campaign:
+def make_child(parent: Campaign, former: str, package: Package, *, sha256: str, pages: int, now: datetime) -> Campaign:
     """The campaign that brings the former version back, in the parent's waves and with its gates, but without soaks.
 
     Args:
         sha256: Digest over its devices, see ``digest_devices``.
         pages: Pages of the manifest store that hold them.
     """
-    count = parent.reversion.devices[version] if parent.reversion else 0
+    count = parent.reversion.devices[former] if parent.reversion else 0
     spec = CampaignSpec(
-        name=f"{parent.spec.name[:60]}: back to {version[:30]}",
-        package=PackageTarget(name=parent.target.name, version=version),
+        name=f"{parent.spec.name[:60]}: back to {former[:70]}",
+        package=read_former(parent, former),
         targets=DeviceList(count=count, sha256=sha256),
         waves=tuple(_waves(parent)),
         deadlines=parent.spec.deadlines,
@@ -85,7 +106,7 @@ def make_child(parent: Campaign, version: str, package: Package, *, sha256: str,
         retention_days=parent.spec.retention_days,
     )
     return Campaign(
-        id=child_id(parent.id, version),
+        id=child_id(parent.id, former),
         spec=spec,
         package=package,
         shards=parent.shards,
@@ -102,12 +123,17 @@ def make_child(parent: Campaign, version: str, package: Package, *, sha256: str,
 def judge_children(campaign: Campaign, children: Sequence[Campaign]) -> Campaign:
     """The campaign once its children have ended; until then with a reason that says how far they are."""
     open_ones = [child for child in children if not child.is_finished]
-    words = [f"{child.id} ({child.target.version}) is {child.state}" for child in open_ones or children]
+    words = [f"{child.id} ({_told(campaign, child)}) is {child.state}" for child in open_ones or children]
     left = _left_behind(campaign.reversion or Reversion())
     reason = "; ".join([*words, *left]) or "no device had taken the package"
     if open_ones:
         return replace(campaign, reason=reason)
     return replace(campaign, state=CampaignState.REVERTED, reason=reason, reversion=None)
+
+
+def _told(campaign: Campaign, child: Campaign) -> str:
+    version = child.target.version
+    return f"{child.target.name} {version}" if _has_several_names(campaign) else version
 
 
 def _left_behind(reversion: Reversion) -> list[str]:

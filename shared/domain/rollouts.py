@@ -119,6 +119,7 @@ class Rollout:
         batch: Number of the device batch within wave and shard, from 0.
         attempt: From 1; a retry opens a new one.
         sequence: Rises with each claim of the device; carried in the offer and proven by the intent.
+        variant: Which of the campaign's packages it gets, from 0.
         code: Reason of ``failed``, ``rejected`` and ``skipped``.
         former_version: What it ran before, as far as the service or the device said; empty when unknown.
         installed_version: What the device last said it runs of the campaign's package; empty when it never said.
@@ -138,6 +139,7 @@ class Rollout:
     state: RolloutState = S.PLANNED
     attempt: int = 1
     sequence: int
+    variant: int = 0
     code: str = ""
     detail: str = ""
     progress_percent: int = 0

@@ -17,7 +17,7 @@ from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step
 from shared.handlers.quarantine_cohorts import read_quarantined_failures
-from shared.handlers.withdraw_package import is_package_withdrawn
+from shared.handlers.withdraw_package import find_withdrawn
 from shared.trust.specs import SpecUntrusted
 from shared.wire.http_actions import ActionRequest
 
@@ -69,13 +69,13 @@ def _check_genuine(campaign: Campaign, ports: CampaignPorts) -> None:
     """Return if the campaign may go on.
 
     Raises:
-        Conflict: It is not what was signed when it was posted, or its package was withdrawn.
+        Conflict: It is not what was signed when it was posted, or a package of it was withdrawn.
     """
     try:
         ports.specs.check(campaign)
     except SpecUntrusted as error:
         raise Conflict(f"{campaign.id} cannot go on: {error.message}; cancel it", code=error.code) from error
-    if is_package_withdrawn(campaign.package, ports.packages):
+    if find_withdrawn(campaign, ports.packages) is not None:
         raise Conflict(f"{campaign.id} cannot go on: its package was withdrawn; cancel it", code="package_withdrawn")
 
 

@@ -12,7 +12,8 @@ from threading import Lock
 from shared.domain.campaigns import CampaignState, Deadlines
 from shared.domain.ids import CampaignId
 from shared.domain.retries import Retries
-from shared.domain.rollouts import PackageTarget
+from shared.domain.rollouts import PackageTarget, Rollout
+from shared.domain.variants import pick
 from shared.ports.campaigns import CampaignStore
 from shared.ports.errors import NotThere
 
@@ -22,13 +23,21 @@ _UNKNOWN_FOR_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignFacts:
-    """What was fixed when the campaign was posted."""
+    """What was fixed when the campaign was posted.
 
-    target: PackageTarget
+    Attributes:
+        targets: Its packages, of which each device shall run one.
+    """
+
+    targets: tuple[PackageTarget, ...]
     shards: int
     deadlines: Deadlines
     retries: Retries = field(default_factory=Retries)
     end_at: datetime | None = None
+
+    def target_of(self, rollout: Rollout) -> PackageTarget:
+        """What the row's device shall run."""
+        return pick(self.targets, rollout.variant)
 
 
 class CampaignFactsCache:
@@ -75,7 +84,7 @@ class CampaignFactsCache:
         except NotThere:
             return None
         return CampaignFacts(
-            target=row.target,
+            targets=row.spec.packages,
             shards=row.shards,
             deadlines=row.spec.deadlines,
             retries=row.spec.retries,

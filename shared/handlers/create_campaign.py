@@ -13,6 +13,7 @@ from shared.domain.errors import Conflict, NotFound
 from shared.domain.ids import CampaignId
 from shared.domain.packages import Package, PackageState
 from shared.domain.schedules import check_schedule
+from shared.domain.variants import name_targets
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.find_targets import find_targets
 from shared.handlers.keep_campaign import announce, step_when_due
@@ -147,5 +148,5 @@ def _entry(campaign: Campaign) -> AuditEntry:
         what="create",
         before="",
         after=campaign.state,
-        detail=f"{campaign.spec.name}: {campaign.target.name} {campaign.target.version}",
+        detail=f"{campaign.spec.name}: {name_targets(campaign.spec.packages)}",
     )

@@ -96,7 +96,7 @@ def _lacks_offer(rollout: Rollout) -> bool:
 
 
 def _load(campaign: Campaign, rollouts: RolloutStore) -> Load:
-    length_bytes, pace = campaign.package.length_bytes, campaign.spec.pace
+    length_bytes, pace = campaign.largest_bytes, campaign.spec.pace
     grows = isinstance(pace.rate, ExponentialRate)
     device_s = seconds_per_device(pace, length_bytes, _succeeded(campaign, rollouts) if grows else 0)
     return Load(

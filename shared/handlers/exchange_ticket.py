@@ -81,17 +81,18 @@ class TicketDesk:
             return NotNow(code="fleet_stopped", detail="the whole fleet is stopped", retry_after_s=STOP_RETRY_S)
         campaign = self._campaign(ticket)
         rollout = self._rollout(ticket, campaign)
-        obstacle = _judge_campaign(campaign, rollout, ticket) or _judge_rollout(rollout, ticket)
+        package = campaign.package_of(rollout)
+        obstacle = _judge_campaign(campaign, rollout) or _judge_rollout(rollout, ticket)
         if obstacle is not None:
             return obstacle
-        if ticket.path != campaign.package.path:
-            raise NotFound("the campaign does not roll out this package")
-        if is_package_withdrawn(campaign.package, self.packages):
+        if ticket.path != package.path:
+            raise NotFound("the campaign does not roll out this package to this device")
+        if is_package_withdrawn(package, self.packages):
             return Gone(code="package_withdrawn", detail="the package was withdrawn")
         # Last, because it is charged: whoever is refused for another reason fetches nothing.
-        if (wait_s := self.meter.admit(campaign, now=now)) is not None:
+        if (wait_s := self.meter.admit(campaign, package.length_bytes, now=now)) is not None:
             return NotNow(code="bandwidth_used_up", detail="too many devices download now", retry_after_s=wait_s)
-        return Redirect(url=self.links.link(campaign.package.blob_name, now=now, lifetime=self.link_lifetime))
+        return Redirect(url=self.links.link(package.blob_name, now=now, lifetime=self.link_lifetime))
 
     def _campaign(self, ticket: Ticket) -> Campaign:
         try:
@@ -107,12 +108,12 @@ class TicketDesk:
         return rows[ticket.device].value
 
 
-def _judge_campaign(campaign: Campaign, rollout: Rollout, ticket: Ticket) -> Gone | NotNow | None:
+def _judge_campaign(campaign: Campaign, rollout: Rollout) -> Gone | NotNow | None:
     if campaign.state is CampaignState.ABORTED and not _may_finish(campaign, rollout):
         return Gone(code="campaign_over", detail="the campaign is aborted")
     if campaign.state is CampaignState.REVERTED:
         return Gone(code="campaign_over", detail=f"the campaign is {campaign.state}")
-    if campaign.state is CampaignState.REVERTING and ticket.path == campaign.package.path:
+    if campaign.state is CampaignState.REVERTING:
         return Gone(code="campaign_over", detail="the campaign is being reverted")
     if campaign.state is CampaignState.PAUSED:
         return NotNow(code="campaign_paused", detail="the campaign is paused", retry_after_s=PAUSE_RETRY_S)

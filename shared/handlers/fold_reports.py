@@ -135,7 +135,8 @@ def _changes(
     folded = {device: row.value for device, row in rows.items()}
     for report in reports:
         if report.device in folded:
-            folded[report.device] = fold_report(folded[report.device], report, facts.target, now=now)
+            row = folded[report.device]
+            folded[report.device] = fold_report(row, report, facts.target_of(row), now=now)
     waves: dict[int, list[RolloutChange]] = {}
     for device, after in folded.items():
         before = rows[device]

@@ -118,7 +118,7 @@ def _with_rows(campaign: Campaign, devices: Sequence[DeviceId], ports: CampaignP
     """The campaign with the devices' batches and rows. The batches come first: who cancels it meanwhile finds them."""
     last = campaign.waves[-1]
     known = ports.manifests.read_batches(campaign.id, last.number)[: last.batches]
-    size = batch_devices(campaign.spec.pace, campaign.package.length_bytes)
+    size = batch_devices(campaign.spec.pace, campaign.largest_bytes)
     cut = list(cut_newcomers(campaign, devices, known, size=size))
     ports.manifests.write_batches(campaign.id, last.number, [*known, *(batch for batch, _ in cut)])
     claimer, planning = Claimer(campaign, ports, now), campaign.planning

@@ -41,13 +41,15 @@ class DownloadMeter:
         self._grants: OrderedDict[str, Grant] = OrderedDict()
         self._lock = Lock()
 
-    def admit(self, campaign: Campaign, *, now: datetime) -> float | None:
+    def admit(self, campaign: Campaign, length: int, *, now: datetime) -> float | None:
         """None where the download may begin, which it is charged for; else the seconds until asking again helps.
+
+        Args:
+            length: Bytes of the package that would be handed out.
 
         Raises:
             PortError: Nobody can say now.
         """
-        length = campaign.package.length_bytes
         with self._lock:
             taken: list[_Scope] = []
             for scope in self._scopes(campaign):

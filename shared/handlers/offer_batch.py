@@ -24,7 +24,7 @@ from shared.handlers.sign_offers import OfferKeys, sign_offers
 from shared.handlers.spec_desk import SpecDesk
 from shared.handlers.take_over import TakeOverPorts, look_again_s
 from shared.handlers.wakeups import request_evaluation, request_work_again, request_work_later, utc_now
-from shared.handlers.withdraw_package import is_package_withdrawn
+from shared.handlers.withdraw_package import find_withdrawn
 from shared.ports.bus import MessageSender, Queue
 from shared.ports.campaigns import BudgetStore, CampaignStore
 from shared.ports.errors import QuotaExceeded
@@ -139,14 +139,14 @@ def _is_skipped(campaign: Campaign, work: BatchWork) -> bool:
 
 
 def _may_be_offered(campaign: Campaign, ports: DispatchPorts, now: datetime) -> bool:
-    """Whether the campaign is what was signed when it was posted, and its package still stands; one read of a row."""
+    """Whether the campaign is what was signed when it was posted, and its packages still stand; one read for each."""
     try:
         ports.specs.check(campaign)
     except SpecUntrusted as error:
         ports.stop_untrusted(campaign, error, now)
         return False
-    if is_package_withdrawn(campaign.package, ports.packages):
-        log.warning("%s: its package was withdrawn, the offers of a batch are dropped", campaign.id)
+    if (withdrawn := find_withdrawn(campaign, ports.packages)) is not None:
+        log.warning("%s: %s was withdrawn, the offers of a batch are dropped", campaign.id, withdrawn.path)
         return False
     return True
 

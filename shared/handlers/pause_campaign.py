@@ -55,7 +55,7 @@ def pause_campaigns_of(package: Package, reason: str, ports: CampaignPorts, *, n
         PortError: Some may have been paused; pausing them again is safe.
     """
     target = PackageTarget(name=package.name, version=package.version.text)
-    concerned = [each.id for each in ports.campaigns.list_unfinished() if each.target == target]
+    concerned = [each.id for each in ports.campaigns.list_unfinished() if target in each.spec.packages]
     for campaign in concerned:
         pause_campaign(campaign, reason, ports, now=now)
     return len(concerned)

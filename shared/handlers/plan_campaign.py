@@ -159,7 +159,7 @@ def _read_listing(
 
 def cut_wave(campaign: Campaign, manifests: ManifestStore, wave: Wave, devices: Sequence[DeviceId]) -> Wave:
     """The wave with its batches cut and kept; cutting it again replaces them."""
-    size = batch_devices(campaign.spec.pace, campaign.package.length_bytes)
+    size = batch_devices(campaign.spec.pace, campaign.largest_bytes)
     cut = list(cut_batches(wave.number, devices, campaign.shards, size=size))
     for part, chunk in enumerate(batched(cut, CLAIM_BATCHES, strict=False)):
         manifests.write_members(campaign.id, wave.number, part, [members for _, members in chunk])

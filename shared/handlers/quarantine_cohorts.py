@@ -83,7 +83,7 @@ def hold_back(
 
 def _quarantine_of(campaign: Campaign, rollout: Rollout, record: DeviceRecord | None) -> Quarantined | None:
     hardware = rollout.hardware or (record.hardware if record else "")
-    version = rollout.former_version or (record.installed.get(campaign.target.name, "") if record else "")
+    version = rollout.former_version or (record.installed.get(campaign.target_of(rollout).name, "") if record else "")
     cohort = cohort_of(hardware, version)
     return next((each for each in campaign.quarantined if each.cohort == cohort), None)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from shared.domain.errors import MalformedMessage
 from shared.domain.folding import essential_reports
 from shared.domain.ids import CampaignId, DeviceId, ring_position, shard_of
-from shared.domain.rollouts import Report
+from shared.domain.rollouts import PackageTarget, Report
 from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
 from shared.ports.bus import EventPublisher, OutgoingEvent, Parking
 from shared.ports.hub import TwinReader
@@ -125,15 +125,22 @@ def _by_shard(reports: Iterable[Report], facts: CampaignFacts) -> dict[int, list
     shards: dict[int, list[Report]] = {}
     for (device, _, _), told in claims.items():
         shard = shards.setdefault(shard_of(device, facts.shards), [])
-        shard += [_trimmed(report, facts.target.name) for report in essential_reports(told, facts.target)]
+        shard += [_trimmed(report, facts.targets) for report in _essential(told, facts.targets)]
     for members in shards.values():
         members.sort(key=lambda report: (ring_position(report.device), report.device, report.mark))
     return shards
 
 
-def _trimmed(report: Report, package: str) -> Report:
-    """The report with the one version its campaign asks about: a twin may list hundreds."""
-    return replace(report, installed={name: version for name, version in report.installed.items() if name == package})
+def _essential(told: Sequence[Report], targets: Sequence[PackageTarget]) -> list[Report]:
+    """Which of the packages is the device's, only its row says: what is essential for any of them is kept."""
+    kept = {report.mark: report for target in targets for report in essential_reports(told, target)}
+    return [kept[mark] for mark in sorted(kept)]
+
+
+def _trimmed(report: Report, targets: Sequence[PackageTarget]) -> Report:
+    """The report with the versions its campaign asks about: a twin may list hundreds."""
+    names = {target.name for target in targets}
+    return replace(report, installed={name: version for name, version in report.installed.items() if name in names})
 
 
 def _events(campaign: CampaignId, shard: int, reports: Sequence[Report]) -> Iterator[OutgoingEvent]:

@@ -19,8 +19,9 @@ from shared.domain.reverting import (
     judge_children,
     make_child,
     note_collected,
+    read_former,
 )
-from shared.domain.rollouts import FINAL
+from shared.domain.rollouts import FINAL, PackageTarget
 from shared.domain.steps import Change, abort
 from shared.handlers.alerts import raise_alert
 from shared.handlers.campaign_ports import CampaignPorts
@@ -50,9 +51,9 @@ def collect_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) 
     if not batches:
         return Change(campaign=_with(campaign, replace(reversion, wave=reversion.wave + 1, batches=0)), due_at=now)
     rows = [row.value for batch in batches for row in ports.rollouts.read_batch(campaign.id, batch)]
-    found = by_former_version(rows)
-    for version, devices in found.items():
-        ports.manifests.write_page(child_id(campaign.id, version), reversion.pages.get(version, 0), devices)
+    found = by_former_version(campaign, rows)
+    for former, devices in found.items():
+        ports.manifests.write_page(child_id(campaign.id, former), reversion.pages.get(former, 0), devices)
     collected = note_collected(reversion, found)
     return Change(campaign=_with(campaign, replace(collected, batches=reversion.batches + len(batches))), due_at=now)
 
@@ -74,12 +75,12 @@ def start_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     reversion = _reversion(campaign)
     impossible: dict[str, str] = {}
     started: list[CampaignId] = []
-    for version in sorted(reversion.pages):
-        package = _find_package(ports.packages, campaign, version)
+    for former in sorted(reversion.pages):
+        package = _find_package(ports.packages, read_former(campaign, former))
         if isinstance(package, Package):
-            started.append(_start_child(campaign, version, package, ports, now))
+            started.append(_start_child(campaign, former, package, ports, now))
         else:
-            impossible[version] = package
+            impossible[former] = package
     watching = replace(reversion, phase=ReversionPhase.WATCHING, children=tuple(started), impossible=impossible)
     return Change(campaign=_with(campaign, watching), due_at=now)
 
@@ -90,10 +91,10 @@ def watch_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     return Change(campaign=judge_children(campaign, children), due_at=now + LOOK_AGAIN)
 
 
-def _start_child(campaign: Campaign, version: str, package: Package, ports: CampaignPorts, now: datetime) -> CampaignId:
-    pages = _reversion(campaign).pages[version]
-    devices = [device for page in ports.manifests.read_pages(child_id(campaign.id, version), pages) for device in page]
-    made = make_child(campaign, version, package, sha256=digest_devices(devices), pages=pages, now=now)
+def _start_child(campaign: Campaign, former: str, package: Package, ports: CampaignPorts, now: datetime) -> CampaignId:
+    pages = _reversion(campaign).pages[former]
+    devices = [device for page in ports.manifests.read_pages(child_id(campaign.id, former), pages) for device in page]
+    made = make_child(campaign, former, package, sha256=digest_devices(devices), pages=pages, now=now)
     child = ports.specs.sign(made)
     ports.audit.append(_entry(child))
     try:
@@ -105,18 +106,19 @@ def _start_child(campaign: Campaign, version: str, package: Package, ports: Camp
     return child.id
 
 
-def _find_package(packages: PackageStore, campaign: Campaign, version: str) -> Package | str:
+def _find_package(packages: PackageStore, former: PackageTarget) -> Package | str:
     """The former package, or why it cannot be had."""
+    name, version = former.name, former.version
     if not version:
         return "nobody knows what they ran before"
     try:
-        registered = packages.get(campaign.target.name, version).value
+        registered = packages.get(name, version).value
     except NotThere:
-        return f"{campaign.target.name} {version} was never published"
+        return f"{name} {version} was never published"
     if registered.is_withdrawn or registered.state is not PackageState.PUBLISHED:
-        return f"{campaign.target.name} {version} is no longer published"
-    if (registered.package.name, registered.package.version.text) != (campaign.target.name, version):
-        return f"the row of {campaign.target.name} {version} is about another package"
+        return f"{name} {version} is no longer published"
+    if (registered.package.name, registered.package.version.text) != (name, version):
+        return f"the row of {name} {version} is about another package"
     return registered.package
 
 

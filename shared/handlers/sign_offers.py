@@ -1,4 +1,4 @@
-"""Signing the offers of a device batch: one intent for all of them, a proof and a ticket for each."""
+"""Signing the offers of a device batch: one intent for all that get the same package, a proof and a ticket for each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from securesystemslib.signer import Signer
 from shared.domain.campaigns import Campaign
 from shared.domain.ids import DeviceId
 from shared.domain.offers import Intent, Offer
+from shared.domain.packages import Package
 from shared.domain.rollouts import Rollout
 from shared.domain.schedules import AtEnd
 from shared.ports.errors import Unavailable
@@ -34,17 +35,30 @@ class OfferKeys:
 
 
 def sign_offers(campaign: Campaign, rollouts: Sequence[Rollout], keys: OfferKeys, *, now: datetime) -> list[TwinWrite]:
-    """Twin writes with the offers for these rollouts of one device batch.
+    """Twin writes with the offers for these rollouts of one device batch, in their order.
 
-    The tree covers them and nobody else: an intent that also held the batch's skipped devices could be turned on them
-    by whoever writes twins.
+    Each package among them has an intent of its own: one signature for each. Its tree covers the devices that get the
+    package and nobody else: an intent that also held the batch's skipped devices, or those of another package, could be
+    turned on them by whoever writes twins.
 
     Raises:
         Unavailable: The key cannot be used now; people mend that, and the offers can then be signed.
     """
+    by_package: dict[str, list[Rollout]] = {}
+    for rollout in rollouts:
+        by_package.setdefault(campaign.package_of(rollout).path, []).append(rollout)
+    signed = {
+        write.device: write for members in by_package.values() for write in _sign(campaign, members, keys, now=now)
+    }
+    return [signed[rollout.device] for rollout in rollouts]
+
+
+def _sign(campaign: Campaign, rollouts: Sequence[Rollout], keys: OfferKeys, *, now: datetime) -> list[TwinWrite]:
+    """Twin writes with the offers for these rollouts, which all are of one package."""
+    package = campaign.package_of(rollouts[0])
     claims = [(rollout.device, rollout.sequence) for rollout in rollouts]
     leaves = batch_leaves(claims)
-    envelope = _signed(_intent(campaign, claims, now), keys.intents)
+    envelope = _signed(_intent(campaign, package, claims, now), keys.intents)
     return [
         TwinWrite(
             device=rollout.device,
@@ -56,7 +70,7 @@ def sign_offers(campaign: Campaign, rollouts: Sequence[Rollout], keys: OfferKeys
                         wave=rollout.wave,
                         attempt=rollout.attempt,
                         sequence=rollout.sequence,
-                        path=campaign.package.path,
+                        path=package.path,
                         envelope=envelope,
                         proof=merkle_proof(leaves, place),
                         ticket=_ticket(campaign, rollout, keys.tickets, now),
@@ -76,13 +90,13 @@ def _signed(intent: Intent, find_signer: Callable[[], Signer]) -> str:
         raise Unavailable(f"the key that signs offers cannot be used: {error!r}") from error
 
 
-def _intent(campaign: Campaign, claims: Sequence[tuple[DeviceId, int]], now: datetime) -> Intent:
+def _intent(campaign: Campaign, package: Package, claims: Sequence[tuple[DeviceId, int]], now: datetime) -> Intent:
     """In force as long as a device may take to accept, download and install, each to its deadline.
 
     Where the campaign is cancelled at the end of its schedule, no device begins to install after it, not even one that
     the hub cannot tell.
     """
-    package, deadlines = campaign.package, campaign.spec.deadlines
+    deadlines = campaign.spec.deadlines
     issued = now.replace(microsecond=0)
     schedule, end = campaign.spec.schedule, campaign.end_of_offers
     lifetime_s = deadlines.offered_s + deadlines.downloading_s + deadlines.installing_s
@@ -111,7 +125,7 @@ def _ticket(campaign: Campaign, rollout: Rollout, keys: TicketKeys, now: datetim
     ticket = Ticket(
         device=rollout.device,
         campaign=campaign.id,
-        path=campaign.package.path,
+        path=campaign.package_of(rollout).path,
         attempt=rollout.attempt,
         expires=expires,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from shared.domain.campaigns import OFFERING, Deadlines
-from shared.domain.devices import settle
+from shared.domain.devices import DeviceRecord, settle
 from shared.domain.retries import retry_if_wanted
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
@@ -145,7 +145,11 @@ def _settle(ended: Sequence[Rollout], facts: CampaignFacts, devices: DeviceStore
         Stored(value=after, etag=records[row.device].etag)
         for row in ended
         if row.device in records
-        and (after := settle(records[row.device].value, row, facts.target.name, now=now)) != records[row.device].value
+        and (after := _settled(records[row.device].value, row, facts, now)) != records[row.device].value
     ]
     if changed:
         devices.write(changed)
+
+
+def _settled(record: DeviceRecord, rollout: Rollout, facts: CampaignFacts, now: datetime) -> DeviceRecord:
+    return settle(record, rollout, facts.target_of(rollout).name, now=now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from shared.domain.campaigns import Campaign
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.packages import Package, PackageState, PackageWithdrawal, RegisteredPackage
 from shared.handlers.contention import until_written
@@ -66,3 +67,12 @@ def is_package_withdrawn(package: Package, packages: PackageStore) -> bool:
         PortError: The row cannot be read, or is not there.
     """
     return packages.get(package.name, package.version.text).value.is_withdrawn
+
+
+def find_withdrawn(campaign: Campaign, packages: PackageStore) -> Package | None:
+    """One of the campaign's packages that must not be offered any more; then none of them is, until people decide.
+
+    Raises:
+        PortError: A row cannot be read, or is not there.
+    """
+    return next((package for package in campaign.packages if is_package_withdrawn(package, packages)), None)

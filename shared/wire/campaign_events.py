@@ -28,6 +28,7 @@ def write_campaign_changed(campaign: Campaign) -> bytes:
         name=campaign.spec.name,
         package=campaign.target.name,
         version=campaign.target.version,
+        packages=[{"name": target.name, "version": target.version} for target in campaign.spec.packages],
         state=campaign.state.value,
         reason=campaign.reason,
         step=campaign.step,
@@ -49,5 +50,5 @@ def write_wave_changed(campaign: Campaign, wave: Wave) -> bytes:
     )
 
 
-def _write(**fields: str | int) -> bytes:
+def _write(**fields: str | int | list[dict[str, str]]) -> bytes:
     return json.dumps(fields, separators=(",", ":")).encode()

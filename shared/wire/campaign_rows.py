@@ -73,6 +73,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "spec_signature": campaign.spec_signature,
         "spec": _SPEC.dump_json(campaign.spec).decode(),
         "package_record": json.dumps(write_package(campaign.package)),
+        "other_package_records": json.dumps([write_package(package) for package in campaign.other_packages]),
         "planning": _PLANNING.dump_json(campaign.planning).decode(),
         "quarantined": _QUARANTINED.dump_json(campaign.quarantined).decode(),
         "paced": _PACED.dump_json(campaign.paced).decode(),
@@ -90,10 +91,12 @@ def write_signed_spec(campaign: Campaign) -> bytes:
 
     Defaults are left out, so that a field added by a later release does not make running campaigns untrusted.
     """
+    others = [write_package(package) for package in campaign.other_packages]
     fields = {
         "id": campaign.id,
         "spec": _SPEC.dump_python(campaign.spec, mode="json", exclude_defaults=True),
         "package": write_package(campaign.package),
+        **({"other_packages": others} if others else {}),
         "shards": campaign.shards,
         "requested_by": campaign.requested_by,
         "request_sha256": campaign.request_sha256,
@@ -140,6 +143,7 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
         id=campaign_id(row["PartitionKey"]),
         spec=_SPEC.validate_json(row["spec"], extra="forbid"),
         package=read_package(json.loads(row["package_record"])),
+        other_packages=tuple(read_package(record) for record in json.loads(row.get("other_package_records", "[]"))),
         shards=row["shards"],
         state=CampaignState(row["state"]),
         reason=row["reason"],

@@ -1,8 +1,8 @@
 """Rows of the ``rollout`` table: what a person reads there, and what the handlers read back.
 
-Columns of a rollout row: ``device campaign wave batch state attempt sequence code detail progress installed former
-agent changed_at sent sent_at due_at retry_at mark state_mark other_mark``. A counters row holds ``wave`` and one
-whole number per state, under ``count_<state>``.
+Columns of a rollout row: ``device campaign wave batch state attempt sequence variant code detail progress installed
+former agent changed_at sent sent_at due_at retry_at mark state_mark other_mark``. A counters row holds ``wave`` and
+one whole number per state, under ``count_<state>``.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def write_rollout(rollout: Rollout, shard: int) -> dict[str, Any]:
         "state": rollout.state.value,
         "attempt": rollout.attempt,
         "sequence": rollout.sequence,
+        "variant": rollout.variant,
         "code": _storable(rollout.code),
         "detail": _storable(rollout.detail),
         "progress": rollout.progress_percent,
@@ -66,6 +67,7 @@ def read_rollout(row: Mapping[str, Any]) -> Rollout:
         state=RolloutState(row["state"]),
         attempt=row["attempt"],
         sequence=row["sequence"],
+        variant=row.get("variant", 0),
         code=row["code"],
         detail=row["detail"],
         progress_percent=row["progress"],

@@ -46,7 +46,7 @@ def test_what_is_handed_out_never_exceeds_the_bandwidth_over_any_window(
     now, handed_out = NOON, []
     for wait_s, length in asked:
         now += timedelta(seconds=wait_s)
-        if dice.choice(meters).admit(campaign(length), now=now) is None:
+        if dice.choice(meters).admit(campaign(length), length, now=now) is None:
             handed_out.append((now, length))
     biggest = max(bandwidth * GRANT_S, *(length for _, length in asked), 0)
     for first, (begin, _) in enumerate(handed_out):
@@ -62,7 +62,8 @@ def test_a_busy_bandwidth_is_used_to_the_full() -> None:
     meters = [DownloadMeter(traffic, fleet_bytes_per_s=100 * KIB) for _ in range(3)]
     steps = range(0, 60_000, 50)
     got = sum(
-        meters[step % 3].admit(campaign(30 * KIB), now=NOON + timedelta(milliseconds=step)) is None for step in steps
+        meters[step % 3].admit(campaign(30 * KIB), 30 * KIB, now=NOON + timedelta(milliseconds=step)) is None
+        for step in steps
     )
     assert 60 * 100 / 30 * 0.9 <= got <= 60 * 100 / 30 + 4
 
@@ -70,7 +71,7 @@ def test_a_busy_bandwidth_is_used_to_the_full() -> None:
 def test_small_packages_do_not_cost_a_write_each_and_refusals_cost_nothing() -> None:
     traffic = MemoryTraffic()
     meter = DownloadMeter(traffic, fleet_bytes_per_s=100 * KIB)
-    answers = [meter.admit(campaign(KIB), now=NOON) for _ in range(1000)]
+    answers = [meter.admit(campaign(KIB), KIB, now=NOON) for _ in range(1000)]
     assert sum(answer is None for answer in answers) == 100
     assert traffic.calls == 2
     assert all(answer is None or answer >= 1 for answer in answers)
@@ -79,12 +80,12 @@ def test_small_packages_do_not_cost_a_write_each_and_refusals_cost_nothing() -> 
 def test_campaigns_with_bounds_of_their_own_do_not_wait_for_each_other() -> None:
     meter = DownloadMeter(MemoryTraffic(), fleet_bytes_per_s=None)
     first, second = (campaign(KIB, KIB, name) for name in ("one", "two"))
-    assert [meter.admit(each, now=NOON) is None for each in (first, first, second)] == [True, False, True]
-    assert meter.admit(campaign(KIB), now=NOON) is None
+    assert [meter.admit(each, KIB, now=NOON) is None for each in (first, first, second)] == [True, False, True]
+    assert meter.admit(campaign(KIB), KIB, now=NOON) is None
 
 
 def test_what_the_fleet_refuses_is_not_charged_to_the_campaign() -> None:
     meter = DownloadMeter(MemoryTraffic(), fleet_bytes_per_s=2 * KIB)
     bounded = campaign(KIB, 10 * KIB)
-    assert [meter.admit(bounded, now=NOON) is None for _ in range(5)] == [True, True, False, False, False]
-    assert [meter.admit(bounded, now=NOON + timedelta(seconds=1)) is None for _ in range(3)] == [True, True, False]
+    assert [meter.admit(bounded, KIB, now=NOON) is None for _ in range(5)] == [True, True, False, False, False]
+    assert [meter.admit(bounded, KIB, now=NOON + timedelta(seconds=1)) is None for _ in range(3)] == [True, True, False]

@@ -69,7 +69,7 @@ def test_instances_that_hand_out_at_once_stay_within_the_bandwidth_together(stor
     assert campaign.package.length_bytes == 4096
 
     def ask(number: int) -> bool:
-        return meters[number % 4].admit(campaign, now=NOW) is None
+        return meters[number % 4].admit(campaign, 4096, now=NOW) is None
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(ask, range(24))) == 1
