@@ -130,6 +130,12 @@ def every_day_archive_campaigns(timer: func.TimerRequest) -> None:
     service().archive_campaigns()
 
 
+@app.timer_trigger(arg_name="timer", schedule="0 50 3 * * *")
+def every_day_forget_operations(timer: func.TimerRequest) -> None:
+    """Delete dry runs that nobody will look at any more."""
+    service().forget_operations()
+
+
 @app.route("campaigns", methods=["POST"])
 def post_campaign(req: func.HttpRequest) -> func.HttpResponse:
     """Start a campaign, or say what it would do."""

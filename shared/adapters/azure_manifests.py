@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from azure.core import MatchConditions
 from azure.storage.blob import ContainerClient
 
 from shared.adapters.azure_blob_errors import blob_errors
-from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.ids import CampaignId, DeviceId, OperationId
 from shared.domain.waves import DeviceBatch
+from shared.ports.errors import ConcurrentChange, NotThere
+from shared.ports.operations import DraftBlob
 from shared.wire import manifests as wire
 
 
 class AzureManifests:
-    """A ``ManifestStore``; one instance serves all threads of a process."""
+    """A ``ManifestStore`` and the ``DraftBlobs``; one instance serves all threads of a process."""
 
     def __init__(self, container: ContainerClient) -> None:
         self._container = container
@@ -42,6 +45,20 @@ class AzureManifests:
 
     def read_batches(self, campaign: CampaignId, wave: int) -> list[DeviceBatch]:
         return wire.read_batches(self._read(wire.batches_blob(campaign, wave)))
+
+    def list_drafts(self) -> Iterator[DraftBlob]:
+        with blob_errors():
+            for blob in self._container.list_blobs(name_starts_with=wire.DRAFT_PREFIX):
+                operation = OperationId(wire.owner_of(blob.name))
+                etag = str(blob.etag)
+                yield DraftBlob(operation=operation, name=blob.name, etag=etag, changed_at=blob.last_modified)
+
+    def delete_draft(self, blob: DraftBlob) -> None:
+        try:
+            with blob_errors():
+                self._container.delete_blob(blob.name, etag=blob.etag, match_condition=MatchConditions.IfNotModified)
+        except (NotThere, ConcurrentChange):
+            return
 
     def _write(self, name: str, content: bytes) -> None:
         with blob_errors():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from azure.core import MatchConditions
 from azure.data.tables import TableClient, UpdateMode
@@ -44,3 +45,19 @@ class AzureOperations:
         with table_errors():
             for row in rows:
                 yield read_operation(row)
+
+    def list_unchanged(self, since: datetime) -> Iterator[Stored[Operation]]:
+        rows = self._table.query_entities("changed_at le @since", parameters={"since": since})
+        with table_errors():
+            for row in rows:
+                yield Stored(value=read_operation(row), etag=str(row.metadata["etag"]))
+
+    def delete(self, operation: Stored[Operation]) -> None:
+        with table_errors():
+            # The SDK passes over a row that is not there.
+            self._table.delete_entity(
+                operation.value.id,
+                OPERATION_ROW,
+                etag=operation.etag,
+                match_condition=MatchConditions.IfNotModified,
+            )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
 from shared.domain.ids import OperationId
 from shared.domain.plan_findings import Findings
 from shared.domain.steps import Change
+
+KEPT_DAYS = 7
+KEEP = timedelta(days=KEPT_DAYS)
+"""Whoever asked has looked by then, or never will."""
 
 
 class OperationState(StrEnum):

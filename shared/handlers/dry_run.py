@@ -15,7 +15,7 @@ from shared.domain.campaigns import Campaign, PlanningPhase
 from shared.domain.errors import NotFound
 from shared.domain.ids import CampaignId, OperationId
 from shared.domain.listings import listings
-from shared.domain.operations import Operation, OperationState, follow
+from shared.domain.operations import KEPT_DAYS, Operation, OperationState, follow
 from shared.domain.schedules import check_schedule
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.create_campaign import new_campaign, published_package
@@ -123,7 +123,11 @@ def get_stored_operation(operations: OperationStore, operation: OperationId) -> 
     try:
         return operations.get(operation)
     except NotThere as error:
-        raise NotFound(f"there is no operation {operation[:80]!r}", code="operation_not_found") from error
+        raise NotFound(
+            f"there is no operation {operation[:80]!r}; operations are forgotten {KEPT_DAYS} days after their last "
+            "step: ask for the dry run again",
+            code="operation_not_found",
+        ) from error
 
 
 def _keep(fresh: Operation, request: CampaignRequest, ports: DryRunPorts, *, now: datetime) -> Operation:

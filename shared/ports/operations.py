@@ -1,8 +1,10 @@
-"""Rows of dry runs."""
+"""Rows of dry runs, and the blobs of their drafts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from shared.domain.ids import OperationId
@@ -36,3 +38,33 @@ class OperationStore(Protocol):
 
     def list_unfinished(self) -> Iterator[Operation]:
         """Operations that have a step left; the store scans its rows for them."""
+
+    def list_unchanged(self, since: datetime) -> Iterator[Stored[Operation]]:
+        """Operations that were written at that moment for the last time, or before; the store scans its rows."""
+
+    def delete(self, operation: Stored[Operation]) -> None:
+        """Delete the row if nobody has written it since it was read; one that is gone is gone.
+
+        Raises:
+            ConcurrentChange: Somebody has.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftBlob:
+    """One blob of a dry run's draft, as it was listed."""
+
+    operation: OperationId
+    name: str
+    etag: str
+    changed_at: datetime
+
+
+class DraftBlobs(Protocol):
+    """What dry runs left in the container ``manifests``."""
+
+    def list_drafts(self) -> Iterator[DraftBlob]:
+        """The blobs of all dry runs, none of a campaign, in the order of their names."""
+
+    def delete_draft(self, blob: DraftBlob) -> None:
+        """Delete the blob; one that was written anew stays, and one that is gone is gone."""

@@ -9,6 +9,14 @@ from dataclasses import asdict
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.waves import DeviceBatch
 
+DRAFT_PREFIX = "o"
+"""Ids of dry runs begin with it, and no campaign's does: theirs begin with a ``c``."""
+
+
+def owner_of(blob: str) -> str:
+    """Whose blob it is: the id of a campaign or of a dry run."""
+    return blob.partition("/")[0]
+
 
 def page_blob(campaign: CampaignId, page: int) -> str:
     """Name of the blob with one page of the listing."""

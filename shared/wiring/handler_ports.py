@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from shared.handlers.dry_run import DryRunPorts
 from shared.handlers.exchange_ticket import TicketDesk
 from shared.handlers.failure_logs import LogDesk
 from shared.handlers.fold_reports import FoldPorts
+from shared.handlers.forget_operations import ForgettingPorts
 from shared.handlers.identify_caller import TokenDesk
 from shared.handlers.index_writing import IndexWriter
 from shared.handlers.ingest_package import PackageIntake
@@ -145,6 +147,10 @@ class HandlerPorts:
     @once
     def dry_run_ports(self) -> DryRunPorts:
         return DryRunPorts(campaigns=self.campaign_ports, operations=self._adapters.operations)
+
+    def forgetting_ports(self, clock: Callable[[], datetime]) -> ForgettingPorts:
+        adapters = self._adapters
+        return ForgettingPorts(operations=adapters.operations, drafts=adapters.manifests, clock=clock)
 
     @once
     def forecaster(self) -> Forecaster:

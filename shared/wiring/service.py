@@ -33,6 +33,7 @@ from shared.handlers.edit_waves import edit_waves
 from shared.handlers.exchange_ticket import Exchange
 from shared.handlers.failure_logs import LogDesk
 from shared.handlers.fold_reports import fold_backlog, fold_reports
+from shared.handlers.forget_operations import forget_operations
 from shared.handlers.index_requests import resume_publishing
 from shared.handlers.join_newcomers import join_newcomers
 from shared.handlers.keep_groups import delete_group, get_group, put_group
@@ -367,6 +368,10 @@ class Service:
             keep=self._settings.retention,
         )
         archive_campaigns(ports)
+
+    def forget_operations(self) -> None:
+        """Delete dry runs that nothing has come of for days, with what they left in ``manifests``."""
+        forget_operations(self._ports.forgetting_ports(self._clock))
 
     def find_outages(self) -> dict[str, str]:
         """What does not answer now: name to reason, empty when all is well."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from azure.core import MatchConditions
@@ -74,6 +75,25 @@ def test_what_was_never_written_is_not_there(store: ManifestStore) -> None:
         store.read_manifest(SPRING)
     with pytest.raises(NotThere):
         store.read_batches(SPRING, 1)
+
+
+def test_blobs_of_dry_runs_go_as_they_were_listed(container: ContainerClient, store: ManifestStore) -> None:
+    drafts: Any = store
+    for owner in ("c1", "o1", "o2"):
+        store.write_page(CampaignId(owner), 0, ODD)
+        store.write_batches(CampaignId(owner), 1, [])
+    listed = list(drafts.list_drafts())
+    assert [(blob.operation, blob.name) for blob in listed] == [
+        (owner, f"{owner}/{name}")
+        for owner in ("o1", "o2")
+        for name in ("pages/000000.txt", "waves/0001/batches.jsonl")
+    ]
+    store.write_page(CampaignId("o2"), 0, ODD[:1])
+    for blob in [*listed, *listed]:
+        drafts.delete_draft(blob)
+    assert [blob.name for blob in drafts.list_drafts()] == ["o2/pages/000000.txt"]
+    assert list(store.read_pages(CampaignId("o2"), 1)) == [ODD[:1]]
+    assert list(store.read_pages(CampaignId("c1"), 1)) == [ODD]
 
 
 def test_blob_errors_are_told_apart_by_what_a_retry_can_do(container: ContainerClient) -> None:

@@ -92,6 +92,27 @@ def test_an_unknown_operation_is_not_there(store: OperationStore) -> None:
         store.get(OperationId("nobody"))
 
 
+def test_unchanged_are_those_written_by_then_for_the_last_time(store: OperationStore) -> None:
+    for number in range(3):
+        store.create(make(number, changed_at=NOW + timedelta(seconds=number)))
+    found = list(store.list_unchanged(NOW + timedelta(seconds=1)))
+    assert sorted(row.value.id for row in found) == ["o0000", "o0001"]
+    assert found[0] == store.get(found[0].value.id)
+
+
+def test_what_is_deleted_is_gone_and_what_changed_meanwhile_stays(store: OperationStore) -> None:
+    store.create(make())
+    stale = store.get(OperationId("o0001"))
+    fresh = store.save(stale)
+    with pytest.raises(ConcurrentChange):
+        store.delete(stale)
+    assert store.get(OperationId("o0001")).value == make()
+    for _ in range(2):
+        store.delete(fresh)
+    with pytest.raises(NotThere):
+        store.get(OperationId("o0001"))
+
+
 def test_unfinished_are_those_with_a_step_left(store: OperationStore) -> None:
     for number, state in enumerate(OperationState):
         store.create(make(number, state=state))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import requests
 
 from demo.devices import register
+from tests.support.scenario import run_timer
 from tests.support.scenario_artifacts import NEW_VERSION
 from tests.support.scenario_scene import LENIENT, Scene
 from tests.support.waiting import wait_until
@@ -76,6 +78,33 @@ def test_a_query_is_planned_by_an_operation_and_the_campaign_is_what_was_planned
     assert [(wave["name"], wave["devices"]) for wave in planned] == [
         (wave["name"], wave["devices"]) for wave in real["waves"]
     ]
+
+
+def test_an_old_operation_is_forgotten_with_what_it_left(scene: Scene) -> None:
+    devices = scene.devices(3)
+    register(scene.stack.settings["IotHub"], devices)
+    scene.artifacts.publish()
+    query = f"SELECT * FROM devices WHERE STARTSWITH(deviceId, '{scene.name}-')"  # noqa: S608 - ids of our own
+    made = [dry_run(scene, scene.request([], targets={"query": query}), key=key) for key in ("old", "young")]
+    old, young = (answer.json()["id"] for answer in made)
+    wait_until(lambda: {_state(scene, each) for each in (old, young)} == {"succeeded"}, what="both operations")
+    [row] = scene.tables.query("operations", "PartitionKey eq @old", old=old)
+    scene.tables.update("operations", row | {"changed_at": row["changed_at"] - timedelta(days=8)})
+
+    run_timer(scene.stack, "every_day_forget_operations")
+    gone = scene.http.get(f"{scene.stack.api}/operations/{old}", timeout=10)
+    assert (gone.status_code, gone.json()["code"]) == (404, "operation_not_found")
+    assert "ask for the dry run again" in gone.json()["detail"]
+    manifests = scene.blobs.get_container_client("manifests")
+    left = {owner: list(manifests.list_blob_names(name_starts_with=owner)) for owner in (old, young)}
+    assert (left[old], len(left[young]) > 0, _state(scene, young)) == ([], True, "succeeded")
+
+    again = dry_run(scene, scene.request([], targets={"query": query}), key="old")
+    assert (again.status_code, again.json()["id"], again.json()["state"]) == (202, old, "running")
+
+
+def _state(scene: Scene, operation: str) -> str:
+    return str(scene.http.get(f"{scene.stack.api}/operations/{operation}", timeout=10).json()["state"])
 
 
 def test_a_dry_run_under_the_key_of_a_campaign_says_how_it_differs(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from shared.domain.ids import OperationId
 from shared.domain.operations import Operation
 from shared.domain.prices import PriceTable
 from shared.handlers.dry_run import DryRunPorts, advance_operation, resume_operations, start_dry_run
+from shared.handlers.forget_operations import ForgettingPorts, forget_operations
 from shared.handlers.show_dry_runs import Forecaster, show_existing
 from shared.ports.bus import Queue
 from shared.ports.errors import PortError
@@ -19,7 +21,6 @@ from shared.wire.http_dry_runs import ExistingView, ForecastView
 from shared.wire.messages import read_operation_step
 from shared.wire.price_file import read_price_file
 from shared.wiring.handler_ports import PRICES
-from tests.support.campaign_sources import NOON
 from tests.support.campaign_world import CampaignWorld
 from tests.support.memory_operations import MemoryOperations
 from tests.support.mortal import Died, Life, Mortal
@@ -39,6 +40,7 @@ class DryRunWorld:
 
     def __init__(self, devices: Iterable[str] = (), *, life: Life | None = None, **options: Any) -> None:
         self.campaigns = CampaignWorld(devices, life=life, **options)
+        self.campaigns.manifests.clock = lambda: self.campaigns.now
         self.operations = MemoryOperations()
         mortal: Any = Mortal(self.operations, self.campaigns.life)
         self.ports = DryRunPorts(campaigns=self.campaigns.ports, operations=mortal)
@@ -75,7 +77,7 @@ class DryRunWorld:
 
     def run(self, operation: OperationId, until: Callable[[], bool] = lambda: False) -> Operation:
         """Deliver messages, and sweep each minute, until the operation is done or the condition holds."""
-        bus, end = self.campaigns.bus, NOON + timedelta(hours=6)
+        bus, end = self.campaigns.bus, self.campaigns.now + timedelta(hours=6)
         while self.campaigns.now < end and not self.found(operation).is_done and not until():
             due = [entry for entry in bus.waiting if entry.visible_at <= self.campaigns.now]
             if not due:
@@ -89,6 +91,13 @@ class DryRunWorld:
                 continue
             bus.waiting.remove(due[0])
         return self.found(operation)
+
+    def forget(self, **changes: Any) -> int:
+        """Forget what is old enough."""
+        life = self.campaigns.life
+        drafts: Any = Mortal(self.campaigns.manifests, life)
+        ports = ForgettingPorts(operations=self.ports.operations, drafts=drafts, clock=lambda: self.campaigns.now)
+        return forget_operations(replace(ports, **changes))
 
     def found(self, operation: OperationId) -> Operation:
         return self.operations.get(operation).value

@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
+from typing import Any
 
 from shared.adapters.azure_audit import read_continuation
 from shared.domain.audit import AuditRecord
 from shared.domain.campaigns import Campaign
-from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.ids import CampaignId, DeviceId, OperationId
 from shared.domain.pacing import LONG_AGO, Budget
 from shared.domain.stops import FleetStop
 from shared.domain.waves import DeviceBatch
 from shared.handlers.audit_desk import AuditDesk
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
+from shared.ports.operations import DraftBlob
 from shared.ports.stored import Page, Stored
 from shared.trust.signers import KeyRole
+from shared.wire import manifests as wire
 from tests.support.memory_keys import MemoryKeyRing
 
 
@@ -66,38 +69,61 @@ class MemoryCampaigns:
 
 
 class MemoryManifests:
-    """A ``ManifestStore``."""
+    """A ``ManifestStore``, and the ``DraftBlobs``.
+
+    Attributes:
+        clock: When blobs are written.
+    """
 
     def __init__(self) -> None:
-        self._pages: dict[tuple[CampaignId, int], list[DeviceId]] = {}
-        self._manifests: dict[tuple[CampaignId, str], list[DeviceId]] = {}
-        self._members: dict[tuple[CampaignId, int, int], list[list[DeviceId]]] = {}
-        self._batches: dict[tuple[CampaignId, int], list[DeviceBatch]] = {}
+        self.clock: Callable[[], datetime] = lambda: LONG_AGO
+        self._blobs: dict[str, Any] = {}
+        self._stamps: dict[str, tuple[str, datetime]] = {}
+        self._etags = count(1)
 
     def write_page(self, campaign: CampaignId, page: int, devices: Iterable[DeviceId]) -> None:
-        self._pages[campaign, page] = list(devices)
+        self._write(wire.page_blob(campaign, page), devices)
 
     def read_pages(self, campaign: CampaignId, stop: int, *, start: int = 0) -> Iterator[list[DeviceId]]:
         for page in range(start, stop):
-            yield _read(self._pages, (campaign, page))
+            yield self._read(wire.page_blob(campaign, page))
 
     def write_manifest(self, campaign: CampaignId, devices: Iterable[DeviceId], *, edition: str = "") -> None:
-        self._manifests[campaign, edition] = list(devices)
+        self._write(wire.manifest_blob(campaign, edition), devices)
 
     def read_manifest(self, campaign: CampaignId, *, edition: str = "") -> list[DeviceId]:
-        return list(_read(self._manifests, (campaign, edition)))
+        return self._read(wire.manifest_blob(campaign, edition))
 
     def write_members(self, campaign: CampaignId, wave: int, part: int, members: Iterable[list[DeviceId]]) -> None:
-        self._members[campaign, wave, part] = list(members)
+        self._write(wire.members_blob(campaign, wave, part), members)
 
     def read_members(self, campaign: CampaignId, wave: int, part: int) -> list[list[DeviceId]]:
-        return _read(self._members, (campaign, wave, part))
+        return self._read(wire.members_blob(campaign, wave, part))
 
     def write_batches(self, campaign: CampaignId, wave: int, batches: Iterable[DeviceBatch]) -> None:
-        self._batches[campaign, wave] = list(batches)
+        self._write(wire.batches_blob(campaign, wave), batches)
 
     def read_batches(self, campaign: CampaignId, wave: int) -> list[DeviceBatch]:
-        return _read(self._batches, (campaign, wave))
+        return self._read(wire.batches_blob(campaign, wave))
+
+    def list_drafts(self) -> Iterator[DraftBlob]:
+        for name, (etag, changed_at) in sorted(self._stamps.items()):
+            if name.startswith(wire.DRAFT_PREFIX):
+                operation = OperationId(wire.owner_of(name))
+                yield DraftBlob(operation=operation, name=name, etag=etag, changed_at=changed_at)
+
+    def delete_draft(self, blob: DraftBlob) -> None:
+        if self._stamps.get(blob.name, ("",))[0] == blob.etag:
+            del self._blobs[blob.name], self._stamps[blob.name]
+
+    def _write(self, name: str, content: Iterable[Any]) -> None:
+        self._blobs[name] = list(content)
+        self._stamps[name] = (str(next(self._etags)), self.clock())
+
+    def _read(self, name: str) -> list[Any]:
+        if name not in self._blobs:
+            raise NotThere(name)
+        return list(self._blobs[name])
 
 
 class MemoryBudget:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import count
 
 from shared.domain.ids import OperationId
@@ -35,6 +36,15 @@ class MemoryOperations:
 
     def list_unfinished(self) -> Iterator[Operation]:
         yield from [row.value for row in self._rows.values() if not row.value.is_done]
+
+    def list_unchanged(self, since: datetime) -> Iterator[Stored[Operation]]:
+        yield from [row for row in self._rows.values() if row.value.changed_at <= since]
+
+    def delete(self, operation: Stored[Operation]) -> None:
+        row = self._rows.get(operation.value.id)
+        if row is not None and row.etag != operation.etag:
+            raise ConcurrentChange(operation.value.id)
+        self._rows.pop(operation.value.id, None)
 
     def _keep(self, operation: Operation) -> Stored[Operation]:
         self._rows[operation.id] = Stored(value=operation, etag=str(next(self._etags)))

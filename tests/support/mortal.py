@@ -25,7 +25,7 @@ class Mortal:
     """A port whose process dies at one chosen write, before or after it took effect."""
 
     WRITES = frozenset(
-        {"create", "save", "send", "append", "write", "create_batch", "publish", "move"}
+        {"create", "save", "send", "append", "write", "create_batch", "publish", "move", "delete", "delete_draft"}
         | {"write_page", "write_manifest", "write_members", "write_batches"}
     )
 

@@ -117,6 +117,6 @@ CAMPAIGNS: Mapping[str, Route] = {
         path="operations/{id}",
         summary="Show a dry run that goes on by itself",
         answers={200: Answer(meaning="The operation, with what it knows so far", body=OperationView)},
-        refusals={404: "There is no such operation"},
+        refusals={404: "There is no such operation, or it was forgotten days after its last step"},
     ),
 }
