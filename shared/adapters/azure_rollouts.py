@@ -16,7 +16,7 @@ from azure.data.tables import TableClient, TableEntity, TableTransactionError, U
 from shared.adapters.azure_ring_reads import RingReader
 from shared.adapters.azure_table_errors import failed_operation, port_error, table_errors
 from shared.adapters.azure_wave_counters import CountersRow, WaveCounters
-from shared.domain.cohorts import CohortCounts
+from shared.domain.cohorts import Tally
 from shared.domain.gates import Counters
 from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
 from shared.domain.rollouts import Rollout, RolloutState
@@ -130,14 +130,12 @@ class AzureRollouts:
             self._counters.forget(old.partition, wave)
 
     def read_counters(self, campaign: CampaignId, wave: int, shards: int) -> Counters:
-        with table_errors():
-            rows = [self._counters.read(rollout_partition(campaign, shard), wave) for shard in range(shards)]
-        return sum((row.counters for row in rows), start=Counters())
+        return self.read_tally(campaign, wave, shards).counters
 
-    def read_cohorts(self, campaign: CampaignId, wave: int, shards: int) -> CohortCounts:
+    def read_tally(self, campaign: CampaignId, wave: int, shards: int) -> Tally:
         with table_errors():
             rows = [self._counters.read(rollout_partition(campaign, shard), wave) for shard in range(shards)]
-        return sum((row.cohorts for row in rows), start=CohortCounts())
+        return sum((Tally(counters=row.counters, cohorts=row.cohorts) for row in rows), start=Tally())
 
     def read_stale(
         self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int

@@ -130,6 +130,17 @@ class CohortCounts:
         return CohortCounts(ends={**self.ends, place: counts})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How a wave stood at one moment: both are kept in one row for each shard, and move in one transaction."""
+
+    counters: Counters = field(default_factory=Counters)
+    cohorts: CohortCounts = field(default_factory=CohortCounts)
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(counters=self.counters + other.counters, cohorts=self.cohorts + other.cohorts)
+
+
 def cohort_of(hardware: str, version: str) -> Cohort:
     """The cohort of a device, its words cut to what is kept of them."""
     return Cohort(hardware=_word(hardware), version=_word(version))

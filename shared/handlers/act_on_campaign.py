@@ -7,6 +7,7 @@ from datetime import datetime
 
 from shared.domain.audit import AuditEntry
 from shared.domain.campaigns import Campaign
+from shared.domain.cohorts import quarantined_failures
 from shared.domain.errors import Conflict
 from shared.domain.gates import Counters, acknowledge
 from shared.domain.ids import CampaignId
@@ -16,7 +17,6 @@ from shared.domain.waves import WaveState
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step
-from shared.handlers.quarantine_cohorts import read_quarantined_failures
 from shared.handlers.withdraw_package import find_withdrawn
 from shared.trust.specs import SpecUntrusted
 from shared.wire.http_actions import ActionRequest
@@ -83,9 +83,9 @@ def _suffered(campaign: Campaign, ports: CampaignPorts) -> Counters:
     wave = campaign.wave_in_hand
     if wave is None or wave.state is not WaveState.FAILED:
         return Counters()
-    counters = ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards)
+    tally = ports.rollouts.read_tally(campaign.id, wave.number, campaign.shards)
     # What cohorts are held back for leaves the gate's count by itself.
-    return acknowledge(counters.without(read_quarantined_failures(campaign, wave, ports.rollouts)))
+    return acknowledge(tally.counters.without(quarantined_failures(tally.cohorts, campaign.quarantined)))
 
 
 def _entry(before: Campaign, after: Campaign, request: Request) -> AuditEntry:

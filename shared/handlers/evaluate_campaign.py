@@ -7,26 +7,25 @@ from datetime import datetime, timedelta
 
 from shared.domain.audit import GATE, AuditEntry
 from shared.domain.campaigns import Campaign
+from shared.domain.cohorts import Tally, quarantined_failures
 from shared.domain.gates import Counters, smaller
 from shared.domain.rollouts import RolloutState
 from shared.domain.steps import QUIET_S, REEVALUATE_S, Change, apply_verdict, dispatch_again
 from shared.domain.verdicts import judge_wave
 from shared.domain.waves import Wave, WaveState
 from shared.handlers.campaign_ports import CampaignPorts
-from shared.handlers.quarantine_cohorts import quarantine_cohorts, read_quarantined_failures
+from shared.handlers.quarantine_cohorts import quarantine_cohorts, read_tallies
 from shared.handlers.wakeups import request_visit
 from shared.ports.bus import Queue
-from shared.ports.rollouts import RolloutStore
 from shared.wire.audit_verdicts import VerdictFacts, write_verdict_facts
 
 _ENDED = {WaveState.PASSED: "pass", WaveState.FAILED: "stop"}
 
 
-def judge(campaign: Campaign, wave: Wave, rollouts: RolloutStore) -> VerdictFacts:
-    """The verdict over a wave's counters as they are now: one read per shard, whatever the number of devices."""
-    counters = rollouts.read_counters(campaign.id, wave.number, campaign.shards)
-    held_back = read_quarantined_failures(campaign, wave, rollouts)
-    left_out = wave.acknowledged + held_back
+def judge(campaign: Campaign, wave: Wave, tally: Tally) -> VerdictFacts:
+    """The verdict over a wave as it stands; failures that cohorts are held back for do not count."""
+    counters = tally.counters
+    left_out = wave.acknowledged + quarantined_failures(tally.cohorts, campaign.quarantined)
     if not counters.without(left_out).counted:
         # Nobody would be left to judge by: a wave that failed throughout must not pass because its cohort is held back.
         left_out = wave.acknowledged
@@ -42,17 +41,20 @@ def judge(campaign: Campaign, wave: Wave, rollouts: RolloutStore) -> VerdictFact
 def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
     """What the gate makes of the campaign; None where it has nothing new to say.
 
-    Where the wave ends, its batches are visited at once, so that devices are freed and what they run is kept.
+    Each wave's counters are read once, whatever the number of devices. Where the wave ends, its batches are visited at
+    once, so that devices are freed and what they run is kept.
     """
     if (wave := campaign.wave_in_hand) is None:
         return None
-    if (held_back := quarantine_cohorts(campaign, ports, now=now)) is not None:
+    tallies = read_tallies(campaign, wave, ports.rollouts)
+    if (held_back := quarantine_cohorts(campaign, tallies, ports, now=now)) is not None:
         return held_back
-    facts = judge(campaign, wave, ports.rollouts)
+    tally = tallies[wave.number]
+    facts = judge(campaign, wave, tally)
     change = apply_verdict(campaign, facts.verdict, now=now)
     if change is None:
-        held_back_failures = read_quarantined_failures(campaign, wave, ports.rollouts)
-        return _forget_mended(campaign, wave, facts.counters.without(held_back_failures))
+        held_back_failures = quarantined_failures(tally.cohorts, campaign.quarantined)
+        return _forget_mended(campaign, wave, tally.counters.without(held_back_failures))
     ended = change.campaign.waves[wave.number - 1]
     if ended.state in _ENDED:
         _visit_all(campaign, wave, ports, now)

@@ -13,9 +13,8 @@ from datetime import datetime
 
 from shared.domain.audit import SERVICE, AuditEntry
 from shared.domain.campaigns import Campaign
-from shared.domain.cohorts import CohortCounts, Quarantined, cohort_of, find_clusters, quarantined_failures
+from shared.domain.cohorts import CohortCounts, Quarantined, Tally, cohort_of, find_clusters, quarantined_failures
 from shared.domain.devices import DeviceRecord
-from shared.domain.gates import Counters
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.domain.steps import Change
@@ -30,19 +29,26 @@ QUARANTINED = "quarantined"
 MAX_QUARANTINED = 50
 
 
-def quarantine_cohorts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
+def read_tallies(campaign: Campaign, wave: Wave, rollouts: RolloutStore) -> Mapping[int, Tally]:
+    """What is to be judged, by wave: the wave in hand, and all that have begun where cohorts may be held back."""
+    looked_for = campaign.spec.quarantine is not None and len(campaign.quarantined) < MAX_QUARANTINED
+    begun = [each.number for each in campaign.waves if each.started_at is not None] if looked_for else []
+    return {number: rollouts.read_tally(campaign.id, number, campaign.shards) for number in {*begun, wave.number}}
+
+
+def quarantine_cohorts(
+    campaign: Campaign, tallies: Mapping[int, Tally], ports: CampaignPorts, *, now: datetime
+) -> Change | None:
     """The campaign with the cohorts held back in which failures cluster now; None where there is no further one."""
     if campaign.spec.quarantine is None or len(campaign.quarantined) >= MAX_QUARANTINED:
         return None
-    started = [wave.number for wave in campaign.waves if wave.started_at is not None]
-    waves = [ports.rollouts.read_cohorts(campaign.id, number, campaign.shards) for number in started]
-    counts = sum(waves, start=CohortCounts())
+    counts = sum((tally.cohorts for tally in tallies.values()), start=CohortCounts())
     found = tuple(find_clusters(campaign.spec.quarantine, counts, campaign.quarantined, now=now))
     if not found:
         return None
     held_back = replace(campaign, quarantined=(*campaign.quarantined, *found)[:MAX_QUARANTINED])
-    for number, of_wave in zip(started, waves, strict=True):
-        held_back = held_back.with_wave(_taken_off_once(campaign.waves[number - 1], of_wave, found))
+    for number, tally in tallies.items():
+        held_back = held_back.with_wave(_taken_off_once(campaign.waves[number - 1], tally.cohorts, found))
     reason = "held back: " + "; ".join(each.words for each in found)
     ports.audit.append(_entry(campaign, reason, now))
     raise_alert(ports.publisher, subject=f"campaigns/{campaign.id}", code="cohort_quarantined", message=reason, now=now)
@@ -54,14 +60,6 @@ def _taken_off_once(wave: Wave, counts: CohortCounts, found: Sequence[Quarantine
     if not wave.acknowledged.total:
         return wave
     return replace(wave, acknowledged=wave.acknowledged.without(quarantined_failures(counts, found)))
-
-
-def read_quarantined_failures(campaign: Campaign, wave: Wave, rollouts: RolloutStore) -> Counters:
-    """The wave's failures that cohorts are held back for: the gate does not count them."""
-    if not campaign.quarantined:
-        return Counters()
-    counts = rollouts.read_cohorts(campaign.id, wave.number, campaign.shards)
-    return quarantined_failures(counts, campaign.quarantined)
 
 
 def hold_back(

@@ -20,7 +20,7 @@ def reconsider_wave(campaign: Campaign, wave: Wave, ports: CampaignPorts, *, now
 
     People are woken whatever the policy says. An alert that is raised again because the process died has the same id.
     """
-    facts = judge(campaign, wave, ports.rollouts)
+    facts = judge(campaign, wave, ports.rollouts.read_tally(campaign.id, wave.number, campaign.shards))
     after = reconsider(campaign, wave, facts.verdict, now=now)
     if after is None:
         return None

@@ -52,11 +52,12 @@ def show_campaign(campaign: CampaignId, ports: ViewPorts) -> CampaignView:
 
 def view_of(campaign: Campaign, ports: ViewPorts) -> CampaignView:
     """The view of a campaign already read."""
-    counters = {
-        wave.number: ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards) for wave in campaign.waves
+    tallies = {
+        wave.number: ports.rollouts.read_tally(campaign.id, wave.number, campaign.shards) for wave in campaign.waves
     }
+    counters = {number: tally.counters for number, tally in tallies.items()}
     verdicts = {
-        wave.number: judge(campaign, wave, ports.rollouts).verdict
+        wave.number: judge(campaign, wave, tallies[wave.number]).verdict
         for wave in campaign.waves
         if _is_judged(campaign, wave)
     }

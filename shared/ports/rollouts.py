@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.domain.cohorts import CohortCounts
+from shared.domain.cohorts import Tally
 from shared.domain.devices import DeviceRecord
 from shared.domain.gates import Counters
 from shared.domain.ids import CampaignId, DeviceId
@@ -67,8 +67,8 @@ class RolloutStore(Protocol):
     def read_counters(self, campaign: CampaignId, wave: int, shards: int) -> Counters:
         """The wave's counters over all shards, one read per shard."""
 
-    def read_cohorts(self, campaign: CampaignId, wave: int, shards: int) -> CohortCounts:
-        """How the wave's devices ended by cohort, which changes in the same transaction; one read per shard."""
+    def read_tally(self, campaign: CampaignId, wave: int, shards: int) -> Tally:
+        """The wave's counters and how its devices ended by cohort, as of one moment in each shard it reads."""
 
     def read_stale(
         self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int

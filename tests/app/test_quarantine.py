@@ -13,11 +13,13 @@ from shared.domain.cohorts import Cohort, CohortCounts
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import Rollout, RolloutState
+from shared.handlers.advance_campaign import advance_campaign
 from shared.handlers.quarantine_cohorts import QUARANTINED
 from shared.handlers.show_campaigns import view_of
 from shared.ports.stored import Stored
 from shared.wire.alerts import ALERT
 from shared.wire.campaign_rows import read_campaign, write_campaign_row, write_wave_row
+from shared.wire.messages import CampaignStep
 from tests.support.campaign_sources import NOON
 from tests.support.campaign_world import CampaignWorld
 from tests.support.data_plane import DataPlane
@@ -80,10 +82,22 @@ def check_cohorts(world: CampaignWorld, campaign: Campaign) -> None:
     counts = CohortCounts()
     for row in world.rollouts.rows(campaign.id).values():
         counts = counts.moved(None, row)
-    kept = world.rollouts.read_cohorts(campaign.id, 1, world.shards)
+    kept = world.rollouts.read_tally(campaign.id, 1, world.shards).cohorts
     assert {cohort: kept.ended(cohort) for cohort in kept.ends} == {
         cohort: counts.ended(cohort) for cohort in counts.ends
     }
+
+
+def test_one_evaluation_reads_the_counters_of_a_wave_once() -> None:
+    """Twice would be two moments: a failure that comes between would count for the one and not for the other."""
+    world = new_world()
+    campaign = world.post(**REQUEST)
+    world.run(lambda: bool(world.campaign(campaign.id).quarantined))
+    stored = world.campaign(campaign.id)
+    for asked in (None, stored.step):
+        world.rollouts.tallies_read.clear()
+        advance_campaign(CampaignStep(campaign=campaign.id, step=asked, wave=1), world.ports, now=world.now)
+        assert world.rollouts.tallies_read[campaign.id, 1] == 1
 
 
 def test_a_cohort_that_fails_is_held_back_and_the_others_are_updated() -> None:
@@ -172,5 +186,5 @@ def test_what_a_device_is_comes_from_its_reports_and_outlives_the_campaign() -> 
     assert (plane.row("gw-0").hardware, plane.row("gw-0").former_version) == ("mk2", "1.4.0")
     plane.visit()
     assert plane.record("gw-0").hardware == "mk2"
-    counts = plane.rollouts.read_cohorts(plane.campaign.id, 1, 1)
+    counts = plane.rollouts.read_tally(plane.campaign.id, 1, 1).cohorts
     assert counts.ended(Cohort(hardware="mk2", version="1.4.0")) == 1

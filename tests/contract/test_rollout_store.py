@@ -228,14 +228,14 @@ def test_cohorts_move_with_the_rows_in_the_same_transaction(store: RolloutStore)
         CAMPAIGN, 0, [RolloutChange(before=row, after=after) for row, after in zip(rows, told, strict=True)]
     )
     unnamed = Cohort(hardware="mk2", version="")
-    found = store.read_cohorts(CAMPAIGN, 1, 1)
+    found = store.read_tally(CAMPAIGN, 1, 1).cohorts
     assert (found.ended(unnamed), found.of(unnamed, End(state=S.FAILED, code="disk"))) == (3, 2)
 
     store.write(CAMPAIGN, 0, [RolloutChange(before=rows[0], after=replace(rows[0].value, former_version="1.0"))])
-    found = store.read_cohorts(CAMPAIGN, 1, 1)
+    found = store.read_tally(CAMPAIGN, 1, 1).cohorts
     assert (found.ended(unnamed), found.ended(Cohort(hardware="mk2", version="1.0"))) == (2, 1)
     assert counts(store) == {S.FAILED: 2, S.SUCCEEDED: 1, S.PLANNED: 1}
 
 
 def test_nothing_has_ended_in_a_wave_that_nobody_wrote(store: RolloutStore) -> None:
-    assert store.read_cohorts(CAMPAIGN, 1, 2) == CohortCounts()
+    assert store.read_tally(CAMPAIGN, 1, 2).cohorts == CohortCounts()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import count
 from threading import RLock
 
-from shared.domain.cohorts import CohortCounts
+from shared.domain.cohorts import CohortCounts, Tally
 from shared.domain.devices import DeviceRecord
 from shared.domain.gates import Counters
 from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
@@ -21,9 +22,14 @@ type _Shard = dict[DeviceId, Stored[Rollout]]
 
 
 class MemoryRollouts:
-    """A ``RolloutStore``."""
+    """A ``RolloutStore``.
+
+    Attributes:
+        tallies_read: How often each wave's counters were read.
+    """
 
     def __init__(self) -> None:
+        self.tallies_read: Counter[tuple[CampaignId, int]] = Counter()
         self.shards: dict[tuple[CampaignId, int], _Shard] = {}
         self._counters: dict[tuple[CampaignId, int, int], Counters] = {}
         self._cohorts: dict[tuple[CampaignId, int, int], CohortCounts] = {}
@@ -88,13 +94,14 @@ class MemoryRollouts:
                 self._count(campaign, shard, None, change.after)
 
     def read_counters(self, campaign: CampaignId, wave: int, shards: int) -> Counters:
-        return sum(
-            (self._counters.get((campaign, shard, wave), Counters()) for shard in range(shards)), start=Counters()
-        )
+        return self.read_tally(campaign, wave, shards).counters
 
-    def read_cohorts(self, campaign: CampaignId, wave: int, shards: int) -> CohortCounts:
-        keys = [(campaign, shard, wave) for shard in range(shards)]
-        return sum((self._cohorts.get(key, CohortCounts()) for key in keys), start=CohortCounts())
+    def read_tally(self, campaign: CampaignId, wave: int, shards: int) -> Tally:
+        self.tallies_read[campaign, wave] += 1
+        return sum((self._tally((campaign, shard, wave)) for shard in range(shards)), start=Tally())
+
+    def _tally(self, key: tuple[CampaignId, int, int]) -> Tally:
+        return Tally(counters=self._counters.get(key, Counters()), cohorts=self._cohorts.get(key, CohortCounts()))
 
     def read_stale(
         self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int
