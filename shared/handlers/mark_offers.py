@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign, Deadlines
-from shared.domain.conflicts import is_waiting
-from shared.domain.ids import DeviceId
+from shared.domain.conflicts import held_by, is_waiting
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.handlers.quarantine_cohorts import hold_back
-from shared.handlers.renew_claims import renew_claims
+from shared.handlers.renew_claims import Claims, renew_claims
 from shared.handlers.take_over import TakeOverPorts, take_over
 from shared.ports.rollouts import RolloutChange
 from shared.ports.stored import Stored
@@ -52,7 +51,7 @@ def mark_offers(work: BatchWork, campaign: Campaign, ports: TakeOverPorts, *, no
     rows = ports.rollouts.read_batch(work.campaign, work.batch)
     settled = _settle([row.value for row in rows], campaign, ports, now)
     again = [rollout for rollout in settled if _is_ready(rollout, now) and rollout.retry_at is not None]
-    claims = renew_claims(work.campaign, again, ports.devices, now=now)
+    claims = renew_claims(work.campaign, again, ports, now=now)
     deadlines = campaign.spec.deadlines
     after = [_offered(rollout, claims, deadlines, now) if _is_ready(rollout, now) else rollout for rollout in settled]
     changes = [RolloutChange(before=row, after=new) for row, new in zip(rows, after, strict=True) if new != row.value]
@@ -76,12 +75,12 @@ def _is_ready(rollout: Rollout, now: datetime) -> bool:
     return rollout.state is S.PLANNED and not is_waiting(rollout) and (rollout.retry_at or now) <= now
 
 
-def _offered(rollout: Rollout, claims: Mapping[DeviceId, int], deadlines: Deadlines, now: datetime) -> Rollout:
+def _offered(rollout: Rollout, claims: Claims, deadlines: Deadlines, now: datetime) -> Rollout:
     """Offered; skipped where a further attempt finds the device held by another campaign."""
     due_at = now + timedelta(seconds=deadlines.offered_s)
     offered = replace(move(rollout, S.OFFERED, now=now), due_at=due_at, retry_at=None)
     if rollout.retry_at is None:
         return offered
-    if rollout.device not in claims:
-        return replace(move(rollout, S.SKIPPED, now=now, code="held_by:another"), retry_at=None)
-    return replace(offered, sequence=claims[rollout.device])
+    if (holder := claims.holders.get(rollout.device)) is not None:
+        return replace(move(rollout, S.SKIPPED, now=now, code=held_by(holder)), retry_at=None)
+    return replace(offered, sequence=claims.sequences[rollout.device])

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.rollouts import Rollout
-from shared.ports.rollouts import DeviceStore
+from shared.handlers.holders import Holders
+from shared.handlers.take_over import TakeOverPorts
 from shared.ports.stored import Stored
 
 
-def renew_claims(
-    campaign: CampaignId, rollouts: Sequence[Rollout], devices: DeviceStore, *, now: datetime
-) -> Mapping[DeviceId, int]:
-    """The new sequences of the devices, held by the campaign now; those that another campaign holds are left out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What came of it.
+
+    Attributes:
+        sequences: Of the devices that are the campaign's now.
+        holders: Of the others, the campaigns that hold them.
+    """
+
+    sequences: Mapping[DeviceId, int]
+    holders: Mapping[DeviceId, CampaignId]
+
+
+def renew_claims(campaign: CampaignId, rollouts: Sequence[Rollout], ports: TakeOverPorts, *, now: datetime) -> Claims:
+    """Claim the devices once more; those that another campaign really holds are left to it.
 
     Args:
         rollouts: At most 99, in ring order.
@@ -26,16 +38,20 @@ def renew_claims(
             number, which harms nobody.
     """
     if not rollouts:
-        return {}
-    rows = devices.read_batch([rollout.device for rollout in rollouts])
-    renewed = [
-        Stored(value=_renewed(row.value, rollout, campaign, now), etag=row.etag)
-        for rollout in rollouts
-        if (row := rows.get(rollout.device, _unknown(rollout.device, now))).value.held_by in (None, campaign)
-    ]
+        return Claims(sequences={}, holders={})
+    rows = ports.devices.read_batch([rollout.device for rollout in rollouts])
+    holds = Holders(campaign, ports.campaigns, ports.rollouts).find_holds([row.value for row in rows.values()])
+    renewed = []
+    for rollout in rollouts:
+        row = rows.get(rollout.device) or _unknown(rollout.device, now)
+        if rollout.device not in holds:
+            renewed.append(Stored(value=_renewed(row.value, rollout, campaign, now), etag=row.etag))
     if renewed:
-        devices.write(renewed)
-    return {row.value.device: row.value.sequence for row in renewed}
+        ports.devices.write(renewed)
+    return Claims(
+        sequences={row.value.device: row.value.sequence for row in renewed},
+        holders={device: hold.holder.id for device, hold in holds.items()},
+    )
 
 
 def _renewed(record: DeviceRecord, rollout: Rollout, campaign: CampaignId, now: datetime) -> DeviceRecord:

@@ -45,11 +45,11 @@ def retry_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     def attempt() -> None:
         rows = ports.rollouts.read_batch(work.campaign, work.batch)
         failed = [row for row in rows if row.value.state in RETRYABLE and _ended_in_time(row.value, work)]
-        claims = renew_claims(campaign.id, [row.value for row in failed], ports.devices, now=now)
+        claims = renew_claims(campaign.id, [row.value for row in failed], ports.take_over_ports, now=now)
         changes = [
             RolloutChange(before=row, after=open_attempt(row.value, retry_at=now, now=now))
             for row in failed
-            if row.value.device in claims
+            if row.value.device in claims.sequences
         ]
         ports.rollouts.write(work.campaign, work.batch.shard, changes)
 

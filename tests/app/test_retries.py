@@ -8,21 +8,25 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.campaigns import CampaignState
+from shared.domain.devices import DeviceRecord
+from shared.domain.ids import CampaignId
 from shared.domain.retries import Retries
 from shared.domain.rollouts import RolloutState
 from shared.domain.schedules import Schedule
 from shared.domain.walks import BatchPurpose
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.ports.bus import Queue
+from shared.ports.rollouts import RolloutChange
 from shared.ports.stored import Stored
 from shared.wire.messages import read_batch_work
 from tests.support.campaign_world import CampaignWorld, fleet
 from tests.support.data_plane import DataPlane
 from tests.support.made_campaigns import DEADLINES
 from tests.support.mortal import Died
-from tests.support.rollouts import CAMPAIGN, NOON
+from tests.support.rollouts import CAMPAIGN, NOON, make_rollout
 
 S, C = RolloutState, CampaignState
+OTHER = CampaignId("autumn-fix")
 NAMES = ["gw-0", "gw-1", "gw-2"]
 TWICE = Retries(maximum=2, backoff_s=60, jitter=0, codes=("health_*",), timed_out=True)
 
@@ -157,13 +161,54 @@ def test_an_operators_retry_claims_ended_devices_anew() -> None:
     plane.check_counters()
 
 
+def claimed_by_another(plane: DataPlane, state: RolloutState) -> None:
+    """Another campaign has claimed the device since, and its own row there is in this state."""
+    device = plane.row("gw-1").device
+    plane.campaigns.create(replace(plane.campaign, id=OTHER, state=C.RUNNING))
+    plane.rollouts.create_batch(OTHER, 0, [make_rollout(device, state, campaign=OTHER, sequence=2)])
+    record = plane.devices.read_batch([device])[device]
+    plane.devices.write([replace(record, value=replace(record.value, held_by=OTHER, sequence=2))])
+
+
 def test_a_device_that_another_campaign_holds_by_now_is_not_tried_again() -> None:
     plane = plane_with(Retries())
     fail(plane, 1)
-    record = plane.devices.read_batch([plane.row("gw-1").device])[plane.row("gw-1").device]
-    plane.devices.write([replace(record, value=replace(record.value, held_by="another"))])
+    claimed_by_another(plane, S.DOWNLOADING)
     plane.dispatch(purpose=BatchPurpose.RETRY)
     assert plane.row("gw-1").state is S.FAILED
+    assert plane.record("gw-1").held_by == OTHER
+
+
+def test_a_hold_that_has_ended_keeps_no_device_from_its_retry() -> None:
+    """A hold counts only while its row is open; the visit that frees the device may come an hour later."""
+    plane = plane_with(Retries())
+    fail(plane, 1)
+    claimed_by_another(plane, S.SUCCEEDED)
+    plane.dispatch(purpose=BatchPurpose.RETRY)
+    row = plane.row("gw-1")
+    assert (row.state, row.attempt, plane.record("gw-1").held_by) == (S.OFFERED, 2, CAMPAIGN)
+    assert plane.hub.desired[row.device]["update"]["sequence"] == row.sequence > 2
+    plane.check_counters()
+
+
+def test_who_takes_over_a_hold_that_has_ended_looks_again_when_somebody_was_faster() -> None:
+    plane = plane_with(Retries())
+    fail(plane, 1)
+    claimed_by_another(plane, S.SUCCEEDED)
+    write = plane.devices.write
+
+    def write_after_another(records: list[Stored[DeviceRecord]]) -> None:
+        plane.devices.write = write
+        [row] = plane.rollouts.read_devices(OTHER, 0, [plane.row("gw-1").device]).values()
+        plane.rollouts.write(OTHER, 0, [RolloutChange(before=row, after=replace(row.value, state=S.PLANNED))])
+        [record] = plane.devices.read_batch([row.value.device]).values()
+        plane.devices.write([replace(record, value=replace(record.value, sequence=record.value.sequence + 1))])
+        write(records)
+
+    plane.devices.write = write_after_another
+    plane.dispatch(purpose=BatchPurpose.RETRY)
+    assert plane.row("gw-1").state is S.FAILED
+    assert plane.record("gw-1").held_by == OTHER
 
 
 def test_retries_of_a_paused_campaign_wait_until_it_is_resumed() -> None:
