@@ -67,7 +67,8 @@ def _skip(campaign: CampaignId, device: DeviceId, ports: LifecyclePorts, now: da
     row = ports.rollouts.read_devices(campaign, shard, [device]).get(device)
     if row is None or row.value.is_final:
         return
-    after = move(row.value, RolloutState.SKIPPED, now=now, code="device_deleted", detail="deleted in IoT Hub")
+    skipped = move(row.value, RolloutState.SKIPPED, now=now, code="device_deleted", detail="deleted in IoT Hub")
+    after = replace(skipped, retry_at=None)
     ports.rollouts.write(campaign, shard, [RolloutChange(before=row, after=after)])
     ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign, row.value.wave, now)])
     log.info("%s: a device was deleted and is skipped", campaign)

@@ -10,7 +10,9 @@ from shared.domain.ids import DeviceId
 from shared.domain.rollouts import RolloutState
 from shared.handlers.note_lifecycle import LifecyclePorts, note_lifecycle
 from shared.handlers.reconcile import ReconcilePorts, reconcile
+from shared.ports.bus import Queue
 from shared.wire.twin_events import LifecycleEvent, LifecycleKind
+from tests.app.test_retries import TWICE, deliver_work, fail, plane_with
 from tests.support.campaign_world import Died
 from tests.support.data_plane import DataPlane
 from tests.support.rollouts import CAMPAIGN
@@ -43,6 +45,41 @@ def test_a_deleted_device_is_skipped_and_freed_and_keeps_its_sequence() -> None:
     assert (plane.row("gw-0").state, plane.row("gw-0").code) == (S.SKIPPED, "device_deleted")
     record = plane.record("gw-0")
     assert (record.held_by, record.sequence, record.deleted_at) == (None, 1, plane.now)
+    plane.check_counters()
+
+
+def between_attempts() -> DataPlane:
+    """One device has failed, and waits for its further attempt."""
+    plane = plane_with(TWICE)
+    fail(plane, 1)
+    assert (plane.row("gw-1").state, plane.row("gw-1").attempt) == (S.PLANNED, 2)
+    plane.bus.sent.clear()
+    return plane
+
+
+def test_a_device_deleted_between_two_attempts_leaves_the_gates_count() -> None:
+    plane = between_attempts()
+    plane.hub.delete(DeviceId("gw-1"))
+    note(plane, LifecycleKind.DELETED, "gw-1")
+    row = plane.row("gw-1")
+    assert (row.state, row.code, row.retry_at) == (S.SKIPPED, "device_deleted", None)
+    assert (plane.counters().counted, plane.counters().failures) == (len(NAMES) - 1, 0)
+    assert plane.record("gw-1").held_by is None
+    assert len(plane.bus.sent_to(Queue.CAMPAIGN_STEPS)) == 1, "the gate may have waited for it"
+    plane.pass_time(600)
+    deliver_work(plane)
+    assert plane.row("gw-1") == row
+    plane.check_counters()
+
+
+def test_a_device_whose_deletion_nobody_told_of_leaves_the_count_when_it_is_tried_again() -> None:
+    plane = between_attempts()
+    plane.hub.delete(DeviceId("gw-1"))
+    plane.pass_time(600)
+    deliver_work(plane)
+    assert (plane.row("gw-1").state, plane.row("gw-1").code) == (S.SKIPPED, "device_not_found")
+    assert (plane.counters().counted, plane.counters().failures) == (len(NAMES) - 1, 0)
+    assert len(plane.bus.sent_to(Queue.CAMPAIGN_STEPS)) == 1
     plane.check_counters()
 
 
