@@ -277,6 +277,7 @@ class Campaign:
         walks: Work that goes through its batches, the first one in hand: offers taken back, waves left out.
         consents: What people said about it since it was posted.
         is_forced: Whether it was given up together with its devices that had begun.
+        is_reopened: Whether it had completed before late failures paused it: its schedule has no say in it any more.
         reversion: How far its reverting is; None where it is not being reverted.
         archive: How far its rows are on their way out of the table; None while they stay.
         requested_by: Who posted it.
@@ -301,6 +302,7 @@ class Campaign:
     newcomers: Newcomers = field(default_factory=Newcomers)
     walks: tuple[Walk, ...] = ()
     is_forced: bool = False
+    is_reopened: bool = False
     reversion: Reversion | None = None
     consents: Consents = field(default_factory=Consents)
     archive: Archive | None = None
@@ -375,7 +377,7 @@ class Campaign:
         """When it must be ended; None where it need not, or rests already as its schedule asks."""
         if self.is_finished or self.state is C.REVERTING or self.spec.schedule is None:
             return None
-        is_ended = self.state is C.PAUSED and self.spec.schedule.at_end is AtEnd.PAUSE
+        is_ended = self.state is C.PAUSED and (self.is_reopened or self.spec.schedule.at_end is AtEnd.PAUSE)
         return None if is_ended else self.end_of_offers
 
     @property

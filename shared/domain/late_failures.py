@@ -9,6 +9,7 @@ from shared.domain.campaigns import Campaign, CampaignState, OnLateFailure
 from shared.domain.verdicts import Decision, Verdict
 from shared.domain.waves import Wave, WaveState
 
+_LEFT_TO_PEOPLE = "its schedule has no say any more: resume, cancel or revert it"
 _OPEN = frozenset({CampaignState.AWAITING_APPROVAL, CampaignState.RUNNING, CampaignState.COMPLETED})
 
 
@@ -26,7 +27,7 @@ def reconsider(campaign: Campaign, wave: Wave, verdict: Verdict, *, now: datetim
     """What the gate of a passed wave makes of the campaign now; None where it still stands, or has been told of.
 
     By its policy the campaign is paused with the wave reopened, as if its gate had stopped it in the first place; or
-    only the verdict is noted.
+    only the verdict is noted. One that had completed waits for people, whatever its schedule would make of it.
     """
     if verdict.decision is not Decision.STOP:
         return None
@@ -34,7 +35,9 @@ def reconsider(campaign: Campaign, wave: Wave, verdict: Verdict, *, now: datetim
     match campaign.spec.on_late_failure:
         case OnLateFailure.PAUSE:
             failed = replace(wave, state=WaveState.FAILED, verdict=verdict, reason=verdict.reason, ended_at=now)
-            return replace(campaign.with_wave(failed), state=CampaignState.PAUSED, reason=reason)
+            reopened = campaign.state is CampaignState.COMPLETED
+            words = f"{reason}; {_LEFT_TO_PEOPLE}" if reopened and campaign.end_of_offers else reason
+            return replace(campaign.with_wave(failed), state=CampaignState.PAUSED, is_reopened=reopened, reason=words)
         case OnLateFailure.ALERT:
             if wave.verdict is not None and wave.verdict.decision is Decision.STOP:
                 return None

@@ -165,6 +165,7 @@ def _resume(campaign: Campaign, request: Request) -> Campaign:
         resumed = go_on(campaign, now=now, reason=reason)
     else:
         resumed = replace(campaign, state=C.PLANNING, reason=reason)
+    resumed = replace(resumed, is_reopened=False)
     for wave in campaign.waves:
         if wave.state not in DONE_WAVES | {WaveState.PENDING}:
             resumed = resumed.with_wave(_dispatched_again(wave, request.acknowledged))

@@ -32,7 +32,8 @@ def _ended(campaign: Campaign, now: datetime) -> Campaign:
         raise TypeError(f"{campaign.id} has no end")
     reason = f"its schedule ended at {schedule.end_at.isoformat()}"
     if schedule.at_end is AtEnd.CANCEL:
-        return give_up(campaign, reason, now=now)
+        why_paused = f", while it was paused: {campaign.reason}" if campaign.state is CampaignState.PAUSED else ""
+        return give_up(campaign, reason + why_paused, now=now)
     return replace(campaign, state=CampaignState.PAUSED, reason=reason)
 
 

@@ -157,6 +157,52 @@ def test_a_campaign_that_waits_for_people_is_cancelled_at_its_end(waits: str) ->
     assert ONE <= world.now < ONE + timedelta(seconds=2)
 
 
+@pytest.mark.parametrize("late_by", [timedelta(minutes=-30), timedelta(hours=1)], ids=["before", "after"])
+def test_a_completed_campaign_that_late_failures_open_again_waits_for_people_whatever_its_schedule_says(
+    late_by: timedelta,
+) -> None:
+    """It had done what was asked within its time. Were it cancelled by its end, nobody would be asked."""
+    world = CampaignWorld(fleet(30))
+    campaign = world.post(waves=TWO_WAVES, schedule=schedule(end=ONE, at_end="cancel"))
+    world.run_until(campaign.id, C.COMPLETED)
+    world.now = world.bus.now = ONE + late_by
+    world.regress_one(campaign.id)
+    world.run(lambda: world.now > ONE + timedelta(hours=2))
+    found = world.campaign(campaign.id)
+    assert (found.state, found.end_awaited) == (C.PAUSED, None)
+    assert found.reason.endswith("its schedule has no say any more: resume, cancel or revert it")
+    assert [(e.who, e.what) for e in world.audit.read(campaign.id)][-1] == ("gate", "stop")
+
+    world.now = world.bus.now = ONE + timedelta(hours=3)
+    resumed = world.act(campaign.id, "resume")
+    assert resumed.consents.is_end_waived
+    world.run_until(campaign.id, C.COMPLETED)
+
+
+def test_a_campaign_that_was_not_through_when_late_failures_paused_it_is_cancelled_at_its_end() -> None:
+    world = CampaignWorld(fleet(30))
+    campaign = world.post(waves=TWO_WAVES, schedule=schedule(end=ONE, at_end="cancel"))
+    world.run(lambda: len(world.starts) == 2)
+    world.outcome = lambda _device: None
+    world.run(lambda: S.OFFERED in states(world, campaign))
+    world.regress_one(campaign.id)
+    stopped = world.run_until(campaign.id, C.PAUSED)
+    ended = world.run_until(campaign.id, C.ABORTED)
+    assert ONE <= world.now < ONE + timedelta(seconds=2)
+    assert ended.reason == f"its schedule ended at {ONE.isoformat()}, while it was paused: {stopped.reason}"
+
+
+def test_a_pause_after_a_late_failure_was_accepted_is_a_pause_like_any_other() -> None:
+    world = CampaignWorld(fleet(30))
+    campaign = world.post(waves=TWO_WAVES, schedule=schedule(end=ONE, at_end="cancel"))
+    world.run_until(campaign.id, C.COMPLETED)
+    world.regress_one(campaign.id)
+    world.run_until(campaign.id, C.PAUSED)
+    world.act(campaign.id, "resume")
+    world.act(campaign.id, "pause")
+    world.run_until(campaign.id, C.ABORTED)
+
+
 def test_no_wave_starts_and_no_offer_goes_out_after_the_end_though_its_step_is_late() -> None:
     """Work that was queued before the end comes up after it, before the campaign was looked at."""
     world = CampaignWorld(fleet(30), rate_per_s=1.0)

@@ -106,6 +106,7 @@ def planned(campaign: Campaign) -> Campaign:
         campaign,
         state=CampaignState.RUNNING,
         is_forced=True,
+        is_reopened=True,
         targets=99,
         step=7,
         planning=Planning(
