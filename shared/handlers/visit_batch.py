@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.domain.campaigns import OFFERING, Deadlines
 from shared.domain.devices import DeviceRecord, settle
+from shared.domain.gates import BAD_ENDS
 from shared.domain.retries import retry_if_wanted
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
@@ -63,7 +64,8 @@ def visit_batch(visit: BatchVisit, ports: VisitPorts, *, now: datetime) -> int:
     rows, timed_out = until_written(lambda: _time_out(visit, facts, ports.rollouts, now), what=what)
     if retries := [request_retry(row, alone(row, visit.batch.shard)) for row in rows if _awaits_retry(row)]:
         ports.sender.send(Queue.DEVICE_BATCHES, retries)
-    if timed_out:
+    if timed_out or any(row.state in BAD_ENDS for row in rows):
+        # Whoever wrote such an end may have died before the gate was asked, and the wave may have passed by now.
         ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(visit.campaign, visit.batch.wave, ports.clock())])
     ended = [row for row in rows if row.is_final]
     if ended:

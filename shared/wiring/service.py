@@ -41,6 +41,7 @@ from shared.handlers.note_lifecycle import note_lifecycle
 from shared.handlers.pause_campaign import pause_campaigns_of
 from shared.handlers.publish_index import IndexPublisher
 from shared.handlers.reconcile import ReconcilePorts, reconcile
+from shared.handlers.reconsider_passed import reconsider_passed
 from shared.handlers.relay_reports import relay_reports
 from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.serve_repository import MetadataFile, serve_repository
@@ -340,8 +341,11 @@ class Service:
         )
 
     def reconcile(self) -> None:
-        """Take up artifacts nobody looked at and rows whose reports never came."""
-        run_all(self._sweep_incoming, self._reconcile_rows)
+        """Take up what was overlooked: artifacts, rows whose reports never came, late failures."""
+        run_all(self._sweep_incoming, self._reconcile_rows, self._reconsider_passed)
+
+    def _reconsider_passed(self) -> None:
+        reconsider_passed(self._adapters.campaigns, self._adapters.sender, now=self._clock())
 
     def _sweep_incoming(self) -> None:
         sweep = IncomingSweep(

@@ -161,6 +161,24 @@ def test_late_failure_is_asked_about_wherever_the_fold_dies(after: bool) -> None
     assert missed == []
 
 
+def test_a_straggler_whose_failure_nobody_was_told_of_is_found_by_the_next_visit() -> None:
+    """Its wave has passed, and its campaign has completed: no step and no sweep looks at them any more."""
+    plane = plane_with(Retries())
+    plane.set_wave(W.PASSED)
+    plane.set_campaign(C.COMPLETED)
+    plane.bus.sent.clear()
+    plane.relay([plane.says("gw-1", "failed", 1)])
+    [event] = plane.events.events
+    plane.life.left = 0  # it dies behind the write of the row
+    with pytest.raises(Died):
+        fold_reports(read_report_batch(event.data), plane.fold_ports())
+    fold_reports(read_report_batch(event.data), plane.fold_ports())
+    assert plane.row("gw-1").state is S.FAILED
+    assert not plane.bus.sent_to(Queue.CAMPAIGN_STEPS)
+    plane.visit()
+    assert len(plane.bus.sent_to(Queue.CAMPAIGN_STEPS)) == 1
+
+
 def test_a_visit_that_settles_what_it_read_before_a_retry_leaves_its_hold() -> None:
     plane = plane_with(Retries())
     fail(plane, 1)

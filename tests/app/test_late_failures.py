@@ -9,6 +9,7 @@ from shared.domain.audit import GATE
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.rollouts import RolloutState
 from shared.domain.waves import WaveState
+from shared.handlers.reconsider_passed import reconsider_passed
 from shared.handlers.wakeups import request_evaluation
 from shared.ports.bus import Queue
 from shared.wire.alerts import ALERT
@@ -69,6 +70,19 @@ def test_a_completed_campaign_is_paused_too_and_a_further_regression_stops_it_ag
         world.run_until(campaign.id, C.PAUSED)
         world.act(campaign.id, "resume")
         world.run_until(campaign.id, C.COMPLETED)
+
+
+def test_a_late_failure_nobody_was_told_of_is_found_by_the_hourly_sweep() -> None:
+    """The evaluation that the fold asks for is lost; the second wave goes on for days."""
+    world, campaign = second_wave_open()
+    world.regress_one(campaign.id)
+    world.bus.waiting = [entry for entry in world.bus.waiting if entry.queue is not Queue.CAMPAIGN_STEPS]
+    world.run(hours=2)
+    assert world.campaign(campaign.id).state is C.RUNNING
+    assert reconsider_passed(world.campaigns, world.bus, now=world.now) == 1
+    paused = world.run_until(campaign.id, C.PAUSED)
+    assert [wave.state for wave in paused.waves] == [W.FAILED, W.RUNNING]
+    assert reconsider_passed(world.campaigns, world.bus, now=world.now) == 0
 
 
 def test_by_policy_people_are_only_told_and_once() -> None:
