@@ -11,7 +11,7 @@ from shared.edge import campaigns, dry_runs, groups, health, logs, openapi, pack
 from shared.edge.answers import answer
 from shared.edge.callers import host_auth_level
 from shared.edge.events import event_data, read_hub_events
-from shared.edge.messages import consume, consume_each, inbox_of
+from shared.edge.queues import take, take_each
 from shared.ports.bus import Queue
 from shared.wire.messages import (
     read_batch_visit,
@@ -20,7 +20,7 @@ from shared.wire.messages import (
     read_index_request,
     read_operation_step,
 )
-from shared.wiring import service
+from shared.wiring import Service, service
 
 app = func.FunctionApp(http_auth_level=host_auth_level())
 
@@ -40,7 +40,7 @@ def on_artifact_uploaded(artifact: blob.BlobClient) -> None:
 )
 def on_index_requested(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
     """Packages were accepted: publish them in one new state of the index."""
-    consume(inbox_of(Queue.INDEX_REQUESTS, service()), messages, read=read_index_request, handle=service().publish)
+    take(Queue.INDEX_REQUESTS, messages, read=read_index_request, handle=Service.publish)
 
 
 @app.service_bus_queue_trigger(
@@ -48,9 +48,7 @@ def on_index_requested(messages: List[func.ServiceBusMessage]) -> None:  # noqa:
 )
 def on_campaign_step(message: func.ServiceBusMessage) -> None:
     """A campaign asks for its next step."""
-    consume_each(
-        inbox_of(Queue.CAMPAIGN_STEPS, service()), [message], read=read_campaign_step, handle=service().advance
-    )
+    take_each(Queue.CAMPAIGN_STEPS, [message], read=read_campaign_step, handle=Service.advance)
 
 
 @app.service_bus_queue_trigger(
@@ -58,20 +56,19 @@ def on_campaign_step(message: func.ServiceBusMessage) -> None:
 )
 def on_operation_step(message: func.ServiceBusMessage) -> None:
     """A dry run asks for its next step."""
-    inbox = inbox_of(Queue.OPERATION_STEPS, service())
-    consume_each(inbox, [message], read=read_operation_step, handle=service().advance_operation)
+    take_each(Queue.OPERATION_STEPS, [message], read=read_operation_step, handle=Service.advance_operation)
 
 
 @app.service_bus_queue_trigger(arg_name="message", queue_name="device-batches", connection="ServiceBus")
 def on_device_batch(message: func.ServiceBusMessage) -> None:
     """A device batch has its time slot: write its twins."""
-    consume_each(inbox_of(Queue.DEVICE_BATCHES, service()), [message], read=read_batch_work, handle=service().dispatch)
+    take_each(Queue.DEVICE_BATCHES, [message], read=read_batch_work, handle=Service.dispatch)
 
 
 @app.service_bus_queue_trigger(arg_name="message", queue_name="batch-deadlines", connection="ServiceBus")
 def on_batch_deadline(message: func.ServiceBusMessage) -> None:
     """A device batch is to be looked at: time out what is due, settle what has ended."""
-    consume_each(inbox_of(Queue.BATCH_DEADLINES, service()), [message], read=read_batch_visit, handle=service().visit)
+    take_each(Queue.BATCH_DEADLINES, [message], read=read_batch_visit, handle=Service.visit)
 
 
 @app.service_bus_queue_trigger(
@@ -79,7 +76,7 @@ def on_batch_deadline(message: func.ServiceBusMessage) -> None:
 )
 def on_report_backlog(message: func.ServiceBusMessage) -> None:
     """Reports met too many others at one row: fold them now."""
-    consume_each(inbox_of(Queue.REPORT_BACKLOG, service()), [message], read=bytes, handle=service().fold_backlog)
+    take_each(Queue.REPORT_BACKLOG, [message], read=bytes, handle=Service.fold_backlog)
 
 
 # The pointer moves on whatever the function did, so the relay itself must not give up (DESIGN: why the relay).

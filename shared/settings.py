@@ -1,46 +1,115 @@
-"""The settings, read once and all complaints reported at once.
+"""The settings: one list of them, read once, and all complaints reported at once.
 
-Names are those of ``local.settings.sample.json``. A connection is either a connection string under its bare name
-(``Storage``), or an identity-based connection under its prefix (``Storage__blobServiceUri`` …), the convention of Azure
-Functions, so that triggers and our own clients read the same settings.
+A connection is either a connection string under its bare name (``Storage``), or an identity-based connection under its
+prefix (``Storage__blobServiceUri`` …), the convention of Azure Functions, so that triggers and our own clients read the
+same settings.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
+from pathlib import Path
 
-from shared.domain.errors import DomainError
-from shared.domain.hub_sizes import HubSize, HubTier
+from shared.configuration.listed import Place, Setting, UsedBy
+from shared.configuration.reader import SettingsReader
+from shared.configuration.rules import (
+    address,
+    connection_string,
+    host_name,
+    read_ticket_keys,
+    storage_string,
+    ticket_keys,
+    vault_or_folder,
+    whole,
+    word_of,
+)
+from shared.configuration.values import (
+    AuthMode,
+    Connection,
+    Settings,
+    SettingsError,
+    StorageConnection,
+    TokenSettings,
+    Topic,
+    TwinWriterKind,
+)
+from shared.domain.hub_sizes import TIER_LIMITS, HubSize, HubTier
+from shared.trust.index import read_root
+from shared.trust.policy_file import read_trust_policy
 from shared.trust.tickets import TicketKeys
 from shared.trust.tokens import TokenPolicy
 
+__all__ = [
+    "SETTINGS",
+    "AuthMode",
+    "Connection",
+    "Settings",
+    "SettingsError",
+    "StorageConnection",
+    "TokenSettings",
+    "Topic",
+    "TwinWriterKind",
+    "read_auth_mode",
+    "read_bus_connection",
+    "read_settings",
+]
+
 _UPDATES_PER_SHARD = 1_000
 _LEAST_BANDWIDTH = 1_024
+_LONGEST_LINK_S = 43_200
+"""Half of the day for which a user delegation key is asked: a link must not outlive the key that signed it."""
 
+_MOST_DAYS = 36_500
+_HALF_AN_HOUR_S = "1800"
+_BUS = connection_string("Endpoint", "SharedAccessKeyName", "SharedAccessKey")
+_BUS_HOST = (("fullyQualifiedNamespace", host_name),)
+_HUB = connection_string("HostName", "SharedAccessKeyName", "SharedAccessKey", base64_key="SharedAccessKey")
+_STORAGE = (("blobServiceUri", address), ("tableServiceUri", address), ("queueServiceUri", address))
 
-class SettingsError(DomainError):
-    """Settings are missing or contradict each other; the message names every one of them."""
-
-    code = "settings_wrong"
-
-
-class TwinWriterKind(StrEnum):
-    """How twins are written."""
-
-    PATCH = "patch"
-    BULK = "bulk"
-
-
-class AuthMode(StrEnum):
-    """How operators show who they are: by the host's function keys, or by Entra ID tokens."""
-
-    KEYS = "keys"
-    ENTRA = "entra"
+SETTINGS: tuple[Setting, ...] = (
+    Setting(name="AzureWebJobsStorage", used_by=UsedBy.HOST),
+    Setting(name="FUNCTIONS_WORKER_RUNTIME", place=Place.LOCAL, used_by=UsedBy.HOST),
+    Setting(name="PYTHON_THREADPOOL_THREAD_COUNT", rule=whole(), used_by=UsedBy.HOST),
+    Setting(name="APPLICATIONINSIGHTS_CONNECTION_STRING", place=Place.AZURE, used_by=UsedBy.HOST),
+    Setting(name="APPLICATIONINSIGHTS_AUTHENTICATION_STRING", place=Place.AZURE, used_by=UsedBy.HOST),
+    Setting(name="AZURE_CLIENT_ID", default="", place=Place.AZURE),
+    Setting(name="Storage", rule=storage_string, identity=_STORAGE),
+    Setting(name="ServiceBus", rule=_BUS, identity=_BUS_HOST),
+    Setting(name="EventHub", rule=_BUS, identity=_BUS_HOST, used_by=UsedBy.TRIGGERS),
+    Setting(name="TWIN_CHANGES_HUB", used_by=UsedBy.TRIGGERS),
+    Setting(name="IotHub", rule=_HUB, identity=(("hostName", host_name),)),
+    Setting(name="REPORTS_TOPIC_ENDPOINT", rule=address),
+    Setting(name="REPORTS_TOPIC_KEY", default="", place=Place.LOCAL),
+    Setting(name="EVENTS_TOPIC_ENDPOINT", rule=address),
+    Setting(name="EVENTS_TOPIC_KEY", default="", place=Place.LOCAL),
+    Setting(name="HUB_TIER", default=HubTier.S1.value, rule=word_of([*HubTier])),
+    Setting(name="HUB_UNITS", default="1", rule=whole()),
+    Setting(name="TWIN_WRITER", default=TwinWriterKind.PATCH.value, rule=word_of([*TwinWriterKind])),
+    Setting(name="KEYS_URI", rule=vault_or_folder),
+    Setting(name="ROOT_FILE"),
+    Setting(name="TRUST_POLICY", default="trust.toml"),
+    Setting(name="TICKET_KEYS", rule=ticket_keys),
+    Setting(name="LINK_LIFETIME_S", default="600", rule=whole(most=_LONGEST_LINK_S)),
+    Setting(name="RECONCILE_QUIET_S", default=_HALF_AN_HOUR_S, rule=whole()),
+    Setting(name="AUTH_MODE", default=AuthMode.KEYS.value, rule=word_of([*AuthMode])),
+    Setting(name="ENTRA_TENANT_ID", default=""),
+    Setting(name="ENTRA_AUDIENCE", default=""),
+    Setting(name="ENTRA_ISSUER", default="", rule=address),
+    Setting(name="ENTRA_JWKS_URI", default="", rule=address),
+    Setting(
+        name="RETENTION_DAYS",
+        default="0",
+        rule=whole(least=0, most=_MOST_DAYS, instead="a whole number of days, or 0 for ever"),
+    ),
+    Setting(
+        name="BANDWIDTH_BYTES_PER_S",
+        default="",
+        rule=whole(least=_LEAST_BANDWIDTH, instead=f"a whole number of at least {_LEAST_BANDWIDTH}"),
+    ),
+    Setting(name="DOWNLOAD_BASE_URL", default="", rule=address),
+)
 
 
 def read_auth_mode(environment: Mapping[str, str]) -> AuthMode:
@@ -48,230 +117,96 @@ def read_auth_mode(environment: Mapping[str, str]) -> AuthMode:
     return AuthMode.ENTRA if environment.get("AUTH_MODE") == AuthMode.ENTRA else AuthMode.KEYS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenSettings:
-    """Whose tokens are believed, and where the issuer's public keys are."""
-
-    policy: TokenPolicy
-    jwks_uri: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StorageConnection:
-    """A connection string, or the three service URIs with the app's identity."""
-
-    connection_string: str = ""
-    blob_uri: str = ""
-    table_uri: str = ""
-    queue_uri: str = ""
-
-    def __repr__(self) -> str:
-        return f"StorageConnection(blob_uri={self.blob_uri!r})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """A connection string, or a host name with the app's identity."""
-
-    connection_string: str = ""
-    host: str = ""
-
-    def __repr__(self) -> str:
-        return f"Connection(host={self.host!r})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topic:
-    """An Event Grid topic; without a key it is published to with the app's identity."""
-
-    endpoint: str
-    key: str = ""
-
-    def __repr__(self) -> str:
-        return f"Topic(endpoint={self.endpoint!r})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Everything the service must be told.
-
-    Attributes:
-        twin_updates_per_s: What the hub's tier and units allow.
-        hub_messages_per_day: The daily quota of that tier and those units.
-        shards: Partitions for the rollout rows of new campaigns: one per 1,000 twin updates a second.
-        keys_uri: Where the online keys are: ``https://<vault>.vault.azure.net``, or ``file:<folder>``.
-        root_file: The root of trust the service was born with, the same as its devices.
-        trust_policy_file: ``trust.toml``; empty for the one beside ``function_app.py``.
-        link_lifetime: How long a download URL holds.
-        reconcile_quiet: A row that did not change for this long is worth a twin read.
-        bandwidth_bytes_per_s: What all devices together may fetch; None for no bound.
-        tokens: None where function keys serve.
-        retention: How long rows of finished campaigns stay in the table; None for ever.
-        download_base_url: Replaces the storage account in download URLs; empty leaves it.
-    """
-
-    storage: StorageConnection
-    service_bus: Connection
-    iot_hub: Connection
-    reports_topic: Topic
-    events_topic: Topic
-    twin_updates_per_s: float
-    hub_messages_per_day: int
-    shards: int
-    twin_writer: TwinWriterKind
-    keys_uri: str
-    root_file: str
-    trust_policy_file: str
-    ticket_keys: TicketKeys
-    link_lifetime: timedelta
-    reconcile_quiet: timedelta
-    retention: timedelta | None
-    bandwidth_bytes_per_s: int | None
-    tokens: TokenSettings | None
-    download_base_url: str
-    client_id: str
-
-
-def read_settings(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str], *, app_folder: Path | None = None) -> Settings:
     """The settings in an environment.
 
+    Args:
+        app_folder: Where relative paths begin. With it, the files that settings name are looked into.
+
     Raises:
-        SettingsError: One or more are missing or wrong.
+        SettingsError: One or more are missing, wrong, or contradict each other.
     """
-    reader = _Reader(environment)
-    rate = reader.hub_rate()
+    reader = SettingsReader(SETTINGS, environment, app_folder)
+    hub = _hub_size(reader)
     settings = Settings(
-        storage=reader.storage(),
-        service_bus=reader.connection("ServiceBus", "fullyQualifiedNamespace"),
-        iot_hub=reader.connection("IotHub", "hostName"),
+        storage=reader.storage("Storage"),
+        service_bus=reader.connection("ServiceBus"),
+        iot_hub=reader.connection("IotHub"),
         reports_topic=reader.topic("REPORTS_TOPIC"),
         events_topic=reader.topic("EVENTS_TOPIC"),
-        twin_updates_per_s=rate,
-        hub_messages_per_day=reader.hub_messages_per_day(),
-        shards=max(1, math.ceil(rate / _UPDATES_PER_SHARD)),
-        twin_writer=reader.twin_writer(),
-        keys_uri=reader.keys_uri(),
-        root_file=reader.text("ROOT_FILE"),
-        trust_policy_file=environment.get("TRUST_POLICY", ""),
-        ticket_keys=reader.ticket_keys(),
-        link_lifetime=timedelta(seconds=reader.whole("LINK_LIFETIME_S", 600)),
-        reconcile_quiet=timedelta(seconds=reader.whole("RECONCILE_QUIET_S", 1800)),
-        bandwidth_bytes_per_s=reader.bandwidth(),
-        tokens=reader.tokens(),
-        retention=reader.retention(),
-        download_base_url=environment.get("DOWNLOAD_BASE_URL", ""),
-        client_id=environment.get("AZURE_CLIENT_ID", ""),
+        twin_updates_per_s=hub.twin_updates_per_s,
+        hub_messages_per_day=hub.messages_per_day,
+        shards=max(1, math.ceil(hub.twin_updates_per_s / _UPDATES_PER_SHARD)),
+        twin_writer=TwinWriterKind(reader.text("TWIN_WRITER")),
+        keys_uri=_keys_uri(reader),
+        root_file=reader.file("ROOT_FILE", read_root),
+        trust_policy_file=reader.file("TRUST_POLICY", read_trust_policy),
+        ticket_keys=_ticket_keys(reader),
+        link_lifetime=timedelta(seconds=reader.whole("LINK_LIFETIME_S")),
+        reconcile_quiet=timedelta(seconds=reader.whole("RECONCILE_QUIET_S")),
+        bandwidth_bytes_per_s=reader.whole("BANDWIDTH_BYTES_PER_S") or None,
+        tokens=_tokens(reader),
+        retention=timedelta(days=reader.whole("RETENTION_DAYS")) or None,
+        download_base_url=reader.text("DOWNLOAD_BASE_URL"),
+        client_id=reader.text("AZURE_CLIENT_ID"),
     )
+    _check_triggers(reader)
+    _check_topics(reader, settings)
     reader.raise_complaints()
     return settings
 
 
-class _Reader:
-    """Reads one setting after the other and remembers what is wrong with each."""
+def read_bus_connection(environment: Mapping[str, str]) -> tuple[Connection, str]:
+    """What sending to a queue takes, whatever is wrong with all other settings: the connection, and a client id.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self._complaints: list[str] = []
+    Raises:
+        SettingsError: There is no such connection; then no trigger receives from a queue either.
+    """
+    string, host = environment.get("ServiceBus", ""), environment.get("ServiceBus__fullyQualifiedNamespace", "")
+    if not string and not host:
+        raise SettingsError("ServiceBus is missing")
+    client_id = environment.get("ServiceBus__clientId") or environment.get("AZURE_CLIENT_ID", "")
+    return Connection(connection_string=string, host=host), client_id
 
-    def raise_complaints(self) -> None:
-        if self._complaints:
-            raise SettingsError("; ".join(self._complaints))
 
-    def text(self, name: str) -> str:
-        value = self._environment.get(name, "")
-        if not value:
-            self._complaints.append(f"{name} is missing")
-        return value
+def _hub_size(reader: SettingsReader) -> HubSize:
+    size = HubSize(tier=HubTier(reader.text("HUB_TIER")), units=reader.whole("HUB_UNITS"))
+    if size.units > (most := TIER_LIMITS[size.tier].max_units):
+        rivals = "HUB_TIER and HUB_UNITS contradict each other"
+        reader.complain(f"{rivals}: {size.tier} has at most {most} units, not {size.units}")
+    return size
 
-    def whole(self, name: str, default: int) -> int:
-        if not (text := self._environment.get(name, "")):
-            return default
-        if not text.isdecimal() or int(text) == 0:
-            self._complaints.append(f"{name} must be a whole number above 0, not {text!r}")
-            return default
-        return int(text)
 
-    def bandwidth(self) -> int | None:
-        found = self.whole("BANDWIDTH_BYTES_PER_S", 0)
-        if 0 < found < _LEAST_BANDWIDTH:
-            self._complaints.append(f"BANDWIDTH_BYTES_PER_S must be at least {_LEAST_BANDWIDTH}, not {found}")
-        return found or None
+def _keys_uri(reader: SettingsReader) -> str:
+    uri = reader.text("KEYS_URI")
+    if uri.startswith("file:"):
+        reader.folder("KEYS_URI", uri.removeprefix("file:"))
+    return uri
 
-    def retention(self) -> timedelta | None:
-        text = self._environment.get("RETENTION_DAYS") or "0"
-        if not text.isdecimal():
-            self._complaints.append(f"RETENTION_DAYS must be a whole number of days, or 0 for ever, not {text!r}")
-            return None
-        return timedelta(days=int(text)) or None
 
-    def storage(self) -> StorageConnection:
-        if string := self._environment.get("Storage"):
-            return StorageConnection(connection_string=string)
-        uris = {kind: self._environment.get(f"Storage__{kind}ServiceUri", "") for kind in ("blob", "table", "queue")}
-        missing = [f"Storage__{kind}ServiceUri" for kind, uri in uris.items() if not uri]
-        if missing:
-            self._complaints.append(f"Storage (a connection string) or {', '.join(missing)} is missing")
-        return StorageConnection(blob_uri=uris["blob"], table_uri=uris["table"], queue_uri=uris["queue"])
+def _ticket_keys(reader: SettingsReader) -> TicketKeys:
+    text = reader.text("TICKET_KEYS")
+    return read_ticket_keys(text) if text else TicketKeys(current="", secrets={})
 
-    def connection(self, name: str, host_key: str) -> Connection:
-        string, host = self._environment.get(name, ""), self._environment.get(f"{name}__{host_key}", "")
-        if not string and not host:
-            self._complaints.append(f"{name} (a connection string) or {name}__{host_key} is missing")
-        return Connection(connection_string=string, host=host)
 
-    def topic(self, name: str) -> Topic:
-        return Topic(endpoint=self.text(f"{name}_ENDPOINT"), key=self._environment.get(f"{name}_KEY", ""))
+def _tokens(reader: SettingsReader) -> TokenSettings | None:
+    mode, issuer, jwks_uri = reader.text("AUTH_MODE"), reader.text("ENTRA_ISSUER"), reader.text("ENTRA_JWKS_URI")
+    if mode != AuthMode.ENTRA:
+        return None
+    why = "AUTH_MODE is entra"
+    tenant, audience = reader.demanded("ENTRA_TENANT_ID", why), reader.demanded("ENTRA_AUDIENCE", why)
+    authority = f"https://login.microsoftonline.com/{tenant}"
+    policy = TokenPolicy(issuer=issuer or f"{authority}/v2.0", audience=audience, tenant=tenant)
+    return TokenSettings(policy=policy, jwks_uri=jwks_uri or f"{authority}/discovery/v2.0/keys")
 
-    def hub_rate(self) -> float:
-        tier, units = self._environment.get("HUB_TIER", "S1"), self.whole("HUB_UNITS", 1)
-        if tier not in list(HubTier):
-            self._complaints.append(f"HUB_TIER must be one of {', '.join(HubTier)}, not {tier!r}")
-            return 50.0
-        return HubSize(tier=HubTier(tier), units=units).twin_updates_per_s
 
-    def hub_messages_per_day(self) -> int:
-        # What is wrong with either setting was complained about when the rate was read.
-        tier, units = self._environment.get("HUB_TIER", "S1"), self._environment.get("HUB_UNITS") or "1"
-        if tier not in list(HubTier):
-            return 0
-        return HubSize(tier=HubTier(tier), units=int(units) if units.isdecimal() else 1).messages_per_day
+def _check_triggers(reader: SettingsReader) -> None:
+    """What the service itself does not use, but is deaf without."""
+    reader.connection("EventHub")
+    reader.text("TWIN_CHANGES_HUB")
 
-    def twin_writer(self) -> TwinWriterKind:
-        text = self._environment.get("TWIN_WRITER", TwinWriterKind.PATCH)
-        if text not in list(TwinWriterKind):
-            self._complaints.append(f"TWIN_WRITER must be patch or bulk, not {text!r}")
-            return TwinWriterKind.PATCH
-        return TwinWriterKind(text)
 
-    def keys_uri(self) -> str:
-        uri = self.text("KEYS_URI")
-        if uri and not uri.startswith(("https://", "file:")):
-            self._complaints.append(f"KEYS_URI must begin with https:// (a Key Vault) or file: (a folder), not {uri!r}")
-        return uri
-
-    def tokens(self) -> TokenSettings | None:
-        mode = self._environment.get("AUTH_MODE") or AuthMode.KEYS
-        if mode not in list(AuthMode):
-            self._complaints.append(f"AUTH_MODE must be keys or entra, not {mode!r}")
-        if mode != AuthMode.ENTRA:
-            return None
-        tenant, audience = self.text("ENTRA_TENANT_ID"), self.text("ENTRA_AUDIENCE")
-        authority = f"https://login.microsoftonline.com/{tenant}"
-        jwks_uri = self._environment.get("ENTRA_JWKS_URI") or f"{authority}/discovery/v2.0/keys"
-        if not jwks_uri.startswith(("https://", "http://127.0.0.1:")):
-            self._complaints.append(f"ENTRA_JWKS_URI must begin with https://, not {jwks_uri!r}")
-        issuer = self._environment.get("ENTRA_ISSUER") or f"{authority}/v2.0"
-        return TokenSettings(policy=TokenPolicy(issuer=issuer, audience=audience, tenant=tenant), jwks_uri=jwks_uri)
-
-    def ticket_keys(self) -> TicketKeys:
-        text = self.text("TICKET_KEYS")
-        try:
-            document = json.loads(text or '{"current": "", "keys": {"": ""}}')
-            keys = {str(key_id): bytes.fromhex(secret) for key_id, secret in document["keys"].items()}
-            current = str(document["current"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            self._complaints.append('TICKET_KEYS must be JSON: {"current": "<id>", "keys": {"<id>": "<hex>"}}')
-            return TicketKeys(current="", secrets={})
-        if text and (current not in keys or any(len(secret) < 32 for secret in keys.values())):
-            self._complaints.append("TICKET_KEYS must hold its current key, and every key at least 32 bytes")
-        return TicketKeys(current=current, secrets=keys)
+def _check_topics(reader: SettingsReader, settings: Settings) -> None:
+    if settings.reports_topic.endpoint and settings.reports_topic.endpoint == settings.events_topic.endpoint:
+        names = "REPORTS_TOPIC_ENDPOINT and EVENTS_TOPIC_ENDPOINT"
+        reader.complain(f"{names} contradict each other: reports are not for everybody, give them a topic of their own")

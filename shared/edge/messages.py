@@ -13,7 +13,6 @@ import azure.functions as func
 from shared.domain.errors import DomainError, MalformedMessage
 from shared.ports.bus import MessageSender, OutgoingMessage, Parking, Queue
 from shared.ports.errors import PortError
-from shared.wiring import Service
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +30,6 @@ class Inbox:
     parking: Parking
     sender: MessageSender
     clock: Callable[[], datetime]
-
-
-def inbox_of(queue: Queue, service: Service) -> Inbox:
-    """The queue, with what its function needs when a message cannot be handled."""
-    return Inbox(queue=queue, parking=service.parking, sender=service.sender, clock=service.clock)
 
 
 def consume[M](
@@ -115,9 +109,26 @@ def _put_off(inbox: Inbox, messages: Sequence[func.ServiceBusMessage], error: Po
     """Raise the error, or complete the messages after sending them again for later."""
     if any((message.delivery_count or 1) < DELIVERIES_IN_A_ROW for message in messages):
         raise error
-    log.warning("%s: put off %d messages for %g s: %s", inbox.queue, len(messages), PUT_OFF_S, error)
-    later = inbox.clock() + timedelta(seconds=PUT_OFF_S)
-    inbox.sender.send(inbox.queue, [_again(message, later) for message in messages])
+    send_later(inbox.queue, messages, str(error), sender=inbox.sender, now=inbox.clock(), wait_s=PUT_OFF_S)
+
+
+def send_later(
+    queue: Queue,
+    messages: Sequence[func.ServiceBusMessage],
+    why: str,
+    *,
+    sender: MessageSender,
+    now: datetime,
+    wait_s: float,
+) -> None:
+    """Send messages again for later, so that the host may complete them.
+
+    Raises:
+        PortError: The queue takes none; the host must redeliver.
+    """
+    log.warning("%s: put off %d messages for %g s: %s", queue, len(messages), wait_s, why)
+    later = now + timedelta(seconds=wait_s)
+    sender.send(queue, [_again(message, later) for message in messages])
 
 
 def _again(message: func.ServiceBusMessage, at: datetime) -> OutgoingMessage:

@@ -14,7 +14,7 @@ from azure.storage.queue import QueueServiceClient
 from requests import Session
 from requests.adapters import HTTPAdapter
 
-from shared.settings import Settings, Topic
+from shared.settings import Connection, Settings, Topic
 from shared.wiring.once import once
 
 CONNECTIONS = 64
@@ -29,6 +29,18 @@ def _transport() -> RequestsTransport:
     return RequestsTransport(session=session)
 
 
+def open_identity(client_id: str) -> TokenCredential:
+    """An identity of the app; without a client id, the only one it has."""
+    return DefaultAzureCredential(managed_identity_client_id=client_id or None)
+
+
+def open_bus(bus: Connection, client_id: str) -> ServiceBusClient:
+    """A Service Bus namespace."""
+    if bus.connection_string:
+        return ServiceBusClient.from_connection_string(bus.connection_string)
+    return ServiceBusClient(bus.host, open_identity(client_id))
+
+
 class Clients:
     """Each client is made when it is first asked for, once, and shared by all threads."""
 
@@ -38,7 +50,7 @@ class Clients:
     @once
     def credential(self) -> TokenCredential:
         """The app's identity."""
-        return DefaultAzureCredential(managed_identity_client_id=self._settings.client_id or None)
+        return open_identity(self._settings.client_id)
 
     @once
     def blobs(self) -> BlobServiceClient:
@@ -67,10 +79,7 @@ class Clients:
     @once
     def bus(self) -> ServiceBusClient:
         """The Service Bus namespace."""
-        bus = self._settings.service_bus
-        if bus.connection_string:
-            return ServiceBusClient.from_connection_string(bus.connection_string)
-        return ServiceBusClient(bus.host, self.credential)
+        return open_bus(self._settings.service_bus, self._settings.client_id)
 
     @once
     def hub(self) -> IoTHubRegistryManager:

@@ -42,8 +42,8 @@ from shared.wire.price_file import read_price_file
 from shared.wiring.adapters import Adapters
 from shared.wiring.once import once
 
-TRUST_POLICY = Path(__file__).parents[2] / "trust.toml"
-PRICES = TRUST_POLICY.with_name("prices.toml")
+APP_FOLDER = Path(__file__).parents[2]
+PRICES = APP_FOLDER / "prices.toml"
 
 
 class HandlerPorts:
@@ -72,7 +72,7 @@ class HandlerPorts:
     @once
     def index_writer(self) -> IndexWriter:
         settings = self._settings
-        policy = read_trust_policy(_read("TRUST_POLICY", settings.trust_policy_file or str(TRUST_POLICY)))
+        policy = read_trust_policy(_read("TRUST_POLICY", settings.trust_policy_file))
         root = _read("ROOT_FILE", settings.root_file)
         return IndexWriter(store=self._adapters.index, keys=self._adapters.keys, expiries=policy.expiries, root=root)
 
@@ -216,6 +216,6 @@ def _read(setting: str, path: str) -> bytes:
         Unavailable: It cannot be read; the work waits until it is there.
     """
     try:
-        return Path(path).read_bytes()
+        return (APP_FOLDER / path).read_bytes()
     except OSError as error:
         raise Unavailable(f"{setting} names {path}, which cannot be read: {error.strerror}") from error

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
+from shared.adapters.azure_bus import AzureBus
 from shared.domain.errors import DomainError, MalformedMessage
 from shared.domain.groups import GroupName
 from shared.domain.ids import CampaignId, OperationId
@@ -56,7 +57,7 @@ from shared.handlers.withdraw_package import get_package, withdraw_package
 from shared.ports.bus import MessageSender, Parking
 from shared.ports.errors import PortError
 from shared.ports.replay import REPORTS
-from shared.settings import AuthMode, Settings, read_auth_mode, read_settings
+from shared.settings import AuthMode, Settings, read_auth_mode, read_bus_connection, read_settings
 from shared.trust.index import TIMESTAMP_FILE
 from shared.wire.http_actions import ActionRequest
 from shared.wire.http_audit import AuditPage
@@ -71,20 +72,22 @@ from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexReque
 from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent, read_lifecycle
 from shared.wiring.adapters import Adapters
-from shared.wiring.handler_ports import HandlerPorts
+from shared.wiring.clients import open_bus
+from shared.wiring.handler_ports import APP_FOLDER, HandlerPorts
 from shared.wiring.run_all import run_all
 
 log = logging.getLogger(__name__)
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """The clock."""
     return datetime.now(UTC)
 
 
 class Service:
     """What the triggers call. Everything it needs is made when it is first needed."""
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._settings = settings
         self._clock = clock
         self._adapters = Adapters(settings)
@@ -397,6 +400,7 @@ def _complaint(check: Callable[[], object]) -> str:
 
 
 _service: Service | None = None
+_stand_in: MessageSender | None = None
 _building = Lock()
 
 
@@ -409,8 +413,21 @@ def service() -> Service:
     global _service  # noqa: PLW0603 - one per process, built when the first event comes
     with _building:
         if _service is None:
-            _service = Service(read_settings(os.environ))
+            _service = Service(read_settings(os.environ, app_folder=APP_FOLDER))
         return _service
+
+
+def stand_in_sender() -> MessageSender:
+    """The queues, sending side, for a process whose settings are wrong, so that no service can be had.
+
+    Raises:
+        SettingsError: The bus is among what is missing; then no trigger receives from it either.
+    """
+    global _stand_in  # noqa: PLW0603 - one per process, built when the first message has to be put off
+    with _building:
+        if _stand_in is None:
+            _stand_in = AzureBus(open_bus(*read_bus_connection(os.environ)))
+        return _stand_in
 
 
 def tokens_are_demanded() -> bool:

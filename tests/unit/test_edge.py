@@ -11,10 +11,13 @@ import azure.functions as func
 import pytest
 
 from shared.domain.errors import Conflict, DomainError, MalformedMessage, NotFound, TrustError
+from shared.edge import queues
 from shared.edge.answers import answer
 from shared.edge.messages import Inbox, consume, consume_each
 from shared.ports.bus import OutgoingMessage, Queue
 from shared.ports.errors import Throttled, Unavailable
+from shared.settings import SettingsError
+from shared.wiring import Service
 
 
 @dataclass
@@ -166,3 +169,43 @@ def test_an_outage_that_lasts_puts_the_message_off_long_before_the_queue_gives_i
     assert (queue, again.body, again.session_id) == (Queue.CAMPAIGN_STEPS, b"1", "spring")
     assert again.enqueue_at == NOW + timedelta(seconds=60)
     assert again.message_id != "step-7"
+
+
+def broken_service() -> Service:
+    raise SettingsError("HUB_TIER is nonsense; KEYS_URI is missing")
+
+
+def test_while_settings_are_wrong_messages_are_sent_again_for_later_at_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sender = MemorySender()
+    monkeypatch.setattr(queues, "service", broken_service)
+    monkeypatch.setattr(queues, "stand_in_sender", lambda: sender)
+    monkeypatch.setattr(queues, "utc_now", lambda: NOW)
+
+    queues.take(Queue.INDEX_REQUESTS, [Message(b"1"), Message(b"x")], read=read_number, handle=fail_for_an_outage_of)
+    queues.take_each(Queue.CAMPAIGN_STEPS, [Message(b"2")], read=read_number, handle=fail_for_an_outage_of)
+
+    assert [(queue, again.body) for queue, again in sender.sent] == [
+        (Queue.INDEX_REQUESTS, b"1"),
+        (Queue.INDEX_REQUESTS, b"x"),
+        (Queue.CAMPAIGN_STEPS, b"2"),
+    ]
+    assert {again.enqueue_at for _, again in sender.sent} == {NOW + timedelta(seconds=queues.MEND_S)}
+    assert {again.session_id for _, again in sender.sent} == {"spring"}
+    assert "HUB_TIER is nonsense; KEYS_URI is missing" in caplog.text
+
+
+def test_a_message_that_cannot_even_be_sent_again_goes_back_to_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deaf(MemorySender):
+        def send(self, queue: Queue, messages: Sequence[OutgoingMessage]) -> None:
+            raise Unavailable("no")
+
+    monkeypatch.setattr(queues, "service", broken_service)
+    monkeypatch.setattr(queues, "stand_in_sender", Deaf)
+    with pytest.raises(Unavailable):
+        queues.take_each(Queue.CAMPAIGN_STEPS, [Message(b"2")], read=read_number, handle=fail_for_an_outage_of)
+
+
+def fail_for_an_outage_of(_: Service, __: object) -> None:
+    raise Unavailable("down")

@@ -26,52 +26,13 @@ from shared.handlers.visit_batch import VisitPorts
 from shared.ports.bus import Queue
 from shared.ports.hub import TwinWriter
 from shared.ports.keys import KeyRing
-from tests.support.bicep import INFRA, ROOT, declared, parse, properties
+from tests.support.bicep import INFRA, ROOT
 from tests.support.functions import read_triggers
 
 ROLES = json.loads((INFRA / "roles.json").read_text())
 APPS = json.loads((INFRA / "apps.json").read_text())
 ROWS = ROLES["assignments"]
 FIELD_PORTS = (ArchivePorts, FoldPorts, LifecyclePorts, LogDesk, ReconcilePorts, RelayPorts, TicketDesk, VisitPorts)
-HOST_ONLY = {"AzureWebJobsStorage", "PYTHON_THREADPOOL_THREAD_COUNT", "EventHub", "TWIN_CHANGES_HUB"}
-TELEMETRY = {"APPLICATIONINSIGHTS_CONNECTION_STRING", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"}
-TOPIC_KEYS = {"REPORTS_TOPIC_KEY", "EVENTS_TOPIC_KEY"}
-IGNORED_ON_FLEX = {"FUNCTIONS_WORKER_RUNTIME"}
-
-
-class _Asked(dict[str, str]):
-    """An environment that remembers what was looked up in it."""
-
-    def __init__(self, **values: str) -> None:
-        super().__init__(values)
-        self.names: set[str] = set()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        self.names.add(key)
-        return super().get(key, default)
-
-
-def _settings_of_the_code() -> set[str]:
-    settings = importlib.import_module("shared.settings")
-    environment = _Asked(AUTH_MODE="entra")
-    with pytest.raises(settings.SettingsError):
-        settings.read_settings(environment)
-    return {name.split("__")[0] for name in environment.names}
-
-
-def _settings_of_the_template() -> set[str]:
-    tree = parse((INFRA / "modules/app.bicep").read_bytes())
-    return {name.split("__")[0] for name in properties(declared(tree, "variable")["settings"])}
-
-
-def test_code_sample_template_and_page_name_the_same_settings() -> None:
-    code = _settings_of_the_code()
-    sample = set(json.loads((ROOT / "local.settings.sample.json").read_text())["Values"])
-    assert sample == (code - {"AZURE_CLIENT_ID"}) | HOST_ONLY | IGNORED_ON_FLEX
-    template = _settings_of_the_template()
-    assert template == (code - TOPIC_KEYS) | HOST_ONLY | TELEMETRY
-    section = (ROOT / "docs/azure.md").read_text().split("## Settings")[1].split("\n## ")[0]
-    assert set(re.findall(r"^\| `([\w]+)`", section, re.M)) == sample | template
 
 
 def test_every_function_runs_in_one_app_and_what_tells_of_an_app_in_both() -> None:
@@ -148,6 +109,15 @@ def test_triggers_may_receive_in_the_app_that_runs_them() -> None:
     receivers = {(row["who"], row["name"]) for row in ROWS if row["role"] == "Azure Service Bus Data Receiver"}
     queues = {name: one["queueName"] for name, one in read_triggers().items() if one["type"] == "serviceBusTrigger"}
     assert receivers == {(app, queues[name]) for app in ("field", "control") for name in APPS[app] if name in queues}
+
+
+def test_whoever_takes_messages_may_send_them_again_for_later() -> None:
+    """Where settings are wrong or a service is out, the message goes back to its queue."""
+    may = {
+        role: {(row["who"], row["name"]) for row in ROWS if row["role"] == f"Azure Service Bus Data {role}"}
+        for role in ("Receiver", "Sender")
+    }
+    assert may["Receiver"] <= may["Sender"]
 
 
 def test_the_page_has_the_table() -> None:
