@@ -11,12 +11,20 @@ from azure.core import MatchConditions
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.adapters.azure_table_errors import table_errors
-from shared.domain.campaigns import Campaign
+from shared.domain.campaigns import Campaign, PlanningPhase
 from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId
 from shared.ports.errors import NotThere
 from shared.ports.stored import Page, Stored
-from shared.wire.campaign_rows import AWAITS_STEP, CAMPAIGN_ROW, read_campaign, write_campaign_row, write_wave_row
+from shared.wire.campaign_rows import (
+    AWAITS_STEP,
+    CAMPAIGN_ROW,
+    WAVE_ROWS_END,
+    read_campaign,
+    wave_row_key,
+    write_campaign_row,
+    write_wave_row,
+)
 
 type _Operation = tuple[str, dict[str, Any], dict[str, Any]]
 
@@ -48,8 +56,18 @@ class AzureCampaigns:
         }
         own: _Operation = ("update", write_campaign_row(campaign.value), condition)
         with table_errors():
-            results = self._table.submit_transaction([own, *_wave_operations(campaign.value)])
+            gone = self._waves_gone(campaign.value)
+            results = self._table.submit_transaction([own, *_wave_operations(campaign.value), *gone])
         return Stored(value=campaign.value, etag=str(results[0]["etag"]))
+
+    def _waves_gone(self, campaign: Campaign) -> list[_Operation]:
+        """The deletions of rows of waves that it has no more. Only an edit makes waves fewer, and sets this phase."""
+        if campaign.planning.phase is not PlanningPhase.CUTTING:
+            return []
+        keys = {"campaign": campaign.id, "last": wave_row_key(len(campaign.waves)), "end": WAVE_ROWS_END}
+        where = "PartitionKey eq @campaign and RowKey gt @last and RowKey lt @end"
+        rows = self._table.query_entities(where, parameters=keys, select=["PartitionKey", "RowKey"])
+        return [("delete", dict(row), {}) for row in rows]
 
     def list_page(self, *, size: int, continuation: str = "") -> Page[Campaign]:
         pages = self._table.query_entities(

@@ -14,6 +14,7 @@ from shared.domain.conflicts import Precedence
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.newcomers import Newcomers
 from shared.domain.packages import Package
+from shared.domain.pending_edits import PendingEdit
 from shared.domain.rates import Pace, Paced
 from shared.domain.retention import Archive
 from shared.domain.retries import Retries
@@ -79,13 +80,15 @@ class PlanningPhase(StrEnum):
     LISTING = "listing"
     ORDERING = "ordering"
     CLAIMING = "claiming"
+    FILTERING = "filtering"
     CUTTING = "cutting"
     MOVING = "moving"
     DONE = "done"
 
 
-RECUTTING = frozenset({PlanningPhase.CUTTING, PlanningPhase.MOVING})
-"""After an edit of its waves a campaign is cut anew whatever its state: until then, rows are not in their batches."""
+RECUTTING = frozenset({PlanningPhase.FILTERING, PlanningPhase.CUTTING, PlanningPhase.MOVING})
+"""After an edit of its waves a campaign is cut anew whatever its state: until then, rows are not in their batches, or
+about to leave them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +277,7 @@ class Campaign:
         quarantined: The cohorts that are held back.
         paced: The last device batch that its own pace let go; None before the first.
         newcomers: How far a dynamic campaign is with looking for devices that join it.
+        wave_edit: The edit of its waves that waits for its filters to be listed; None where there is none.
         walks: Work that goes through its batches, the first one in hand: offers taken back, waves left out.
         consents: What people said about it since it was posted.
         is_forced: Whether it was given up together with its devices that had begun.
@@ -301,6 +305,7 @@ class Campaign:
     quarantined: tuple[Quarantined, ...] = ()
     newcomers: Newcomers = field(default_factory=Newcomers)
     walks: tuple[Walk, ...] = ()
+    wave_edit: PendingEdit | None = None
     is_forced: bool = False
     is_reopened: bool = False
     reversion: Reversion | None = None

@@ -56,14 +56,15 @@ def listings(spec: CampaignSpec) -> tuple[Listing, ...]:
         found.append(posted)
     found += [Listing(kind=ListingKind.EXCLUDED, query=query) for query in targeting.excluded_queries]
     found += [
-        Listing(kind=ListingKind.WAVE, wave=number, query=_query_of(targets, wave.size.condition))
+        Listing(kind=ListingKind.WAVE, wave=number, query=query_of_filter(targets, wave.size.condition))
         for number, wave in enumerate(spec.waves, start=1)
         if isinstance(wave.size, Matching)
     ]
     return tuple(sorted(found, key=lambda listing: bool(listing.query)))
 
 
-def _query_of(targets: Targets, condition: str) -> str:
+def query_of_filter(targets: Targets, condition: str) -> str:
+    """The query for the targets that meet the condition; for all devices that do where the targets are a list."""
     if isinstance(targets, DeviceQuery):
         return narrow_query(targets.query, condition)
     return query_where(condition)

@@ -36,6 +36,7 @@ class StepKind(StrEnum):
     DISPATCH = "dispatch"
     EVALUATE = "evaluate"
     COMPLETE = "complete"
+    LIST_FILTERS = "list_filters"
     CUT_WAVES = "cut_waves"
     MOVE_BATCHES = "move_batches"
     WALK = "walk"
@@ -51,6 +52,7 @@ _PLANNING_STEPS = {
     PlanningPhase.CLAIMING: StepKind.CLAIM_BATCHES,
 }
 _RECUTTING_STEPS = {
+    PlanningPhase.FILTERING: StepKind.LIST_FILTERS,
     PlanningPhase.CUTTING: StepKind.CUT_WAVES,
     PlanningPhase.MOVING: StepKind.MOVE_BATCHES,
 }

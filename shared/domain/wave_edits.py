@@ -1,21 +1,23 @@
 """Operators change the waves that have not begun while the campaign is paused.
 
-What is edited is the tail of the waves, all that are still pending: their devices are cut anew. Waves never become
-fewer; a wave that is not wanted is skipped.
+What is edited is the tail of the waves, all that are still pending: their devices are cut anew, into more waves or into
+fewer. Filters that none of them has must be listed first; until that is done the waves stay as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase, digest_devices
-from shared.domain.errors import Conflict, DomainError
+from shared.domain.errors import Conflict
 from shared.domain.ids import DeviceId
 from shared.domain.listings import ring_start_of, sort_on_ring
+from shared.domain.pending_edits import PendingEdit, conditions_of
+from shared.domain.starting import go_on
 from shared.domain.targeting import Revision
-from shared.domain.waves import Matching, Wave, WaveSpec, WaveState, assign_waves
+from shared.domain.waves import Matching, Wave, WaveSpec, WaveState, assign_waves, slice_waves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,29 +62,82 @@ def check_editable(campaign: Campaign) -> None:
     raise Conflict(f"the waves of {campaign.id} cannot be edited: {why}", code="action_does_not_fit")
 
 
-def recut(campaign: Campaign, tail: Sequence[WaveSpec], manifest: Sequence[DeviceId]) -> Recut:
-    """The pending waves cut anew as ``tail`` says; shares are of all targets that no condition takes.
+def is_asked_for(campaign: Campaign, tail: Sequence[WaveSpec]) -> bool:
+    """Whether the pending waves are these already, or shall be once their filters are listed."""
+    asked = campaign.wave_edit.waves if campaign.wave_edit else tuple(wave.spec for wave in pending_tail(campaign))
+    return bool(campaign.waves) and tuple(tail) == asked
+
+
+def begin_listing(
+    campaign: Campaign, tail: Sequence[WaveSpec], *, who: str, page: int, now: datetime
+) -> Campaign | None:
+    """The campaign with the filters to list that no pending wave has; None where there are none.
+
+    Args:
+        page: Number of the first page of their listings.
 
     Raises:
-        DomainError: The waves become fewer, leave devices over, or name a condition that no pending wave has.
+        DomainError: The waves would leave devices over if nobody met those filters.
+    """
+    pending = pending_tail(campaign)
+    known = conditions_of(tuple(wave.spec for wave in pending))
+    new = tuple(condition for condition in conditions_of(tuple(tail)) if condition not in known)
+    if not new:
+        return None
+    slice_waves(sum(wave.devices for wave in pending), tail, shared=campaign.targets - _taken_by_begun(campaign))
+    edit = PendingEdit(waves=tuple(tail), conditions=new, by=who, at=now, first_page=page, page=page)
+    planning = replace(campaign.planning, phase=PlanningPhase.FILTERING)
+    return replace(campaign, wave_edit=edit, planning=planning)
+
+
+def note_filter_page(edit: PendingEdit, continuation: str) -> PendingEdit:
+    """The edit after one page of the filter in hand."""
+    page = edit.page + 1
+    ends = edit.ends if continuation else (*edit.ends, page)
+    return replace(edit, page=page, ends=ends, continuation=continuation)
+
+
+def drop_edit(campaign: Campaign, why: str, *, now: datetime) -> Campaign:
+    """The campaign with its waves as they were, and the sentence that says why; resumed meanwhile, it goes on."""
+    kept = replace(campaign, wave_edit=None, planning=replace(campaign.planning, phase=PlanningPhase.DONE))
+    reason = f"its waves stay as they were: {why}"
+    match kept.state:
+        case CampaignState.PLANNING:
+            return go_on(kept, now=now, reason=reason)
+        case CampaignState.PAUSED:
+            return replace(kept, reason=f"{kept.reason}; {reason}")
+        case _:
+            return kept
+
+
+def recut(
+    campaign: Campaign,
+    tail: Sequence[WaveSpec],
+    manifest: Sequence[DeviceId],
+    found: Mapping[str, Set[DeviceId]] | None = None,
+) -> Recut:
+    """The pending waves cut anew as ``tail`` says; shares are of all targets that no condition takes.
+
+    Args:
+        found: Condition that no pending wave has to the devices that meet it.
+
+    Raises:
+        DomainError: The waves leave devices over, or no device is left for one of the conditions.
     """
     pending = pending_tail(campaign)
     begun = campaign.waves[: len(campaign.waves) - len(pending)]
-    _check_tail(pending, tail)
     members = manifest[pending[0].start :]
     conditions = {
         wave.spec.size.condition: set(manifest[wave.start : wave.stop])
         for wave in pending
         if isinstance(wave.spec.size, Matching)
-    }
+    } | dict(found or {})
     matching = {
         place: conditions[wave.size.condition]
         for place, wave in enumerate(tail, start=1)
         if isinstance(wave.size, Matching)
     }
-    taken = sum(wave.devices for wave in begun if isinstance(wave.spec.size, Matching)) + sum(
-        map(len, matching.values())
-    )
+    taken = _taken_by_begun(campaign) + len(set(members).intersection(set().union(*matching.values())))
     devices = sort_on_ring(members, ring_start_of(campaign))
     cut, waves = assign_waves(devices, tail, matching, shared=campaign.targets - taken)
     offset = pending[0].start
@@ -91,6 +146,12 @@ def recut(campaign: Campaign, tail: Sequence[WaveSpec], manifest: Sequence[Devic
         for wave in waves
     )
     return Recut(manifest=[*manifest[:offset], *cut], waves=(*begun, *moved), first=len(begun) + 1)
+
+
+def _taken_by_begun(campaign: Campaign) -> int:
+    """How many devices the filters of waves took that have begun."""
+    begun = campaign.waves[: len(campaign.waves) - len(pending_tail(campaign))]
+    return sum(wave.devices for wave in begun if isinstance(wave.spec.size, Matching))
 
 
 def edition_of(cut: Recut) -> str:
@@ -115,19 +176,4 @@ def apply_recut(campaign: Campaign, cut: Recut, *, who: str, now: datetime) -> C
         claimed_wave=cut.first,
         claimed_batches=0,
     )
-    return replace(campaign, spec=spec, waves=cut.waves, planning=planning)
-
-
-def _check_tail(pending: Sequence[Wave], tail: Sequence[WaveSpec]) -> None:
-    if len(tail) < len(pending):
-        raise DomainError(
-            f"waves: {len(pending)} waves are still pending and cannot become fewer; skip those that are not wanted",
-            code="invalid_request",
-        )
-    known = {wave.spec.size for wave in pending if isinstance(wave.spec.size, Matching)}
-    for place, wave in enumerate(tail):
-        if isinstance(wave.size, Matching) and wave.size not in known:
-            raise DomainError(
-                f"waves.{place}.filter: no pending wave has it; the filters of a planned campaign can only be kept",
-                code="invalid_request",
-            )
+    return replace(campaign, spec=spec, waves=cut.waves, planning=planning, wave_edit=None)

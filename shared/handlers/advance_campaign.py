@@ -19,10 +19,11 @@ from shared.domain.steps import Change, StepKind, complete, is_judged, next_step
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.claim_devices import claim_batches
 from shared.handlers.dispatch_wave import dispatch_wave
-from shared.handlers.edit_waves import cut_waves, move_batches
 from shared.handlers.end_campaign import end_campaign, has_run_out
 from shared.handlers.evaluate_campaign import evaluate_campaign, keep_looking, look_after_wave
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step, step_when_due
+from shared.handlers.list_filters import list_filters
+from shared.handlers.move_rows import cut_waves, move_batches
 from shared.handlers.pause_campaign import stop_untrusted
 from shared.handlers.plan_campaign import list_page, order_targets
 from shared.handlers.reconsider_wave import reconsider_wave
@@ -45,6 +46,7 @@ _TURNS: Mapping[CampaignState, str] = {
 
 _UNSIGNED = frozenset(
     {
+        StepKind.LIST_FILTERS,
         StepKind.CUT_WAVES,
         StepKind.MOVE_BATCHES,
         StepKind.WALK,
@@ -173,6 +175,7 @@ _STEPS: Mapping[StepKind, _Step] = {
     StepKind.DISPATCH: dispatch_wave,
     StepKind.EVALUATE: look_after_wave,
     StepKind.COMPLETE: _complete,
+    StepKind.LIST_FILTERS: list_filters,
     StepKind.CUT_WAVES: cut_waves,
     StepKind.MOVE_BATCHES: move_batches,
     StepKind.WALK: walk_batches,

@@ -1,32 +1,34 @@
 """An operator edits the pending waves of a paused campaign; its steps then move the rollout rows.
 
 Everything before the write of the campaign's row is harmless should the process die: the new manifest has a name of its
-own, and the audit entry tells of what was asked. Afterwards planning goes on from its cursor: batches are cut from that
-manifest, and rows are moved to the wave and batch they belong to by now, which a repeat finds done.
+own, and the audit entry tells of what was asked. Afterwards planning goes on from its cursor, see ``list_filters`` and
+``move_rows``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+import secrets
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
-from itertools import batched
 
 from shared.domain.audit import AuditEntry
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign
 from shared.domain.errors import Conflict, DomainError
 from shared.domain.ids import CampaignId, DeviceId
-from shared.domain.rollouts import Rollout
-from shared.domain.starting import go_on
 from shared.domain.steps import Change
-from shared.domain.wave_edits import apply_recut, check_editable, edition_of, pending_tail, recut
-from shared.domain.waves import DeviceBatch, Wave
+from shared.domain.wave_edits import (
+    apply_recut,
+    begin_listing,
+    check_editable,
+    edition_of,
+    is_asked_for,
+    pending_tail,
+    recut,
+)
+from shared.domain.waves import Wave, WaveSpec
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step
-from shared.handlers.plan_campaign import CLAIM_BATCHES, cut_wave
-from shared.ports.rollouts import MAX_MOVED, RolloutChange, RolloutStore
-from shared.ports.stored import Stored
 from shared.trust.specs import SpecUntrusted
 from shared.wire.http_fields import InvalidRequest
 from shared.wire.http_wave_edits import WavesRequest
@@ -41,7 +43,7 @@ def edit_waves(
     Raises:
         NotFound: No such campaign.
         Conflict: Its waves cannot be edited now, or it is not what was signed.
-        InvalidRequest: The waves leave devices over, become fewer, or name a new filter.
+        InvalidRequest: The waves leave devices over, or no device is left for one of them.
         PortError: The key that signs specifications cannot be used now, or a store is down; nothing was changed.
     """
     return until_written(lambda: _try_to_edit(campaign, request, ports, who, now), what=campaign)
@@ -54,78 +56,66 @@ def _try_to_edit(
     before = stored.value
     pending = pending_tail(before)
     tail = request.to_waves([wave.spec for wave in pending], begun=len(before.waves) - len(pending))
-    if before.waves and tail == tuple(wave.spec for wave in pending):
+    if is_asked_for(before, tail):
         return before
     check_editable(before)
     _check_genuine(before, ports)
     if (total := len(before.waves) - len(pending) + len(tail)) > MAX_WAVES:
         raise InvalidRequest(f"waves: {total} waves with those that have begun, at most {MAX_WAVES} may be")
     try:
-        cut = recut(before, tail, ports.manifests.read_manifest(campaign, edition=before.planning.manifest))
+        asked = begin_listing(before, tail, who=who, page=_free_page(before), now=now)
+        after = _ask_for_listing(before, asked, ports) if asked else cut_anew(before, tail, ports, who, now)
     except DomainError as error:
         raise InvalidRequest(error.message) from error
-    ports.manifests.write_manifest(campaign, cut.manifest, edition=edition_of(cut))
-    after = ports.specs.sign(apply_recut(before, cut, who=who, now=now))
-    ports.audit.append(_entry(before, after, cut.first, who, now))
     return keep_step(ports, stored, Change(campaign=after, due_at=now), now=now)
 
 
-def cut_waves(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
-    """The campaign with the batches of its edited waves cut."""
-    planning = campaign.planning
-    manifest = ports.manifests.read_manifest(campaign.id, edition=planning.manifest)
-    waves = tuple(
-        wave
-        if wave.number < planning.claimed_wave
-        else cut_wave(campaign, ports.manifests, wave, manifest[wave.start : wave.stop])
-        for wave in campaign.waves
+def cut_anew(
+    before: Campaign,
+    tail: Sequence[WaveSpec],
+    ports: CampaignPorts,
+    who: str,
+    now: datetime,
+    found: Mapping[str, Set[DeviceId]] | None = None,
+) -> Campaign:
+    """The campaign with its pending waves as ``tail`` says: manifest kept, signed and audited.
+
+    Args:
+        found: Condition that no pending wave has to the devices that meet it.
+
+    Raises:
+        DomainError: The waves leave devices over, or no device is left for one of them.
+    """
+    cut = recut(before, tail, ports.manifests.read_manifest(before.id, edition=before.planning.manifest), found)
+    ports.manifests.write_manifest(before.id, cut.manifest, edition=edition_of(cut))
+    after = ports.specs.sign(apply_recut(before, cut, who=who, now=now))
+    ports.audit.append(_entry(before, after, cut.first, who, now))
+    return after
+
+
+def _free_page(campaign: Campaign) -> int:
+    """The page's number, which no other edit takes: a late repeat of another one's step could write over it."""
+    return campaign.planning.page + secrets.randbelow(2**31)
+
+
+def _ask_for_listing(before: Campaign, asked: Campaign, ports: CampaignPorts) -> Campaign:
+    """The campaign whose new filters are listed first, with what was asked for signed and audited."""
+    edit = asked.wave_edit
+    if edit is None:
+        raise TypeError(f"{asked.id} has no filters to list")
+    signed = ports.specs.sign_edit(asked)
+    entry = AuditEntry(
+        campaign=before.id,
+        step=before.step + 1,
+        at=edit.at,
+        who=edit.by,
+        what="ask-waves",
+        before=before.state,
+        after=before.state,
+        detail=f"{', '.join(wave.name for wave in edit.waves)}, once listed: {'; '.join(edit.conditions)}",
     )
-    planning = replace(planning, phase=PlanningPhase.MOVING)
-    return Change(campaign=replace(campaign, waves=waves, planning=planning), due_at=now)
-
-
-def move_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
-    """The campaign with the rows of the next batches where they belong; planned once all are."""
-    planning = campaign.planning
-    wave = campaign.waves[planning.claimed_wave - 1]
-    if planning.claimed_batches >= wave.batches:
-        return Change(campaign=_moved(campaign, wave, now), due_at=now)
-    part = planning.claimed_batches // CLAIM_BATCHES
-    members = ports.manifests.read_members(campaign.id, wave.number, part)
-    batches = ports.manifests.read_batches(campaign.id, wave.number)[planning.claimed_batches :]
-    for batch, devices in zip(batches, members, strict=False):
-        _move(campaign.id, batch, devices, ports.rollouts)
-    planning = replace(planning, claimed_batches=planning.claimed_batches + len(members))
-    return Change(campaign=replace(campaign, planning=planning), due_at=now)
-
-
-def _moved(campaign: Campaign, wave: Wave, now: datetime) -> Campaign:
-    planning = campaign.planning
-    if wave.number < len(campaign.waves):
-        return replace(campaign, planning=replace(planning, claimed_wave=wave.number + 1, claimed_batches=0))
-    done = replace(campaign, planning=replace(planning, phase=PlanningPhase.DONE))
-    # It was resumed meanwhile, and waited for this.
-    return go_on(done, now=now, reason=done.reason) if done.state is CampaignState.PLANNING else done
-
-
-def _move(campaign: CampaignId, batch: DeviceBatch, devices: Sequence[DeviceId], rollouts: RolloutStore) -> None:
-    def attempt() -> None:
-        rows = rollouts.read_devices(campaign, batch.shard, devices)
-        for strays in _by_wave(rows, batch).values():
-            for some in batched(strays, MAX_MOVED, strict=False):
-                rollouts.move(campaign, batch.shard, some)
-
-    until_written(attempt, what=f"batch {batch.number} of wave {batch.wave} of {campaign}")
-
-
-def _by_wave(rows: Mapping[DeviceId, Stored[Rollout]], batch: DeviceBatch) -> Mapping[int, list[RolloutChange]]:
-    """The rows that belong to the batch and are not in it yet, by the wave they are in."""
-    strays: dict[int, list[RolloutChange]] = {}
-    for row in rows.values():
-        if (row.value.wave, row.value.batch) != (batch.wave, batch.number):
-            after = replace(row.value, wave=batch.wave, batch=batch.number)
-            strays.setdefault(row.value.wave, []).append(RolloutChange(before=row, after=after))
-    return strays
+    ports.audit.append(entry)
+    return signed
 
 
 def _check_genuine(campaign: Campaign, ports: CampaignPorts) -> None:

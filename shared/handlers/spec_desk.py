@@ -11,7 +11,7 @@ from shared.domain.campaigns import Campaign, Reversion
 from shared.ports.keys import KeyRing
 from shared.trust.signers import KeyRole
 from shared.trust.specs import SpecUntrusted, sign_spec, verify_spec
-from shared.wire.campaign_rows import write_signed_reversion, write_signed_spec
+from shared.wire.campaign_rows import write_signed_edit, write_signed_reversion, write_signed_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,28 @@ class SpecDesk:
         """
         signature = sign_spec(write_signed_spec(campaign), self.keys.newest(KeyRole.SPECS))
         return replace(campaign, spec_signature=signature)
+
+    def sign_edit(self, campaign: Campaign) -> Campaign:
+        """The campaign with the edit of its waves that is asked for signed.
+
+        Raises:
+            PortError: The key cannot be used now.
+        """
+        if campaign.wave_edit is None:
+            raise TypeError(f"no edit of the waves of {campaign.id} is asked for")
+        signature = sign_spec(write_signed_edit(campaign), self.keys.newest(KeyRole.SPECS))
+        return replace(campaign, wave_edit=replace(campaign.wave_edit, signature=signature))
+
+    def check_edit(self, campaign: Campaign) -> None:
+        """Return if the campaign is what was signed, and the edit of its waves that is asked for was, too.
+
+        Raises:
+            SpecUntrusted: One of them was not.
+            PortError: The keys cannot be had now.
+        """
+        self.check(campaign)
+        signature = campaign.wave_edit.signature if campaign.wave_edit else ""
+        verify_spec(signature, write_signed_edit(campaign), self.keys.public_keys(KeyRole.SPECS))
 
     def sign_reversion(self, campaign: Campaign) -> Campaign:
         """The campaign with the order to revert it signed.

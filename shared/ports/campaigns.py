@@ -31,7 +31,7 @@ class CampaignStore(Protocol):
         """
 
     def save(self, campaign: Stored[Campaign]) -> Stored[Campaign]:
-        """Write the campaign if nobody else has since it was read.
+        """Write the campaign if nobody else has since it was read; waves that an edit took from it are gone then.
 
         Raises:
             ConcurrentChange: Somebody has.

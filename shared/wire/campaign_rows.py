@@ -17,6 +17,7 @@ from shared.domain.cohorts import Quarantined
 from shared.domain.gates import Counters
 from shared.domain.ids import campaign_id
 from shared.domain.newcomers import Newcomers
+from shared.domain.pending_edits import PendingEdit
 from shared.domain.rates import Paced
 from shared.domain.retention import Archive
 from shared.domain.verdicts import Verdict
@@ -26,6 +27,8 @@ from shared.wire.package_records import read_package, write_package
 
 CAMPAIGN_ROW = "campaign"
 AWAITS_STEP = "awaits_step"
+WAVE_ROWS_END = "wave~~"
+"""Behind the keys of all wave rows."""
 
 _SPEC: TypeAdapter[CampaignSpec] = TypeAdapter(CampaignSpec)
 _WAVE_SPEC: TypeAdapter[WaveSpec] = TypeAdapter(WaveSpec)
@@ -37,6 +40,7 @@ _PACED: TypeAdapter[Paced | None] = TypeAdapter(Paced | None)
 _REVERSION: TypeAdapter[Reversion | None] = TypeAdapter(Reversion | None)
 _ARCHIVE: TypeAdapter[Archive | None] = TypeAdapter(Archive | None)
 _NEWCOMERS: TypeAdapter[Newcomers] = TypeAdapter(Newcomers)
+_WAVE_EDIT: TypeAdapter[PendingEdit | None] = TypeAdapter(PendingEdit | None)
 _WALKS: TypeAdapter[tuple[Walk, ...]] = TypeAdapter(tuple[Walk, ...])
 _CONSENTS: TypeAdapter[Consents] = TypeAdapter(Consents)
 _NOTHING_SAID = "{}"
@@ -81,6 +85,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "reopened": campaign.is_reopened,
         "reversion": _REVERSION.dump_json(campaign.reversion).decode(),
         "newcomers": _NEWCOMERS.dump_json(campaign.newcomers).decode(),
+        "wave_edit": _WAVE_EDIT.dump_json(campaign.wave_edit, exclude_defaults=True).decode(),
         "walks": _WALKS.dump_json(campaign.walks).decode(),
         "consents": _CONSENTS.dump_json(campaign.consents).decode(),
         "archive": _ARCHIVE.dump_json(campaign.archive).decode(),
@@ -101,6 +106,17 @@ def write_signed_spec(campaign: Campaign) -> bytes:
         "shards": campaign.shards,
         "requested_by": campaign.requested_by,
         "request_sha256": campaign.request_sha256,
+    }
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+
+def write_signed_edit(campaign: Campaign) -> bytes:
+    """What is signed when an operator asks for waves with new filters: the waves, and the campaign they are for."""
+    edit = _WAVE_EDIT.dump_python(campaign.wave_edit, mode="json", exclude_defaults=True) or {}
+    fields = {
+        "edit": campaign.id,
+        "spec_signature": campaign.spec_signature,
+        **{name: edit.get(name) for name in ("waves", "conditions", "by", "at")},
     }
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
@@ -159,6 +175,7 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
         is_reopened=row.get("reopened", False),
         reversion=_REVERSION.validate_json(row.get("reversion", "null")),
         newcomers=_NEWCOMERS.validate_json(row.get("newcomers", "{}")),
+        wave_edit=_WAVE_EDIT.validate_json(row.get("wave_edit", "null")),
         walks=_WALKS.validate_json(row["walks"]),
         consents=_CONSENTS.validate_json(row.get("consents", _NOTHING_SAID)),
         archive=_ARCHIVE.validate_json(row.get("archive", "null")),

@@ -60,7 +60,9 @@ class WindowView(BaseModel):
 class PlanView(BaseModel):
     """How far planning is, and what it found."""
 
-    phase: str = Field(description="listing, ordering, claiming or done; cutting and moving after an edit of its waves")
+    phase: str = Field(
+        description="listing, ordering, claiming or done; filtering, cutting and moving after an edit of waves"
+    )
     listed: int = Field(description="Devices found so far, repeats included")
     joined: int = Field(description="Devices that joined later, because they began to match the query")
     excluded: int = Field(description="Targets left out because the operator excluded them")

@@ -104,6 +104,26 @@ def test_an_edit_is_signed_with_who_asked_and_audited_once_however_often_it_is_s
     assert deeds == [("grace", "2 (wave 2): 12, 3 (wave 3): 38 became 2 (tenth): 6, 3 (late): 44")]
 
 
+def test_pending_waves_are_removed_and_their_devices_go_to_those_that_stay() -> None:
+    """I3."""
+    world = CampaignWorld(fleet(150))
+    campaign = paused(world, waves=[*WAVES[:2], {"percent": 30, "gate": SOAKS}, WAVES[2]])
+    edited = edit(world, campaign.id, [{"name": "everybody", "rest": True, "gate": {"soak_s": 0}}])
+    assert [(wave.spec.name, wave.devices) for wave in edited.waves] == [("canary", 10), ("everybody", 140)]
+    world.run(lambda: is_moved(world, campaign.id))
+    world.check_counters(campaign.id)
+    assert {row.wave for row in world.rollouts.rows(campaign.id).values()} == {1, 2}
+    again = edit(world, campaign.id, [{"count": 20}, {"percent": 50}, {"rest": True}])
+    assert [wave.devices for wave in again.waves] == [10, 20, 75, 45]
+    world.run(lambda: is_moved(world, campaign.id))
+    world.check_counters(campaign.id)
+    world.act(campaign.id, "resume")
+    world.run_until(campaign.id, C.COMPLETED)
+    assert [number for _, number in world.starts] == [1, 2, 3, 4]
+    world.check_counters(campaign.id)
+    world.check_audit(campaign.id)
+
+
 def test_a_wave_without_a_gate_keeps_the_gate_that_stood_in_its_place() -> None:
     world = CampaignWorld(fleet(60))
     campaign = paused(world)
@@ -113,14 +133,12 @@ def test_a_wave_without_a_gate_keeps_the_gate_that_stood_in_its_place() -> None:
     assert renamed.waves[2].spec.gate == gates[2]
 
 
-def test_filters_can_be_kept_or_dissolved_but_not_added() -> None:
+def test_filters_can_be_kept_or_dissolved() -> None:
     world = CampaignWorld(fleet(60))
     tagged = ["dev-1", "dev-2", "dev-3"]
     world.directory.answers[query_where(CANARY)] = tagged
     waves = [{"count": 5, "gate": SOAKS}, {"filter": CANARY}, {"rest": True}]
     campaign = paused(world, targets={"devices": fleet(60)}, waves=waves)
-    with pytest.raises(InvalidRequest, match=r"waves\.0\.filter: no pending wave has it"):
-        edit(world, campaign.id, [{"filter": "tags.ring = 'beta'"}, {"rest": True}])
     edit(world, campaign.id, [{"percent": 50}, {"filter": CANARY}, {"rest": True}])
     world.run(lambda: is_moved(world, campaign.id))
     waves_of = {row.device: row.wave for row in world.rollouts.rows(campaign.id).values()}
@@ -137,7 +155,6 @@ def test_filters_can_be_kept_or_dissolved_but_not_added() -> None:
 @pytest.mark.parametrize(
     ("waves", "complaint"),
     [
-        ([{"rest": True}], "waves: 2 waves are still pending and cannot become fewer"),
         ([{"count": 1}, {"count": 1}], "the waves hold 2 of 50 targets; end with a wave of the rest"),
         ([{"rest": True}, {"count": 1}], "waves.0.rest: only the last wave"),
         ([{"count": 1}] * 49 + [{"rest": True}], "waves: 51 waves with those that have begun, at most 50"),
@@ -215,10 +232,10 @@ def test_a_device_deleted_while_the_rows_move_is_skipped_in_its_new_wave() -> No
     world.check_counters(campaign.id)
 
 
-def edited_run(life: Life, then: str) -> dict[str, Any]:
+def edited_run(life: Life, then: str, waves: list[dict[str, Any]] = RESIZED) -> dict[str, Any]:
     world = CampaignWorld(fleet(150), life=life)
     campaign = paused(world)
-    surviving(lambda: edit(world, campaign.id, RESIZED))
+    surviving(lambda: edit(world, campaign.id, waves))
     act(world, campaign.id, then)
     world.run_until(campaign.id, C.COMPLETED, C.ABORTED)
     world.run(lambda: is_moved(world, campaign.id) and not world.campaign(campaign.id).walks)
@@ -244,6 +261,16 @@ def test_a_death_at_any_write_of_an_edit_ends_in_the_same_waves(then: str, dies_
     ]
     for left in range(life.writes):
         assert edited_run(Life(left=left, dies_after_the_write=dies_after_the_write), then) == expected, f"write {left}"
+
+
+@pytest.mark.parametrize("then", ["resume", "cancel"])
+def test_a_death_at_any_write_of_an_edit_that_removes_a_wave_ends_in_the_same_waves(then: str) -> None:
+    """I3, I4."""
+    life, fewer = Life(), [{"name": "all", "rest": True, "gate": {"soak_s": 0}}]
+    expected = edited_run(life, then, fewer)
+    assert [(number, stop - start) for number, _, start, stop, _ in expected["waves"]] == [(1, 10), (2, 140)]
+    for left in range(0, life.writes, 2):
+        assert edited_run(Life(left=left), then, fewer) == expected, f"write {left}"
 
 
 def test_a_campaign_that_people_approved_needs_them_again_for_other_waves() -> None:

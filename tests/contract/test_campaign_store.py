@@ -24,6 +24,7 @@ from shared.domain.errors import DomainError
 from shared.domain.gates import Counters, Gate
 from shared.domain.ids import CampaignId, package_name
 from shared.domain.packages import Package, PackageKind
+from shared.domain.pending_edits import PendingEdit
 from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.schedules import Schedule
 from shared.domain.verdicts import judge_wave
@@ -129,6 +130,21 @@ def test_waves_are_written_with_their_campaign(store: CampaignStore) -> None:
     store.create(make())
     store.save(Stored(value=planned(make()), etag=store.get(CampaignId("c0001")).etag))
     assert store.get(CampaignId("c0001")).value == planned(make())
+
+
+def test_waves_that_an_edit_takes_away_are_gone(store: CampaignStore) -> None:
+    store.create(planned(make()))
+    other = store.get(CampaignId("c0001")).value
+    store.create(replace(other, id=CampaignId("c0002")))
+    planning = replace(other.planning, phase=PlanningPhase.CUTTING)
+    fewer = replace(other, waves=other.waves[:1], planning=planning)
+    edit = PendingEdit(waves=SPECS[:1], conditions=("tags.a = 1",), by="grace", at=NOW, first_page=7, page=7)
+    saved = store.save(replace(store.get(CampaignId("c0001")), value=replace(fewer, wave_edit=edit)))
+    assert store.get(CampaignId("c0001")).value == replace(fewer, wave_edit=edit)
+    again = store.save(replace(saved, value=replace(fewer, reason="again")))
+    store.save(replace(again, value=replace(other, planning=planning)))
+    assert store.get(CampaignId("c0001")).value.waves == other.waves
+    assert store.get(CampaignId("c0002")).value.waves == other.waves
 
 
 def test_an_etag_from_a_write_serves_the_next_write(store: CampaignStore) -> None:

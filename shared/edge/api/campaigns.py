@@ -78,7 +78,10 @@ CAMPAIGNS: Mapping[str, Route] = {
         method="PATCH",
         path="campaigns/{id}/waves",
         summary="Edit the waves of a paused campaign that have not begun",
-        description="The body names all of them as they shall be. Asking for what they are already changes nothing.",
+        description=(
+            "The body names all of them as they shall be. Asking for what they are already changes nothing. New "
+            "filters are listed first: until then `plan.phase` is `filtering`, and the waves are what they were."
+        ),
         body=WavesRequest,
         answers={200: Answer(meaning="The campaign; its rows follow within seconds", body=CampaignView)},
         refusals={
