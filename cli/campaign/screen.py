@@ -15,6 +15,10 @@ def plan_lines(plan: ForecastView) -> Iterator[str]:
     about = "" if plan.basis == "exact" else " found so far"
     held = f"{plan.conflicts.count:,} held by other campaigns"
     yield f"  {plan.devices:,} devices{about}; {held}, {plan.current:,} current"
+    for package in plan.packages:
+        yield f"    {package.name} {package.version} is for {package.devices:,} of them"
+    if plan.packages:
+        yield f"    none of the packages is for {plan.no_package:,} of them"
     for conflict in plan.conflicts.devices:
         yield f"    {conflict.device} is held by {conflict.campaign}"
     yield from _table([_HEAD, *_wave_rows(plan)])
@@ -41,10 +45,7 @@ def difference_lines(existing: ExistingView) -> Iterator[str]:
 
 def summary_lines(campaigns: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A list of campaigns."""
-    rows = [
-        (each["id"], each["state"], f"{each['package']} {each['version']}", f"{each['targets']:,}", each["name"])
-        for each in campaigns
-    ]
+    rows = [(each["id"], each["state"], _packages(each), f"{each['targets']:,}", each["name"]) for each in campaigns]
     yield from _table([("campaign", "state", "package", "devices", "name"), *rows])
 
 
@@ -90,6 +91,11 @@ def _cost_lines(cost: CostView) -> Iterator[str]:
     yield f"  {cost.total:,.2f} {cost.currency}{f' ({parts})' if parts else ''}, by prices of {cost.prices_as_of}"
     if cost.unpriced:
         yield f"  not counted: {', '.join(cost.unpriced)}, and standing charges"
+
+
+def _packages(campaign: Mapping[str, Any]) -> str:
+    others = len(campaign.get("packages", ())) - 1
+    return f"{campaign['package']} {campaign['version']}" + (f" and {others} more" if others > 0 else "")
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

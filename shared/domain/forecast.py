@@ -85,6 +85,9 @@ class ForecastInputs:
     """Everything a forecast follows from.
 
     Attributes:
+        package_bytes: Length of the package; of several, of the largest.
+        variants: How many packages there are, of which each device gets one.
+        mean_bytes: What a device fetches, in the mean; None: as much as the largest package.
         listing_steps: Campaign steps that list the targets.
         begins_at: When the first wave may start, aware UTC.
     """
@@ -94,6 +97,8 @@ class ForecastInputs:
     package_bytes: int
     windows: Sequence[Window] = ()
     pace: Pace = field(default_factory=Pace)
+    variants: int = 1
+    mean_bytes: float | None = None
     listing_steps: int = 0
     begins_at: datetime
 
@@ -232,8 +237,9 @@ def _usage(inputs: ForecastInputs, waves: Sequence[WaveForecast]) -> Usage:
         queue_messages=messages,
         table_transactions=transactions,
         events=reports,
-        signatures=batches,
-        egress_bytes=offers * inputs.package_bytes,
+        # Each package that is present in a batch has an intent of its own.
+        signatures=min(batches * inputs.variants, max(batches, offers)),
+        egress_bytes=round(offers * (inputs.package_bytes if inputs.mean_bytes is None else inputs.mean_bytes)),
         # Each report may call the relay and the fold by itself; each device asks for metadata and with its ticket.
         function_executions=messages + 2 * reports + offers * (METADATA_FETCHES + 1),
     )

@@ -39,7 +39,9 @@ def look_ahead(operation: Operation, hub: HubRoom, *, now: datetime) -> PlanFact
     inputs = ForecastInputs(
         waves=[_load(wave, draft.spec, findings) for wave in waves],
         hub=hub,
-        package_bytes=draft.package.length_bytes,
+        package_bytes=draft.largest_bytes,
+        variants=len(draft.packages),
+        mean_bytes=_mean_bytes(draft, findings),
         windows=draft.spec.windows,
         pace=draft.spec.pace,
         listing_steps=draft.planning.page,
@@ -57,11 +59,20 @@ def _estimated_waves(draft: Campaign) -> Sequence[Wave]:
         return ()
 
 
+def _mean_bytes(draft: Campaign, findings: Findings) -> float | None:
+    """By the shares of the devices that each package is for; None where they are not known."""
+    if not (known := sum(findings.by_variant)):
+        return None
+    pairs = zip(draft.packages, findings.by_variant, strict=True)
+    return sum(package.length_bytes * devices for package, devices in pairs) / known
+
+
 def _load(wave: Wave, spec: CampaignSpec, findings: Findings) -> WaveLoad:
     gate = wave.spec.gate
     held, current = findings.in_wave(wave.number)
     # Devices that are waited for, or taken over, get their offer in the end.
     left_out = current + (held if spec.precedence.on_conflict is OnConflict.SKIP else 0)
+    left_out += findings.unfit_in_wave(wave.number)
     return WaveLoad(
         number=wave.number,
         name=wave.spec.name,

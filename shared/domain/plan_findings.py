@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.domain.ids import CampaignId, DeviceId
 
@@ -29,6 +29,9 @@ class Findings:
         by_wave: Wave number to how many of its devices are held, and how many of the others are current.
         named: Some of the conflicts, the first in the campaign's order.
         current: How many of them run the version already, as far as the ``devices`` table knows.
+        by_variant: Of several packages: for each, how many of the devices it is for.
+        unknown_hardware: Of several packages: devices whose hardware only their twins may know.
+        unfit_by_wave: Wave number to the devices that none of several packages is for.
     """
 
     looked_at: int = 0
@@ -36,6 +39,28 @@ class Findings:
     by_wave: tuple[tuple[int, int, int], ...] = ()
     named: tuple[Conflict, ...] = ()
     current: int = 0
+    by_variant: tuple[int, ...] = ()
+    unknown_hardware: int = 0
+    unfit_by_wave: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def no_package(self) -> int:
+        """How many devices none of several packages is for."""
+        return sum(unfit for _, unfit in self.unfit_by_wave)
+
+    def unfit_in_wave(self, wave: int) -> int:
+        """How many devices of a wave none of several packages is for."""
+        return dict(self.unfit_by_wave).get(wave, 0)
+
+    def with_variants(self, wave: int, chosen: Sequence[int], unknown: int, unfit: int) -> Findings:
+        """The findings once so many devices more of a wave were looked at; ``chosen`` counts by package."""
+        before = self.by_variant or (0,) * len(chosen)
+        return replace(
+            self,
+            by_variant=tuple(one + more for one, more in zip(before, chosen, strict=True)),
+            unknown_hardware=self.unknown_hardware + unknown,
+            unfit_by_wave=tuple(sorted({**dict(self.unfit_by_wave), wave: self.unfit_in_wave(wave) + unfit}.items())),
+        )
 
     def in_wave(self, wave: int) -> tuple[int, int]:
         """How many devices of a wave are held, and how many of the others are current."""
@@ -46,7 +71,8 @@ class Findings:
         known = {number: (held, current) for number, held, current in self.by_wave}
         held_before, current_before = self.in_wave(wave)
         known[wave] = held_before + len(conflicts), current_before + current
-        return Findings(
+        return replace(
+            self,
             looked_at=self.looked_at + looked_at,
             held=self.held + len(conflicts),
             by_wave=tuple((number, *counts) for number, counts in sorted(known.items())),

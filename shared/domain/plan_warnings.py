@@ -140,7 +140,25 @@ def _held_devices(facts: PlanFacts) -> Iterator[PlanWarning]:
 def _current_devices(facts: PlanFacts) -> Iterator[PlanWarning]:
     if facts.devices and facts.findings.current == facts.devices:
         message = f"all {facts.devices} devices run the version already"
-        yield PlanWarning(code="nothing_to_do", field="package.version", message=message)
+        field = "packages" if facts.spec.other_packages else "package.version"
+        yield PlanWarning(code="nothing_to_do", field=field, message=message)
+
+
+def _no_package(facts: PlanFacts) -> Iterator[PlanWarning]:
+    if unfit := facts.findings.no_package:
+        message = f"none of the packages is for the hardware of {unfit} of {facts.devices} devices: they are left out"
+        yield PlanWarning(code="no_package", field="packages", message=message)
+    if unknown := facts.findings.unknown_hardware:
+        message = (
+            f"the service does not know the hardware of {unknown} of {facts.devices} devices: their twins are read "
+            "when the campaign is planned, and those that do not say are left out"
+        )
+        yield PlanWarning(code="unknown_hardware", field="packages", message=message)
+    for number, devices in enumerate(facts.findings.by_variant):
+        if not devices and not facts.findings.unknown_hardware:
+            target = facts.spec.packages[number]
+            message = f"no device is of hardware that {target.name} {target.version} is for"
+            yield PlanWarning(code="unused_package", field=f"packages.{number}", message=message)
 
 
 def _daily_quota(facts: PlanFacts) -> Iterator[PlanWarning]:
@@ -173,6 +191,7 @@ _RULES: tuple[Callable[[PlanFacts], Iterator[PlanWarning]], ...] = (
     _short_window_deadline,
     _held_devices,
     _current_devices,
+    _no_package,
     _daily_quota,
     _slowed_hub,
 )

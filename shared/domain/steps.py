@@ -191,6 +191,8 @@ def complete(campaign: Campaign) -> Campaign:
         reason += f"; {skipped} of {campaign.targets} devices were skipped, because other campaigns hold them"
     if current := campaign.planning.current:
         reason += f"; {current} of {campaign.targets} devices ran the version already"
+    if unfit := campaign.planning.no_package:
+        reason += f"; for {unfit} of {campaign.targets} devices none of its packages is known to be"
     return replace(campaign, state=CampaignState.COMPLETED, reason=reason)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from shared.domain.packages import Package
-from shared.domain.rollouts import PackageTarget, Rollout
+from shared.domain.rollouts import PackageTarget, Rollout, RolloutState
 
 HARDWARE = "hardware"
 """The device property that tells variants apart."""
@@ -56,6 +57,15 @@ def find_ambiguous(packages: Sequence[Package]) -> Iterator[str]:
     for (first, one), (second, other) in combinations(enumerate(packages), 2):
         if both := sorted({*accepted_hardware(one)}.intersection(accepted_hardware(other))):
             yield f"packages.{second}: it is for {', '.join(both)}, as packages.{first} is; a device takes only one"
+
+
+def count_variants(packages: Sequence[Package], before: Sequence[int], rollouts: Sequence[Rollout]) -> tuple[int, ...]:
+    """For each of several packages, how many devices it was chosen for, these rows included; nothing of one package."""
+    if len(packages) == 1:
+        return ()
+    chosen = Counter(rollout.variant for rollout in rollouts if rollout.state is not RolloutState.SKIPPED)
+    counts = before or (0,) * len(packages)
+    return tuple(count + chosen[number] for number, count in enumerate(counts))
 
 
 def name_targets(targets: Sequence[PackageTarget]) -> str:

@@ -1,5 +1,5 @@
 """Claiming: every target gets a rollout row, planned where it is free, skipped or waiting where another campaign holds
-it, skipped where it runs the version already.
+it, skipped where it runs the version already, or where none of several packages is for it.
 
 Repeating a claim at any point ends in the same rows: a device held by the campaign keeps its sequence, and a batch
 whose rollout rows are written is left alone.
@@ -16,10 +16,12 @@ from shared.domain.conflicts import OnConflict, held_by, waits_for
 from shared.domain.devices import DeviceRecord, claim
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.quotas import quota_reason
-from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.rollouts import PackageTarget, Rollout, RolloutState
 from shared.domain.starting import go_on
 from shared.domain.steps import Change
+from shared.domain.variants import NO_PACKAGE, choose_variant, count_variants
 from shared.domain.waves import DeviceBatch, Wave
+from shared.handlers.asked_twins import AskedTwins
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
 from shared.handlers.current_devices import CURRENT, CurrentDevices
@@ -50,7 +52,7 @@ def claim_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     claimer = Claimer(campaign, ports, now)
     try:
         for batch, devices in batches_in_hand(campaign, wave, ports.manifests):
-            planning = count_skipped(planning, claimer.claim_batch(batch, devices))
+            planning = count_skipped(campaign, planning, claimer.claim_batch(batch, devices))
             if claimer.confirmations >= CONFIRMATIONS:
                 break
     except Throttled as error:
@@ -82,17 +84,20 @@ def _next_wave(campaign: Campaign, now: datetime) -> Campaign:
     return go_on(replace(campaign, planning=planning), now=now)
 
 
-def count_skipped(planning: Planning, rollouts: Sequence[Rollout]) -> Planning:
-    """The cursor behind a batch whose rows are written, and what of it had to be skipped."""
+def count_skipped(campaign: Campaign, planning: Planning, rollouts: Sequence[Rollout]) -> Planning:
+    """The cursor behind a batch whose rows are written, what of it had to be skipped, and who gets which package."""
     current = sum(rollout.code == CURRENT for rollout in rollouts)
     held = sum(rollout.code.startswith(held_by(_ANYBODY)) for rollout in rollouts)
     waiting = sum(rollout.code.startswith(waits_for(_ANYBODY)) for rollout in rollouts)
+    unfit = sum(rollout.code == NO_PACKAGE for rollout in rollouts)
     return replace(
         planning,
         claimed_batches=planning.claimed_batches + 1,
         skipped=planning.skipped + held,
         current=planning.current + current,
         waiting=planning.waiting + waiting,
+        no_package=planning.no_package + unfit,
+        by_variant=count_variants(campaign.packages, planning.by_variant, rollouts),
     )
 
 
@@ -104,12 +109,13 @@ class Claimer:
         self._ports = ports
         self._now = now
         self._holders = Holders(campaign.id, ports.campaigns, ports.rollouts)
-        self._current = CurrentDevices(campaign.target, ports.twins)
+        self._twins = AskedTwins(ports.twins)
+        self._current = CurrentDevices(self._target_of, self._twins)
 
     @property
     def confirmations(self) -> int:
         """Twins read so far."""
-        return self._current.reads
+        return self._twins.reads
 
     def claim_batch(self, batch: DeviceBatch, devices: Sequence[DeviceId]) -> list[Rollout]:
         """The rows of the batch as they stand, written now or by an earlier try.
@@ -127,28 +133,49 @@ class Claimer:
     def _hold(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceRecord]:
         """The device rows after the campaign took all it may have and has something for."""
         rows = self._ports.devices.read_batch(devices)
-        taken = self._holders.find_holds([row.value for row in rows.values()]).keys()
-        free = [row.value for row in rows.values() if row.value.device not in taken]
-        left_alone = taken | self._current.among([record for record in free if record.held_by != self._campaign.id])
         before = [rows.get(device, _unknown(device, self._now)) for device in devices]
-        after = [
-            row if row.value.device in left_alone else _claimed(row, self._campaign.id, self._now) for row in before
-        ]
-        changed = [new for old, new in zip(before, after, strict=True) if new.value != old.value]
-        if changed:
+        known = [self._known(row) for row in before]
+        left_alone = self._left_alone([row.value for row in known])
+        after = [_claimed(row, self._campaign.id, self._now) for row in known if row.value.device not in left_alone]
+        stood = {row.value.device: row.value for row in before}
+        if changed := [row for row in after if row.value != stood[row.value.device]]:
             self._ports.devices.write(changed)
-        return {row.value.device: row.value for row in after}
+        return {row.value.device: row.value for row in (*known, *after)}
+
+    def _known(self, row: Stored[DeviceRecord]) -> Stored[DeviceRecord]:
+        """The row with what the choice of a package needs to know; what its twin said is kept with the claim."""
+        if not self._campaign.other_packages:
+            return row
+        return Stored(value=self._twins.with_hardware(row.value), etag=row.etag)
+
+    def _left_alone(self, records: Sequence[DeviceRecord]) -> frozenset[DeviceId]:
+        """The devices that the campaign may not have, or has nothing for."""
+        unfit = {record.device for record in records if self._variant_of(record) is None}
+        taken = self._holders.find_holds([record for record in records if record.device not in unfit]).keys() | unfit
+        free = [record for record in records if record.device not in taken]
+        return self._current.among([record for record in free if record.held_by != self._campaign.id]) | taken
+
+    def _variant_of(self, record: DeviceRecord) -> int | None:
+        return choose_variant(self._campaign.packages, record.hardware)
+
+    def _target_of(self, record: DeviceRecord) -> PackageTarget:
+        return self._campaign.spec.packages[self._variant_of(record) or 0]
 
     def _rollout(self, batch: DeviceBatch, record: DeviceRecord) -> Rollout:
+        variant = self._variant_of(record)
         planned = Rollout(
             device=record.device,
             campaign=self._campaign.id,
             wave=batch.wave,
             batch=batch.number,
             sequence=record.sequence,
-            former_version=record.installed.get(self._campaign.target.name, ""),
+            variant=variant or 0,
+            former_version=record.installed.get(self._target_of(record).name, ""),
+            hardware=record.hardware if self._campaign.other_packages else "",
             changed_at=self._now,
         )
+        if variant is None:
+            return replace(planned, state=RolloutState.SKIPPED, code=NO_PACKAGE, detail=_why_none(record))
         if record.held_by == self._campaign.id:
             return planned
         if record.device in self._current.confirmed:
@@ -161,6 +188,12 @@ class Claimer:
             return replace(planned, state=RolloutState.SKIPPED, code=held_by(holder))
         # No claim has the sequence 0: what is to be proven by an offer is known once the device is ours.
         return replace(planned, sequence=0, code=waits_for(holder))
+
+
+def _why_none(record: DeviceRecord) -> str:
+    if not record.hardware:
+        return "neither the service nor its twin knows its hardware"
+    return f"none of the campaign's packages is for {record.hardware}"
 
 
 def _unknown(device: DeviceId, now: datetime) -> Stored[DeviceRecord]:

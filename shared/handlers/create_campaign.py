@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.audit import AuditEntry
 from shared.domain.campaigns import Campaign, CampaignState
-from shared.domain.errors import Conflict, NotFound
+from shared.domain.errors import Conflict
 from shared.domain.ids import CampaignId
-from shared.domain.packages import Package, PackageState
+from shared.domain.packages import Package
 from shared.domain.schedules import check_schedule
 from shared.domain.variants import name_targets
 from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.find_packages import find_packages
 from shared.handlers.find_targets import find_targets
 from shared.handlers.keep_campaign import announce, step_when_due
 from shared.handlers.post_targets import first_planning, keep_posted
 from shared.ports.bus import Queue
 from shared.ports.errors import AlreadyExists, NotThere
-from shared.ports.packages import PackageStore
 from shared.wire.http_campaigns import CampaignRequest
 
 
@@ -42,7 +43,8 @@ def create_campaign(
         ScheduleInvalid: Its schedule cannot be kept.
         NotFound: The package is unknown or not published yet (code ``package_not_found``), or withdrawn; or there is
             no such group or list.
-        InvalidRequest: The list names something that is no device.
+        InvalidRequest: The list names something that is no device; or one of several packages cannot be had, or two of
+            them could be for one device.
         PortError: The key that signs specifications cannot be used now, or a store is down; nothing was started.
         Conflict: The key was used for another request.
     """
@@ -51,9 +53,9 @@ def create_campaign(
         return _same(existing, request)
     if request.schedule is not None:
         check_schedule(request.schedule.to_schedule(), now=now)
-    package = published_package(ports.packages, request)
+    packages = find_packages(request, ports.packages)
     wanted = find_targets(request, ports.groups, ports.lists)
-    new = new_campaign(identity, wanted, package, requested_by, shards, now)
+    new = new_campaign(identity, wanted, packages, requested_by, shards, now)
     # The digest is of what was asked: a group that means something else by now does not make it another request.
     campaign = ports.specs.sign(replace(new, request_sha256=request.sha256))
     # The order matters: an audit entry without its campaign is harmless, a campaign that nobody answers for is not.
@@ -92,41 +94,22 @@ def _same(campaign: Campaign, request: CampaignRequest) -> Campaign:
     return campaign
 
 
-def published_package(packages: PackageStore, request: CampaignRequest) -> Package:
-    """The package that is asked for.
-
-    Raises:
-        NotFound: It is unknown, not published yet, or withdrawn.
-    """
-    name, version = request.package.name, request.package.version
-    try:
-        registered = packages.get(name, version).value
-    except NotThere as error:
-        raise NotFound(
-            f"there is no package {name} {version}; drop its artifact into the incoming container first",
-            code="package_not_found",
-        ) from error
-    if registered.is_withdrawn:
-        raise NotFound(f"package {name} {version} was withdrawn; roll another version out", code="package_withdrawn")
-    if registered.state is not PackageState.PUBLISHED:
-        raise NotFound(
-            f"package {name} {version} is {registered.state}, not yet published; post the campaign again once it is",
-            code="package_not_found",
-        )
-    if (registered.package.name, registered.package.version.text) != (name, version):
-        raise NotFound(f"the row of {name} {version} is about another package", code="package_not_found")
-    return registered.package
-
-
 def new_campaign(
-    identity: CampaignId, request: CampaignRequest, package: Package, requested_by: str, shards: int, now: datetime
+    identity: CampaignId,
+    request: CampaignRequest,
+    packages: Sequence[Package],
+    requested_by: str,
+    shards: int,
+    now: datetime,
 ) -> Campaign:
     """A campaign as it begins: nothing of it is kept yet."""
     spec = request.to_spec()
+    first, *others = packages
     return Campaign(
         id=identity,
         spec=spec,
-        package=package,
+        package=first,
+        other_packages=tuple(others),
         shards=shards,
         state=CampaignState.PLANNING,
         step=1,

@@ -1,14 +1,13 @@
-"""Which devices run a campaign's version already, so that they need no offer."""
+"""Which devices run already what a campaign has for them, so that they need no offer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import DeviceId
 from shared.domain.rollouts import PackageTarget
-from shared.ports.hub import TwinReader
-from shared.wire.twins import read_installed
+from shared.handlers.asked_twins import AskedTwins
 
 CURRENT = "current"
 """The code of a rollout skipped because its device runs the version already."""
@@ -23,15 +22,12 @@ class CurrentDevices:
 
     Attributes:
         confirmed: The devices found current so far.
-        reads: How many twins were read.
     """
 
-    def __init__(self, target: PackageTarget, twins: TwinReader) -> None:
-        self._target = target
+    def __init__(self, target_of: Callable[[DeviceRecord], PackageTarget], twins: AskedTwins) -> None:
+        self._target_of = target_of
         self._twins = twins
-        self._asked: set[DeviceId] = set()
         self.confirmed: set[DeviceId] = set()
-        self.reads = 0
 
     def among(self, records: Sequence[DeviceRecord]) -> frozenset[DeviceId]:
         """Those of the devices that run the version already.
@@ -39,17 +35,12 @@ class CurrentDevices:
         Raises:
             PortError: A twin cannot be read now.
         """
-        nominated = [record.device for record in records if self._runs(record.installed.get(self._target.name))]
-        for device in nominated:
-            if device not in self._asked:
-                self._ask(device)
-        return frozenset(self.confirmed.intersection(nominated))
+        found = [record.device for record in records if self._is_current(record)]
+        self.confirmed.update(found)
+        return frozenset(found)
 
-    def _ask(self, device: DeviceId) -> None:
-        self.reads += 1
-        if self._runs(read_installed(self._twins.read_reported(device)).get(self._target.name)):
-            self.confirmed.add(device)
-        self._asked.add(device)
-
-    def _runs(self, version: str | None) -> bool:
-        return version == self._target.version
+    def _is_current(self, record: DeviceRecord) -> bool:
+        target = self._target_of(record)
+        if record.installed.get(target.name) != target.version:
+            return False
+        return self._twins.installed(record.device).get(target.name) == target.version

@@ -18,7 +18,8 @@ from shared.domain.listings import listings
 from shared.domain.operations import KEPT_DAYS, Operation, OperationState, follow
 from shared.domain.schedules import check_schedule
 from shared.handlers.campaign_ports import CampaignPorts
-from shared.handlers.create_campaign import new_campaign, published_package
+from shared.handlers.create_campaign import new_campaign
+from shared.handlers.find_packages import find_packages
 from shared.handlers.find_targets import find_targets
 from shared.handlers.look_at_devices import look_at_batches
 from shared.handlers.operation_wakeups import request_operation_step
@@ -59,14 +60,14 @@ def start_dry_run(
 
     Raises:
         NotFound: The package is unknown, not published yet, or withdrawn; or there is no such group or list.
-        InvalidRequest: The hub refuses a query, or nobody is left to roll out to.
+        InvalidRequest: The hub refuses a query, or nobody is left to roll out to; or its packages cannot be variants.
     """
     if request.schedule is not None:
         check_schedule(request.schedule.to_schedule(), now=now)
-    package = published_package(ports.campaigns.packages, request)
+    packages = find_packages(request, ports.campaigns.packages)
     identity = _operation_id(idempotency_key, request)
     wanted = find_targets(request, ports.campaigns.groups, ports.campaigns.lists)
-    draft = new_campaign(CampaignId(identity), wanted, package, requested_by, shards, now)
+    draft = new_campaign(CampaignId(identity), wanted, packages, requested_by, shards, now)
     fresh = Operation(id=identity, draft=draft, step_due_at=now, created_at=now, changed_at=now)
     if is_answered_at_once(draft):
         return _refuse_failed(_run_through(fresh, wanted, ports.campaigns, now=now))

@@ -123,7 +123,7 @@ def _with_rows(campaign: Campaign, devices: Sequence[DeviceId], ports: CampaignP
     ports.manifests.write_batches(campaign.id, last.number, [*known, *(batch for batch, _ in cut)])
     claimer, planning = Claimer(campaign, ports, now), campaign.planning
     for batch, members in cut:
-        planning = count_skipped(planning, claimer.claim_batch(batch, members))
+        planning = count_skipped(campaign, planning, claimer.claim_batch(batch, members))
     return join(replace(campaign, planning=planning), len(devices), len(cut))
 
 

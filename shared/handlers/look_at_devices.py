@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -11,6 +12,7 @@ from shared.domain.devices import DeviceRecord
 from shared.domain.operations import Operation
 from shared.domain.plan_findings import Conflict, Findings
 from shared.domain.steps import Change
+from shared.domain.variants import choose_variant
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.claim_devices import batches_in_hand
 from shared.handlers.holders import Holders
@@ -19,7 +21,7 @@ from shared.handlers.holders import Holders
 def look_at_batches(operation: Operation, ports: CampaignPorts, *, now: datetime) -> tuple[Change, Findings]:
     """The draft with its next device batches looked at, with the cursor that claiming uses, and what was found.
 
-    Devices that run the version already are those of which the ``devices`` table says so; no twin is read.
+    What devices run, and which of several packages is for them, is what the ``devices`` table says; no twin is read.
     """
     draft, planning, findings = operation.draft, operation.draft.planning, operation.findings
     wave = draft.waves[planning.claimed_wave - 1]
@@ -29,7 +31,9 @@ def look_at_batches(operation: Operation, ports: CampaignPorts, *, now: datetime
     batches = batches_in_hand(draft, wave, ports.manifests)
     for _, devices in batches:
         records = [row.value for row in ports.devices.read_batch(devices).values()]
-        findings = findings.with_devices(wave.number, len(devices), *_judge(draft, records, holders))
+        findings = _with_variants(findings, wave.number, len(devices), records, draft)
+        fitting = [record for record in records if not record.hardware or _variant_of(record, draft) is not None]
+        findings = findings.with_devices(wave.number, len(devices), *_judge(draft, fitting, holders))
     looked_at = replace(planning, claimed_batches=planning.claimed_batches + len(batches))
     return _change(draft, looked_at, now), findings
 
@@ -41,8 +45,24 @@ def _judge(draft: Campaign, records: Sequence[DeviceRecord], holders: Holders) -
     return conflicts, sum(_runs(record, draft) for record in records if record.device not in holds)
 
 
+def _with_variants(
+    findings: Findings, wave: int, devices: int, records: Sequence[DeviceRecord], draft: Campaign
+) -> Findings:
+    if not draft.other_packages:
+        return findings
+    known = [record for record in records if record.hardware]
+    chosen = Counter(_variant_of(record, draft) for record in known)
+    by_variant = [chosen[number] for number in range(len(draft.packages))]
+    return findings.with_variants(wave, by_variant, unknown=devices - len(known), unfit=chosen[None])
+
+
+def _variant_of(record: DeviceRecord, draft: Campaign) -> int | None:
+    return choose_variant(draft.packages, record.hardware)
+
+
 def _runs(record: DeviceRecord, draft: Campaign) -> bool:
-    return record.installed.get(draft.target.name) == draft.target.version
+    target = draft.spec.packages[_variant_of(record, draft) or 0]
+    return record.installed.get(target.name) == target.version
 
 
 def _next_wave(planning: Planning, waves: int) -> Planning:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from shared.domain.campaigns import Campaign, Deadlines
 from shared.domain.conflicts import held_by, is_waiting
 from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.domain.variants import NO_PACKAGE, fits
 from shared.handlers.quarantine_cohorts import hold_back
 from shared.handlers.renew_claims import Claims, renew_claims
 from shared.handlers.take_over import TakeOverPorts, take_over
@@ -63,12 +64,20 @@ def mark_offers(work: BatchWork, campaign: Campaign, ports: TakeOverPorts, *, no
 
 
 def _settle(rollouts: Sequence[Rollout], campaign: Campaign, ports: TakeOverPorts, now: datetime) -> list[Rollout]:
-    """The rows after cohorts were held back, and devices taken over that were waited for."""
+    """The rows after unfit ones and cohorts were held back, and devices taken over that were waited for."""
     wanted = [rollout for rollout in rollouts if is_waiting(rollout) or _is_ready(rollout, now)]
-    held = hold_back(campaign, wanted, ports.devices, now=now)
+    unfit = {rollout.device: _unfit(rollout, now) for rollout in wanted if not fits(campaign.packages, rollout)}
+    fitting = [rollout for rollout in wanted if rollout.device not in unfit]
+    held = {**unfit, **hold_back(campaign, fitting, ports.devices, now=now)}
     waiting = [rollout for rollout in wanted if is_waiting(rollout) and rollout.device not in held]
     taken = take_over(campaign, waiting, ports, now=now) if waiting else {}
     return [held.get(rollout.device) or taken.get(rollout.device) or rollout for rollout in rollouts]
+
+
+def _unfit(rollout: Rollout, now: datetime) -> Rollout:
+    """The package was chosen at planning: by now its device said that it is something else, or somebody edited it."""
+    detail = f"the package chosen for it is not for {rollout.hardware or 'it'}"
+    return replace(move(rollout, S.SKIPPED, now=now, code=NO_PACKAGE, detail=detail), retry_at=None)
 
 
 def _is_ready(rollout: Rollout, now: datetime) -> bool:

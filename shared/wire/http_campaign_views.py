@@ -22,6 +22,7 @@ from shared.wire.http_quarantine import QuarantinedView, view_quarantined
 from shared.wire.http_rates import PaceView, view_pace
 from shared.wire.http_retries import RetriesView, view_retries
 from shared.wire.http_schedules import ScheduleView, view_schedule
+from shared.wire.http_variants import CampaignPackageView, view_packages
 from shared.wire.http_waits import WaitView, view_wait
 from shared.wire.http_wave_views import WaveView, view_wave
 
@@ -31,8 +32,9 @@ class CampaignSummary(BaseModel):
 
     id: str
     name: str
-    package: str
+    package: str = Field(description="The package; the first of several")
     version: str
+    packages: list[CampaignPackageView] = Field(description="All its packages; of several, each device gets one")
     state: str
     reason: str = Field(description="Why it is in its state, a sentence for operators; empty when all goes its way")
     targets: int = Field(description="Devices it is for; 0 until they are listed")
@@ -69,6 +71,7 @@ class PlanView(BaseModel):
     skipped: int = Field(description="Devices left out because another campaign holds them")
     waiting: int = Field(description="Devices another campaign held when it was planned, and that are waited for")
     current: int = Field(description="Devices left out because they run the version already, as their twins confirmed")
+    no_package: int = Field(description="Devices left out because none of several packages is for their hardware")
 
 
 class CampaignView(CampaignSummary):
@@ -149,6 +152,7 @@ def view_campaign(
             skipped=campaign.planning.skipped,
             waiting=campaign.planning.waiting,
             current=campaign.planning.current,
+            no_package=campaign.planning.no_package,
         ),
         waits_for=[view_wait(wait) for wait in waits],
         waves=[
@@ -164,6 +168,7 @@ def _summary(campaign: Campaign) -> dict[str, Any]:
         "name": campaign.spec.name,
         "package": campaign.target.name,
         "version": campaign.target.version,
+        "packages": view_packages(campaign),
         "state": campaign.state.value,
         "reason": campaign.reason,
         "targets": campaign.targets,

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from shared.domain.campaigns import CampaignSpec, Deadlines, OnLateFailure
 from shared.domain.conflicts import DEFAULT_PRIORITY
 from shared.domain.ids import DeviceId
 from shared.domain.plan_checks import find_impossible
 from shared.domain.retries import Retries
-from shared.domain.rollouts import PackageTarget
 from shared.domain.windows import MAX_WINDOWS
 from shared.wire.http_approvals import ApprovalRequest
 from shared.wire.http_conflicts import OnConflictWord, Priority, to_precedence
-from shared.wire.http_fields import InvalidRequest, Name, RequestModel, complaints
+from shared.wire.http_fields import InvalidRequest, Name, RequestModel, complaints, exactly_one
 from shared.wire.http_policies import DeadlinesRequest, WindowRequest
 from shared.wire.http_quarantine import QuarantineRequest, to_quarantine
 from shared.wire.http_rates import Bandwidth, RateRequest, to_pace
@@ -24,14 +23,18 @@ from shared.wire.http_retention import RetentionDays
 from shared.wire.http_retries import RetriesRequest
 from shared.wire.http_schedules import ScheduleRequest
 from shared.wire.http_targets import PackageRequest, TargetsRequest
+from shared.wire.http_variants import PackagesField, to_package_targets
 from shared.wire.http_waves import MAX_WAVES, GateRequest, WaveRequest, check_cover
 
 
 class CampaignRequest(RequestModel):
     """A campaign as an operator asks for it. Without ``waves`` all targets are one wave."""
 
+    model_config = ConfigDict(json_schema_extra=exactly_one(package="object", packages="array"))
+
     name: Name
-    package: PackageRequest
+    package: PackageRequest | None = None
+    packages: PackagesField | None = None
     targets: TargetsRequest
     waves: Annotated[list[WaveRequest], Field(min_length=1, max_length=MAX_WAVES)] = Field(
         default_factory=lambda: [WaveRequest(rest=True)]
@@ -51,6 +54,12 @@ class CampaignRequest(RequestModel):
     schedule: ScheduleRequest | None = None
     retention_days: RetentionDays | None = None
 
+    @model_validator(mode="after")
+    def _one_or_several(self) -> Self:
+        if (self.package is None) == (self.packages is None):
+            raise ValueError("give exactly one of package and packages")
+        return self
+
     @property
     def devices(self) -> list[DeviceId]:
         """The ids given one by one, in their order, repeats removed; empty for a query."""
@@ -65,9 +74,11 @@ class CampaignRequest(RequestModel):
         """The specification it means."""
         gate = self.gate.to_gate()
         waves = tuple(wave.to_wave(number, gate) for number, wave in enumerate(self.waves, start=1))
+        first, *others = to_package_targets(self.package, self.packages)
         return CampaignSpec(
             name=self.name,
-            package=PackageTarget(name=self.package.name, version=self.package.version),
+            package=first,
+            other_packages=tuple(others),
             targets=self.targets.to_targets(),
             waves=waves,
             deadlines=Deadlines(**self.deadlines.model_dump()),

@@ -22,6 +22,7 @@ from shared.wire.http_dry_runs import (
     ExistingView,
     ForecastView,
     OperationView,
+    PackageForecastView,
     UsageView,
     WarningView,
     WaveForecastView,
@@ -52,6 +53,8 @@ def view_forecast(operation: Operation, facts: PlanFacts, prices: PriceTable) ->
         duration=_view_duration(ahead),
         conflicts=_view_conflicts(facts.findings),
         current=facts.findings.current,
+        no_package=facts.findings.no_package,
+        packages=_view_packages(facts),
         usage=UsageView(**asdict(ahead.usage)),
         cost=_view_cost(reckon(ahead.usage.by_meter(), prices)),
         warnings=[
@@ -72,6 +75,14 @@ def view_existing(campaign: Campaign, differences: list[Difference], *, same_req
         same_request=same_request,
         differences=[DifferenceView(field=each.field, campaign=each.theirs, request=each.ours) for each in differences],
     )
+
+
+def _view_packages(facts: PlanFacts) -> list[PackageForecastView]:
+    counts = facts.findings.by_variant
+    return [
+        PackageForecastView(name=target.name, version=target.version, devices=devices)
+        for target, devices in zip(facts.spec.packages, counts, strict=False)
+    ]
 
 
 def _view_wave(wave: WaveForecast) -> WaveForecastView:

@@ -15,7 +15,7 @@ class WaveForecastView(BaseModel):
     name: str
     devices: int
     offers: int = Field(
-        description="Devices that get an offer: not skipped as held, nor known to run the version already"
+        description="Devices that get an offer: not skipped as held, nor known to run the version already, nor unfit"
     )
     batches: int
     starts_after_s: float
@@ -58,7 +58,7 @@ class UsageView(BaseModel):
     queue_messages: int
     table_transactions: int
     events: int
-    signatures: int
+    signatures: int = Field(description="One for each device batch and package in it")
     egress_bytes: int = Field(description="Package length times devices that get an offer")
     function_executions: int
 
@@ -93,6 +93,14 @@ class WarningView(BaseModel):
     message: str
 
 
+class PackageForecastView(BaseModel):
+    """One of several packages."""
+
+    name: str
+    version: str
+    devices: int = Field(description="Devices it is for, as far as the service knows their hardware")
+
+
 class ForecastView(BaseModel):
     """What a campaign would do."""
 
@@ -104,6 +112,8 @@ class ForecastView(BaseModel):
     duration: DurationView
     conflicts: ConflictsView
     current: int = Field(description="Devices that run the version already, as far as the service knows")
+    no_package: int = Field(description="Devices that none of several packages is for, as far as the service knows")
+    packages: list[PackageForecastView] = Field(description="Of several packages, whom each is for; empty for one")
     usage: UsageView
     cost: CostView
     warnings: list[WarningView]

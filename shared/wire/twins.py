@@ -17,6 +17,9 @@ from shared.domain.offers import Offer
 from shared.domain.rollouts import MAX_DETAIL_LENGTH, REPORTABLE, OrderMark, Report, RolloutState
 
 PROPERTY = "update"
+DEVICE_PROPERTY = "device"
+"""The reported property in which a device says what it is before any campaign has offered it anything."""
+
 MAX_HARDWARE_LENGTH = 100
 _REPORT_KEYS = frozenset({"campaign", "wave", "attempt", "sequence", "state", "installed", "agent"})
 
@@ -118,6 +121,21 @@ def read_installed(reported: Mapping[str, Any] | None) -> Mapping[str, str]:
         return {unescape_key(key): str(version) for key, version in installed.items()}
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}
+
+
+def read_hardware(reported: Mapping[str, Any] | None) -> str:
+    """What the device says it is; empty where its twin says nothing that can be read. Its last report goes first."""
+    for section in (PROPERTY, DEVICE_PROPERTY):
+        document = (reported or {}).get(section)
+        hardware = document.get("hardware") if isinstance(document, Mapping) else None
+        if isinstance(hardware, str) and hardware:
+            return hardware[:MAX_HARDWARE_LENGTH]
+    return ""
+
+
+def write_device_section(hardware: str) -> dict[str, Any]:
+    """The value of ``properties.reported.device``."""
+    return {"hardware": hardware[:MAX_HARDWARE_LENGTH]}
 
 
 def read_mark(reported: Mapping[str, Any]) -> OrderMark:

@@ -24,9 +24,16 @@ class Packages(MemoryPackages):
         self.publish("thermostat", "2.0.0")
         self.create(RegisteredPackage(package=_package("3.0.0"), state=PackageState.ACCEPTED, accepted_at=NOON))
 
-    def publish(self, name: str, version: str) -> None:
-        """Add a published package."""
-        package = replace(_package(version), name=package_name(name))
+    def publish(
+        self, name: str, version: str, hardware: tuple[str, ...] = ("t1", "t2"), *, length_bytes: int = 4096
+    ) -> None:
+        """Add a published package; one without hardware is for every device."""
+        package = replace(
+            _package(version),
+            name=package_name(name),
+            compatibility={"hardware": hardware} if hardware else {},
+            length_bytes=length_bytes,
+        )
         self.create(RegisteredPackage(package=package, state=PackageState.PUBLISHED, accepted_at=NOON))
 
 

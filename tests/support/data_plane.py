@@ -14,8 +14,9 @@ from shared.domain.campaigns import CampaignState
 from shared.domain.devices import DeviceRecord, claim
 from shared.domain.gates import Counters
 from shared.domain.ids import CampaignId, DeviceId, ring_order, shard_of
-from shared.domain.packages import PackageState, RegisteredPackage
+from shared.domain.packages import Package, PackageState, RegisteredPackage
 from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.variants import choose_variant
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch, DeviceCount, Rest, WaveSpec, WaveState, cut_batches
 from shared.handlers.campaign_facts import CampaignFactsCache
@@ -37,7 +38,7 @@ from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent
 from tests.support.campaign_sources import MemoryDirectory
 from tests.support.campaign_world import Life, Mortal
-from tests.support.made_campaigns import make_campaign
+from tests.support.made_campaigns import make_campaign, with_packages
 from tests.support.memory_bus import MemoryBus, MemoryEvents, MemoryParking
 from tests.support.memory_campaigns import MemoryAuditLog, MemoryBudget, MemoryCampaigns, MemoryManifests, MemoryStops
 from tests.support.memory_hub import MemoryHub
@@ -54,6 +55,7 @@ class DataPlane:
     Attributes:
         now: The time the handlers are told.
         life: How long the process lives; every write of every port counts.
+        hardware: Device to what it is, where the campaign has several packages.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class DataPlane:
         waves: Sequence[int] = (),
         rollouts: RolloutStore | None = None,
         devices: DeviceStore | None = None,
+        packages: Sequence[Package] = (),
+        hardware: Mapping[str, str] | None = None,
     ) -> None:
         self.now = NOON
         self.life = Life()
@@ -88,10 +92,11 @@ class DataPlane:
         self.specs = SpecDesk(ring)
         self.untrusted: list[CampaignId] = []
         self.packages = MemoryPackages()
-        self.campaign = self.specs.sign(make_campaign(self.names, shards=shards, waves=[*specs, rest]))
-        self.packages.create(
-            RegisteredPackage(package=self.campaign.package, state=PackageState.PUBLISHED, accepted_at=NOON)
-        )
+        self.hardware = dict(hardware or {})
+        made = make_campaign(self.names, shards=shards, waves=[*specs, rest])
+        self.campaign = self.specs.sign(with_packages(made, packages) if packages else made)
+        for package in self.campaign.packages:
+            self.packages.create(RegisteredPackage(package=package, state=PackageState.PUBLISHED, accepted_at=NOON))
         self.campaigns.create(self.campaign)
         self.batches = self._plan()
 
@@ -105,9 +110,14 @@ class DataPlane:
                     claim(DeviceRecord(device=device, changed_at=NOON), CAMPAIGN, now=NOON) for device in devices
                 ]
                 self.devices.write([Stored(value=record, etag="") for record in records])
-                self.rollouts.create_batch(CAMPAIGN, batch.shard, [_planned(batch, record) for record in records])
+                self.rollouts.create_batch(CAMPAIGN, batch.shard, [self._planned(batch, record) for record in records])
                 batches.append(batch)
         return batches
+
+    def _planned(self, batch: DeviceBatch, record: DeviceRecord) -> Rollout:
+        hardware = self.hardware.get(record.device, "")
+        variant = choose_variant(self.campaign.packages, hardware)
+        return replace(_planned(batch, record), variant=variant or 0, hardware=hardware)
 
     # The handlers.
 

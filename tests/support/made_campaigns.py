@@ -55,3 +55,17 @@ def make_campaign(devices: Sequence[DeviceId], *, shards: int = 1, waves: Sequen
         created_at=NOON,
         changed_at=NOON,
     )
+
+
+def make_variant(name: str, *hardware: str, length_bytes: int = 4096) -> Package:
+    """A package of version 2.0.0 for the hardware; without any it is for every device."""
+    package = make_package(PackageTarget(name=name, version="2.0.0"))
+    compatibility = {"hardware": hardware} if hardware else {}
+    return replace(package, compatibility=compatibility, length_bytes=length_bytes)
+
+
+def with_packages(campaign: Campaign, packages: Sequence[Package]) -> Campaign:
+    """The campaign over these packages instead of its one."""
+    first, *others = (PackageTarget(name=package.name, version=package.version.text) for package in packages)
+    spec = replace(campaign.spec, package=first, other_packages=tuple(others))
+    return replace(campaign, spec=spec, package=packages[0], other_packages=tuple(packages[1:]))

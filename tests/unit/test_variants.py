@@ -15,18 +15,13 @@ from shared.domain.rollouts import PackageTarget, Report, RolloutState
 from shared.domain.variants import choose_variant, find_ambiguous, fits, pick
 from shared.wire.campaign_rows import read_campaign, write_campaign_row, write_signed_spec
 from shared.wire.rollout_rows import read_rollout, write_rollout
-from tests.support.made_campaigns import make_campaign, make_package
+from tests.support.made_campaigns import make_campaign, make_variant, with_packages
 from tests.support.rollouts import TARGET, make_report, make_rollout
 
 S = RolloutState
 
 
-def variant(name: str, *hardware: str) -> Package:
-    package = make_package(PackageTarget(name=name, version="2.0.0"))
-    return replace(package, compatibility={"hardware": hardware, "architecture": ("arm64",)} if hardware else {})
-
-
-A, B = variant("fw-a", "gw-1", "gw-2"), variant("fw-b", "gw-3")
+A, B = make_variant("fw-a", "gw-1", "gw-2"), make_variant("fw-b", "gw-3")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +33,7 @@ A, B = variant("fw-a", "gw-1", "gw-2"), variant("fw-b", "gw-3")
         ([A, B], "gw-4", None),
         ([A, B], "", None),
         ([A], "gw-3", 0),
-        ([variant("any")], "", 0),
+        ([make_variant("any")], "", 0),
     ],
 )
 def test_the_package_that_accepts_the_hardware_is_chosen(
@@ -51,8 +46,8 @@ def test_the_package_that_accepts_the_hardware_is_chosen(
 @pytest.mark.parametrize(
     ("packages", "field", "words"),
     [
-        ([A, variant("any")], "packages.1", "for any hardware"),
-        ([A, variant("fw-c", "gw-2", "gw-9")], "packages.1", "it is for gw-2, as packages.0 is"),
+        ([A, make_variant("any")], "packages.1", "for any hardware"),
+        ([A, make_variant("fw-c", "gw-2", "gw-9")], "packages.1", "it is for gw-2, as packages.0 is"),
         ([A, B, A], "packages.2", "it is for gw-1, gw-2, as packages.0 is"),
     ],
 )
@@ -67,7 +62,7 @@ def test_packages_of_which_two_could_be_for_one_device_are_no_variants(
 
 @given(st.lists(st.sets(st.sampled_from("pqrstu"), max_size=3), min_size=2, max_size=8))
 def test_at_most_one_of_unambiguous_packages_fits_any_hardware(accepted: list[set[str]]) -> None:
-    packages = [variant(f"fw-{number}", *sorted(hardware)) for number, hardware in enumerate(accepted)]
+    packages = [make_variant(f"fw-{number}", *sorted(hardware)) for number, hardware in enumerate(accepted)]
     if list(find_ambiguous(packages)):
         return
     for hardware in "pqrstuv":
@@ -102,12 +97,11 @@ def test_rows_written_before_there_were_variants_are_of_the_one_package() -> Non
 
 
 def test_the_rows_of_a_campaign_hold_all_its_packages_and_the_signature_covers_them() -> None:
-    one = make_campaign([])
-    others = tuple(PackageTarget(name=package.name, version=package.version.text) for package in (A, B))
-    several = replace(one, spec=replace(one.spec, other_packages=others), other_packages=(A, B))
-    assert read_campaign(write_campaign_row(several)).packages == (one.package, A, B)
-    swapped = replace(several, other_packages=(B, A))
-    assert len({write_signed_spec(campaign) for campaign in (one, several, swapped)}) == 3
+    several = with_packages(make_campaign([]), [A, B])
+    assert read_campaign(write_campaign_row(several)).packages == (A, B)
+    changed = replace(several, other_packages=(replace(B, sha256="6" * 64),))
+    alone = replace(several, other_packages=(), spec=replace(several.spec, other_packages=()))
+    assert len({write_signed_spec(campaign) for campaign in (several, changed, alone)}) == 3
 
 
 OTHER = PackageTarget(name="fw-b", version="3.0.0")
