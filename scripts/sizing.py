@@ -102,7 +102,7 @@ def _operation(devices: int, package_bytes: int) -> Operation:
         compatibility={},
     )
     request = read_campaign_request(json.dumps(CAMPAIGN).encode())
-    draft = new_campaign(CampaignId("0" * 32), request, package, "nobody", 1, _MONDAY)
+    draft = new_campaign(CampaignId("0" * 32), request, (package,), "nobody", 1, _MONDAY)
     planning = replace(draft.planning, listed=devices, page=math.ceil(devices / PAGE_DEVICES))
     return Operation(
         id=OperationId(draft.id),
