@@ -12,6 +12,7 @@ from shared.edge.answers import answer
 from shared.edge.callers import host_auth_level
 from shared.edge.events import event_data, read_hub_events
 from shared.edge.queues import take, take_each
+from shared.edge.traced_app import TracedApp
 from shared.ports.bus import Queue
 from shared.wire.messages import (
     read_batch_visit,
@@ -22,7 +23,7 @@ from shared.wire.messages import (
 )
 from shared.wiring import Service, service
 
-app = func.FunctionApp(http_auth_level=host_auth_level())
+app = TracedApp(http_auth_level=host_auth_level())
 
 
 @app.blob_trigger(arg_name="artifact", path="incoming/{name}", connection="Storage", source=func.BlobSource.EVENT_GRID)

@@ -74,6 +74,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(name="PYTHON_THREADPOOL_THREAD_COUNT", rule=whole(), used_by=UsedBy.HOST),
     Setting(name="APPLICATIONINSIGHTS_CONNECTION_STRING", place=Place.AZURE, used_by=UsedBy.HOST),
     Setting(name="APPLICATIONINSIGHTS_AUTHENTICATION_STRING", place=Place.AZURE, used_by=UsedBy.HOST),
+    Setting(name="PYTHON_ENABLE_OPENTELEMETRY", place=Place.AZURE, used_by=UsedBy.HOST),
     Setting(name="AZURE_CLIENT_ID", default="", place=Place.AZURE),
     Setting(name="Storage", rule=storage_string, identity=_STORAGE),
     Setting(name="ServiceBus", rule=_BUS, identity=_BUS_HOST),

@@ -34,6 +34,7 @@ var settings = {
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${clientId};Authorization=AAD'
   AZURE_CLIENT_ID: clientId
+  PYTHON_ENABLE_OPENTELEMETRY: 'true'
   PYTHON_THREADPOOL_THREAD_COUNT: '16'
   Storage__blobServiceUri: blobHost
   Storage__queueServiceUri: 'https://${storageName}.queue.${environment().suffixes.storage}'

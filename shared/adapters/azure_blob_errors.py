@@ -14,7 +14,8 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import StorageErrorCode
 
-from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere, PortError, Throttled, Unavailable
+from shared.adapters.refusals_told import throttled
+from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere, PortError, Unavailable
 
 _BUSY = frozenset({429, 503})
 _LEASES: dict[object, tuple[type[PortError], str]] = {
@@ -51,6 +52,6 @@ def _port_error(error: AzureError) -> PortError:
         case ResourceModifiedError():
             return ConcurrentChange("the blob changed since it was read")
         case HttpResponseError(status_code=status) if status in _BUSY:
-            return Throttled(f"Blob storage is busy ({status})")
+            return throttled("blobs", f"Blob storage is busy ({status})")
         case _:
             return Unavailable(f"Blob storage cannot be used: {type(error).__name__}")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from azure.core.exceptions import AzureError
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusMessageBatch, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusServerBusyError
 
+from shared.adapters.refusals_told import throttled
 from shared.ports.bus import OutgoingMessage, Queue
-from shared.ports.errors import Throttled, Unavailable
+from shared.ports.errors import Unavailable
+from shared.telemetry.carriers import carry
 
 
 class AzureBus:
@@ -55,7 +58,7 @@ class AzureBus:
         try:
             yield
         except ServiceBusServerBusyError as error:
-            raise Throttled(f"{queue} takes no more messages for now") from error
+            raise throttled("service-bus", f"{queue} takes no more messages for now") from error
         except AzureError as error:
             self._forget(queue)
             raise Unavailable(f"{queue} cannot be sent to: {type(error).__name__}") from error
@@ -84,10 +87,12 @@ def _batches(sender: ServiceBusSender, messages: Sequence[OutgoingMessage]) -> I
 
 
 def _message(message: OutgoingMessage) -> ServiceBusMessage:
+    properties: dict[str | bytes, Any] = dict(carry(visible_at=message.enqueue_at).items())
     return ServiceBusMessage(
         message.body,
         message_id=message.message_id,
         session_id=message.session_id or None,
         scheduled_enqueue_time_utc=message.enqueue_at,
         content_type="application/json",
+        application_properties=properties or None,
     )

@@ -11,9 +11,10 @@ from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import QuerySpecification
 from msrest.exceptions import ClientException, HttpOperationError
 
+from shared.adapters.refusals_told import quota_used_up, throttled
 from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId, device_id
-from shared.ports.errors import PortError, QuotaExceeded, Throttled, Unavailable
+from shared.ports.errors import PortError, Unavailable
 from shared.ports.stored import Page
 
 PAGE_DEVICES = 100
@@ -60,9 +61,9 @@ def _answer(error: HttpOperationError) -> DomainError | PortError:
     if status == 400:
         return _refused(message)
     if status == 429:
-        return Throttled("the IoT Hub answers 429 to twin queries")
+        return throttled("iot-hub", "the IoT Hub answers 429 to twin queries")
     if code == _QUOTA_USED_UP:
-        return QuotaExceeded("the IoT Hub's daily quota is used up")
+        return quota_used_up()
     return Unavailable(f"the IoT Hub answered {status} to a twin query")
 
 

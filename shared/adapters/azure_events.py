@@ -9,8 +9,10 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridPublisherClient
 
+from shared.adapters.refusals_told import throttled
 from shared.ports.bus import OutgoingEvent
-from shared.ports.errors import Throttled, Unavailable
+from shared.ports.errors import Unavailable
+from shared.telemetry.carriers import TRACEPARENT, TRACESTATE, carry
 
 MAX_CALL_BYTES = 900_000
 """A call may hold 1 MB (Event Grid quotas and limits); what is left is for the framing."""
@@ -35,14 +37,19 @@ class AzureEvents:
             self._client.send(events)
         except HttpResponseError as error:
             if error.status_code in _BUSY:
-                raise Throttled(f"the topic takes no more events for now ({error.status_code})") from error
+                busy = f"the topic takes no more events for now ({error.status_code})"
+                raise throttled("event-grid", busy) from error
             raise Unavailable(f"the topic refused events ({error.status_code})") from error
         except AzureError as error:
             raise Unavailable(f"the topic cannot be reached: {type(error).__name__}") from error
 
     def _event(self, event: OutgoingEvent) -> CloudEvent[object]:
         data: object = json.loads(event.data)
-        return CloudEvent(self._source, event.type, id=event.id, subject=event.subject, data=data)
+        # CloudEvents' extension for distributed tracing has the names of W3C Trace Context.
+        trace = {name: told for name, told in carry().items() if name in (TRACEPARENT, TRACESTATE)}
+        return CloudEvent(
+            self._source, event.type, id=event.id, subject=event.subject, data=data, extensions=dict(trace) or None
+        )
 
 
 def _parts(events: Sequence[OutgoingEvent]) -> Iterator[list[OutgoingEvent]]:

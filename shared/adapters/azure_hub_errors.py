@@ -8,7 +8,8 @@ from typing import Any
 from azure.iot.hub import IoTHubRegistryManager
 from msrest.exceptions import ClientException, HttpOperationError
 
-from shared.ports.errors import PortError, QuotaExceeded, Throttled, Unavailable
+from shared.adapters.refusals_told import quota_used_up, throttled
+from shared.ports.errors import PortError, Unavailable
 from shared.ports.hub import TwinOutcome
 
 log = logging.getLogger(__name__)
@@ -48,9 +49,9 @@ def port_error(error: ClientException) -> PortError:
         return Unavailable(f"IoT Hub cannot be reached: {type(error).__name__}")
     status, code, _ = read_refusal(error)
     if code in _QUOTA:
-        return QuotaExceeded("the IoT Hub's daily message quota is used up")
+        return quota_used_up()
     if status == 429:
-        return Throttled("IoT Hub asks for fewer calls")
+        return throttled("iot-hub", "IoT Hub asks for fewer calls")
     return Unavailable(f"IoT Hub refused a call: {status} {code}")
 
 
@@ -64,7 +65,7 @@ def twin_outcome(error: ClientException) -> tuple[TwinOutcome, str]:
         return TwinOutcome.UNAVAILABLE, type(error).__name__
     status, code, message = read_refusal(error)
     if code in _QUOTA:
-        raise QuotaExceeded("the IoT Hub's daily message quota is used up") from error
+        raise quota_used_up() from error
     if status == 429:
         return TwinOutcome.THROTTLED, code
     if code in NO_DEVICE:
@@ -83,7 +84,7 @@ def outcome_of_code(code: str, status: str) -> tuple[TwinOutcome, str]:
         QuotaExceeded: The daily quota is used up.
     """
     if code in _QUOTA:
-        raise QuotaExceeded("the IoT Hub's daily message quota is used up")
+        raise quota_used_up()
     if code in NO_DEVICE:
         return TwinOutcome.NO_DEVICE, code
     if code in _THROTTLED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 
 from azure.core import MatchConditions
@@ -11,7 +12,10 @@ from azure.storage.blob import BlobProperties, ContainerClient, ContentSettings
 from shared.adapters.azure_blob_errors import blob_errors
 from shared.ports.errors import ConcurrentChange, NotThere
 from shared.ports.replay import Send, SetAside, queue_of
+from shared.telemetry.signals import Signal, emit
 from shared.wire.parking import parked_blob, read_reason, read_session, write_reason
+
+log = logging.getLogger(__name__)
 
 PREFIX = "parked/"
 
@@ -32,6 +36,8 @@ class AzureParking:
                 metadata=write_reason(source=source, code=code, reason=reason, session_id=session_id),
                 content_settings=ContentSettings(content_type="application/octet-stream"),
             )
+        message = f"{source}: parked a message: {code}: {reason}"
+        emit(log, Signal.PARKED, message, level=logging.ERROR, source=source, code=code)
 
     def list(self) -> Iterator[SetAside]:
         with blob_errors():

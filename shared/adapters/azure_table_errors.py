@@ -14,7 +14,8 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableErrorCode, TableTransactionError
 
-from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere, PortError, Throttled, Unavailable
+from shared.adapters.refusals_told import throttled
+from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere, PortError, Unavailable
 
 _CONDITION_FAILED = frozenset({TableErrorCode.UPDATE_CONDITION_NOT_SATISFIED, TableErrorCode.CONDITION_NOT_MET})
 _NOT_FOUND = frozenset({TableErrorCode.RESOURCE_NOT_FOUND, TableErrorCode.ENTITY_NOT_FOUND})
@@ -40,7 +41,7 @@ def port_error(error: AzureError) -> PortError:
     if isinstance(error, ResourceNotFoundError) or code in _NOT_FOUND:
         return NotThere("the table row is not there")
     if isinstance(error, HttpResponseError) and error.status_code in _BUSY:
-        return Throttled(f"Table storage is busy ({error.status_code})")
+        return throttled("tables", f"Table storage is busy ({error.status_code})")
     return Unavailable(f"Table storage cannot be used: {type(error).__name__}")
 
 

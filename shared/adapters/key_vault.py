@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from securesystemslib.signer import Key, SecretsHandler, Signature, Signer
 
-from shared.ports.errors import KeyUnusable, PortError, Throttled, Unavailable
+from shared.adapters.refusals_told import throttled
+from shared.ports.errors import KeyUnusable, PortError, Unavailable
 from shared.trust.signers import KeyRole, describe_public_key
 
 FRESH_S = 60.0
@@ -165,7 +166,7 @@ def _port_error(role: KeyRole, operation: str, error: AzureError) -> PortError:
         case HttpResponseError(status_code=403):
             return KeyUnusable(_explain_forbidden(role, operation, error))
         case HttpResponseError(status_code=429):
-            return Throttled(f"the vault is busy (key {role})", retry_after_s=_retry_after_s(error))
+            return throttled("key-vault", f"the vault is busy (key {role})", retry_after_s=_retry_after_s(error))
         case _:
             return Unavailable(f"the vault cannot be used for the key {role}: {type(error).__name__}")
 

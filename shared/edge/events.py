@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import azure.functions as func
@@ -21,7 +22,14 @@ def read_hub_events(events: Sequence[func.EventHubEvent]) -> Iterator[RawTwinEve
     for position, event in enumerate(events):
         system = {f"iothub-{name}": value for name, value in (event.iothub_metadata or {}).items()}
         own = properties[position] if position < len(properties) else {}
-        yield RawTwinEvent(body=event.get_body(), properties=own, system_properties=system)
+        yield RawTwinEvent(
+            body=event.get_body(), properties=own, system_properties=system, enqueued_at=_utc(event.enqueued_time)
+        )
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    """The library gives a time without a zone where the host wrote none; it means UTC."""
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 def event_data(event: func.CloudEvent) -> bytes:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import azure.functions as func
 
 from shared.domain.errors import DomainError, MalformedMessage
+from shared.edge.subjects import tell_subject
 from shared.ports.bus import MessageSender, OutgoingMessage, Parking, Queue
 from shared.ports.errors import PortError
 
@@ -52,6 +53,7 @@ def consume[M](
             _park(inbox, message, error)
     if not readable:
         return
+    tell_subject([read_message for _, read_message in readable])
     try:
         _handle(inbox, readable, handle)
     except PortError as error:
@@ -95,7 +97,6 @@ def _handle[M](
 
 
 def _park(inbox: Inbox, message: func.ServiceBusMessage, error: DomainError) -> None:
-    log.error("%s: parked a message: %s: %s", inbox.queue, error.code, error.message)
     inbox.parking.park(
         source=inbox.queue,
         body=message.get_body(),

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from shared.ports.bus import EventPublisher, OutgoingEvent
 from shared.ports.errors import PortError
+from shared.telemetry.signals import Signal, emit
 from shared.wire.alerts import ALERT, write_alert
 
 log = logging.getLogger(__name__)
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 def raise_alert(publisher: EventPublisher, *, subject: str, code: str, message: str, now: datetime) -> None:
     """Publish an alert; the same one again on the same day has the same id."""
-    log.error("alert %s about %s: %s", code, subject, message)
+    emit(log, Signal.ALERT, f"alert {code} about {subject}: {message}", level=logging.ERROR, code=code, about=subject)
     identity = hashlib.sha256(f"{subject}\0{code}\0{message}\0{now:%Y-%m-%d}".encode()).hexdigest()[:32]
     data = write_alert(code=code, message=message, at=now)
     try:

@@ -20,6 +20,7 @@ from shared.ports.bus import MessageSender, OutgoingMessage, Queue
 from shared.ports.errors import ConcurrentChange
 from shared.ports.rollouts import RolloutChange, RolloutStore
 from shared.ports.stored import Stored
+from shared.telemetry.signals import EVENT_TO_TABLE_S, Signal, emit
 from shared.wire.keys import rollout_partition
 from shared.wire.reports import ReportBatch, digest, write_report_batches
 
@@ -118,8 +119,20 @@ def _fold_once(
             contended |= {change.after.device for change in changes}
             continue
         changed += len(changes)
+        _tell_delay(campaign, changes, ports.clock())
         _wake(campaign, shard, changes, ports)
     return _Done(changed=changed, left=[report for report in reports if report.device in contended])
+
+
+def _tell_delay(campaign: CampaignId, changes: Sequence[RolloutChange], written_at: datetime) -> None:
+    """How long it took from the devices' writes to their twins until now."""
+    marks = [change.after.mark for change in changes if change.after.mark not in (None, change.before.value.mark)]
+    delays_s = [max(0.0, (written_at - mark.last_updated).total_seconds()) for mark in marks if mark is not None]
+    if not delays_s:
+        return
+    slowest_s, late = round(max(delays_s), 1), sum(delay > EVENT_TO_TABLE_S for delay in delays_s)
+    message = f"{campaign}: folded {len(delays_s)} reports, the slowest after {slowest_s} s"
+    emit(log, Signal.FOLDED, message, campaign=campaign, reports=len(delays_s), late=late, slowest_s=slowest_s)
 
 
 def _count_unknown(campaign: CampaignId, reports: Sequence[Report], rows: Mapping[DeviceId, Stored[Rollout]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,6 +14,9 @@ from shared.ports.campaigns import BudgetStore
 from shared.ports.errors import ConcurrentChange
 from shared.ports.hub import TwinOutcome, TwinResult
 from shared.ports.stored import Stored
+from shared.telemetry.signals import Signal, emit
+
+log = logging.getLogger(__name__)
 
 _FIRST_RETRY_S = 5.0
 _LAST_RETRY_S = 300.0
@@ -23,6 +27,7 @@ def adjust_rate(budget: BudgetStore, results: Sequence[TwinResult], *, now: date
     """Lower the rate for everybody where the hub throttled, raise it where it took all."""
     outcomes = {result.outcome for result in results}
     if TwinOutcome.THROTTLED in outcomes:
+        _tell_throttled(results)
         adjust = slow_down
     elif outcomes == {TwinOutcome.WRITTEN}:
         adjust = speed_up
@@ -38,6 +43,12 @@ def adjust_rate(budget: BudgetStore, results: Sequence[TwinResult], *, now: date
     # Whoever keeps writing the row adjusts it as well: this adjustment is not worth failing for.
     with contextlib.suppress(ConcurrentChange):
         until_written(attempt, what="the budget")
+
+
+def _tell_throttled(results: Sequence[TwinResult]) -> None:
+    calls = sum(result.outcome is TwinOutcome.THROTTLED for result in results)
+    message = f"the hub asks for fewer calls: {calls} of {len(results)} twins are written later"
+    emit(log, Signal.THROTTLED, message, level=logging.WARNING, service="iot-hub", calls=calls)
 
 
 def wants_retry(results: Sequence[TwinResult]) -> bool:

@@ -10,12 +10,14 @@ from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import NotFound
 from shared.domain.ids import CampaignId
 from shared.domain.steps import Change, take_step
+from shared.domain.waves import WaveState
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.wakeups import request_end, request_step
 from shared.ports.bus import EventPublisher, OutgoingEvent, OutgoingMessage, Queue
 from shared.ports.campaigns import CampaignStore
 from shared.ports.errors import NotThere, PortError
 from shared.ports.stored import Stored
+from shared.telemetry.signals import Signal, emit
 from shared.wire.campaign_events import (
     CAMPAIGN_CHANGED,
     WAVE_CHANGED,
@@ -76,6 +78,7 @@ def announce(publisher: EventPublisher, before: Campaign | None, after: Campaign
     Listeners get these events at most once when the topic is down, or twice when a step is repeated: nothing of ours
     depends on them, so a failure here must not undo the step.
     """
+    _tell_change(before, after)
     events = list(_changes(before, after))
     if not events:
         return
@@ -83,6 +86,22 @@ def announce(publisher: EventPublisher, before: Campaign | None, after: Campaign
         publisher.publish(events)
     except PortError as error:
         log.warning("%s: %d events about step %d are lost: %s", after.id, len(events), after.step, error)
+
+
+def _tell_change(before: Campaign | None, after: Campaign) -> None:
+    if before is not None and before.state is after.state:
+        return
+    failed_before = {wave.number for wave in before.waves if wave.state is WaveState.FAILED} if before else set()
+    failed = (wave.number for wave in after.waves if wave.state is WaveState.FAILED)
+    emit(
+        log,
+        Signal.CAMPAIGN_CHANGED,
+        f"{after.id} is {after.state}: {after.reason}",
+        campaign=after.id,
+        state=after.state.value,
+        former=before.state.value if before else "",
+        failed_wave=next((number for number in failed if number not in failed_before), 0),
+    )
 
 
 def _changes(before: Campaign | None, after: Campaign) -> Iterator[OutgoingEvent]:

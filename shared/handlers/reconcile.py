@@ -18,6 +18,7 @@ from shared.domain.rollouts import Report
 from shared.handlers.fold_reports import FoldPorts, fold_reports
 from shared.ports.campaigns import CampaignStore
 from shared.ports.hub import TwinReader
+from shared.telemetry.signals import Signal, emit
 from shared.wire.reports import ReportBatch
 from shared.wire.twins import PROPERTY, is_whole_report, read_mark, read_report
 
@@ -64,7 +65,9 @@ def reconcile(ports: ReconcilePorts, *, now: datetime, max_reads: int = MAX_READ
         changed += _fold_twins(arc, devices, ports)
         if devices:
             arcs.append(arc.beyond(devices))
-    log.info("reconciled with %d twin reads, %d rows changed", max_reads - left, changed)
+    reads = max_reads - left
+    message = f"reconciled with {reads} twin reads, {changed} rows changed"
+    emit(log, Signal.RECONCILED, message, reads=reads, differences=changed)
     return changed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
 from shared.domain.errors import DomainError, TrustError
@@ -10,7 +11,10 @@ from shared.handlers.index_writing import IndexWriter
 from shared.handlers.refresh_index import Refreshed, refresh_index
 from shared.ports.bus import EventPublisher
 from shared.ports.errors import KeyUnusable, PortError
+from shared.telemetry.signals import Signal, emit
 from shared.trust.index import Index
+
+log = logging.getLogger(__name__)
 
 SUBJECT = "index"
 OWNERS_WARNING = timedelta(days=60)
@@ -28,8 +32,17 @@ def watch_index(writer: IndexWriter, events: EventPublisher, *, now: datetime) -
     except (PortError, DomainError) as error:
         raise_alert(events, subject=SUBJECT, code=_code(error), message=_complain(writer, error), now=now)
         raise
-    _warn_owners(writer.open().value, events, now)
+    index = writer.open().value
+    _tell_days_left(index, now)
+    _warn_owners(index, events, now)
     return refreshed
+
+
+def _tell_days_left(index: Index, now: datetime) -> None:
+    for role in (index.root, index.targets, index.snapshot, index.timestamp):
+        days_left = round((role.signed.expires - now) / timedelta(days=1), 2)
+        message = f"the index was signed anew; its {role.signed.type} expires in {days_left} days"
+        emit(log, Signal.INDEX_REFRESHED, message, role=role.signed.type, days_left=days_left)
 
 
 def _code(error: Exception) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -22,12 +23,14 @@ class RawTwinEvent:
 
     Attributes:
         properties: Application properties; ``deviceId`` names the device.
+        enqueued_at: When the event hub took it; None where nobody says.
         system_properties: Where a routing endpoint drops application properties, ``iothub-connection-device-id`` does.
     """
 
     body: bytes
     properties: Mapping[str, Any]
     system_properties: Mapping[str, Any]
+    enqueued_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,7 @@ from shared.ports.bus import MessageSender, Parking
 from shared.ports.errors import PortError
 from shared.ports.replay import REPORTS
 from shared.settings import AuthMode, Settings, read_auth_mode, read_bus_connection, read_settings
+from shared.telemetry.execution import about
 from shared.trust.index import TIMESTAMP_FILE
 from shared.wire.http_actions import ActionRequest
 from shared.wire.http_audit import AuditPage
@@ -75,6 +76,7 @@ from shared.wiring.adapters import Adapters
 from shared.wiring.clients import open_bus
 from shared.wiring.handler_ports import APP_FOLDER, HandlerPorts
 from shared.wiring.run_all import run_all
+from shared.wiring.telling import tell_lag, tell_subject_of
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +130,7 @@ class Service:
 
     def ingest(self, blob_name: str) -> None:
         """Take in, or quarantine, an artifact."""
+        about(artifact=blob_name)
         intake = self._ports.intake.ingest_package(blob_name, now=self._clock())
         log.info("%s: %s %s", blob_name, intake.outcome, intake.code)
 
@@ -197,6 +200,7 @@ class Service:
             shards=self._settings.shards,
             now=self._clock(),
         )
+        about(campaign=campaign.id)
         return view_of(campaign, self._view_ports)
 
     def find_existing_campaign(self, request: CampaignRequest, *, idempotency_key: str | None) -> ExistingView | None:
@@ -308,18 +312,20 @@ class Service:
 
     def relay(self, events: Iterable[RawTwinEvent]) -> None:
         """Carry twin changes over to Event Grid."""
-        relay_reports(list(events), self._ports.relay_ports)
+        twin_events = list(events)
+        published = relay_reports(twin_events, self._ports.relay_ports)
+        tell_lag(twin_events, reports=published, now=self._clock())
 
     def fold(self, data: bytes) -> None:
         """Fold the reports of one event; an event that nobody can read is parked."""
         try:
-            fold_reports(read_report_batch(data), self._ports.fold_ports)
+            fold_reports(tell_subject_of(read_report_batch(data)), self._ports.fold_ports)
         except MalformedMessage as error:
             self.parking.park(source=REPORTS, body=data, code=error.code, reason=error.message)
 
     def fold_backlog(self, data: bytes) -> None:
         """Fold reports that met too many others at one row."""
-        fold_backlog(read_report_batch(data), self._ports.fold_ports)
+        fold_backlog(tell_subject_of(read_report_batch(data)), self._ports.fold_ports)
 
     def note_lifecycle(self, event_type: str, data: Mapping[str, Any]) -> None:
         """Note that a device was created or deleted; an event that nobody can read is parked."""
@@ -329,6 +335,7 @@ class Service:
             body = json.dumps({"type": event_type, "data": data}).encode()
             self.parking.park(source="device-lifecycle", body=body, code=error.code, reason=error.message)
             return
+        about(device=event.device)
         note_lifecycle(event, self._ports.lifecycle_ports, now=self._clock())
 
     # Sweeps

@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient
+from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient, ServiceBusReceivedMessage
 
 from emulator.bus import NamespaceConfig
 from shared.adapters.azure_bus import AzureBus
 from shared.ports.bus import OutgoingMessage, Queue
 from shared.ports.errors import Unavailable
+from shared.telemetry.execution import execution
 from tests.support.bus import BusThread, Doors, open_doors, receive_one, running_bus, text_of
+from tests.support.spans import spans_kept
 
 CONFIG = Path(__file__).parents[2] / "infra/local/servicebus.json"
 
@@ -52,6 +55,29 @@ def test_a_message_arrives_with_its_id_and_session(sender: AzureBus, doors: Door
     found = receive_one(receiver)
     assert (text_of(found), found.message_id, found.session_id) == ('{"v":1}', "spring:1", "spring")
     receiver.complete_message(found)
+
+
+def test_a_message_carries_its_trace_and_one_for_later_a_link(
+    sender: AzureBus, doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    with spans_kept(monkeypatch) as spans, execution("on_campaign_step"):
+        sender.send(Queue.DEVICE_BATCHES, [message("spring:now"), message("spring:later", enqueue_at=later)])
+    receiver = doors.receiver(Queue.DEVICE_BATCHES)
+    found = {each.message_id: _properties(each) for each in receiver.peek_messages(max_message_count=10)}
+    receiver.complete_message(receive_one(receiver))
+
+    context = spans.named("on_campaign_step").context
+    assert context is not None
+    parent = f"00-{context.trace_id:032x}-{context.span_id:016x}-"
+    assert found["spring:now"].keys() == {"traceparent", "tracestate"}
+    assert found["spring:now"]["traceparent"].startswith(parent)
+    assert found["spring:later"] == {"groundswell-link": found["spring:now"]["traceparent"]}
+
+
+def _properties(message: ServiceBusReceivedMessage) -> dict[str, str]:
+    found: Any = message.application_properties or {}
+    return {key.decode(): content.decode() for key, content in found.items()}
 
 
 def test_a_repeated_id_is_dropped(sender: AzureBus, bus: BusThread) -> None:

@@ -1,0 +1,108 @@
+"""Traces and log records carry the ids of what they are about, from an operator's call to the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from cli.local import LocalStack
+from tests.scenarios.test_secrets import PRIVATE_KEY, SIGNATURE, read_secrets
+from tests.support.ingestion import Ingestion, Span, ingestion
+from tests.support.scenario import functions_told, run_timer
+from tests.support.scenario_scene import Scene
+from tests.support.waiting import wait_until
+
+CHAIN = ("post_campaign", "on_campaign_step", "on_device_batch")
+
+
+@pytest.fixture(scope="module")
+def sent(stack: LocalStack) -> Iterator[Ingestion]:
+    """What the functions host sends, as the real exporter sends it."""
+    with ingestion() as (kept, settings), functions_told(stack, settings):
+        yield kept
+
+
+def test_one_trace_goes_from_the_call_to_the_twins_and_another_from_the_twins_to_the_table(
+    sent: Ingestion, scene: Scene
+) -> None:
+    """IoT Hub carries no trace from the offer to the report: the ids join the two."""
+    devices = scene.devices(5)
+    scene.artifacts.publish()
+    with scene.fleet(devices):
+        campaign = scene.start(devices, waves=[{"count": 2}, {"rest": True}])
+        scene.wait_for_campaign(campaign, "completed")
+    spans = _wait_for(sent, campaign, *CHAIN, "on_rollout_reported", "on_batch_deadline")
+
+    [posted] = [span for span in spans if span.name == "post_campaign"]
+    assert posted.parent == ""
+    offers = [span for span in spans if span.name == "on_device_batch" and span.fields["wave"] == "1"]
+    for offer in offers:
+        assert [span.name for span in _way(offer, spans)][::-1][:2] == list(CHAIN[:2])
+        assert offer.trace == posted.trace
+        assert {"shard", "batch"} <= offer.fields.keys()
+
+    relays = {span.id: span for span in sent.spans() if span.name == "relay_twin_changes"}
+    folds = [span for span in spans if span.name == "on_rollout_reported"]
+    for fold in folds:
+        relay = relays[fold.parent]
+        assert (relay.trace, relay.parent) == (fold.trace, "")
+    # What a fold asks for, the gate's evaluation, belongs to the fold's trace.
+    assert {span.trace for span in spans if span.name == "on_campaign_step"} & {fold.trace for fold in folds}
+
+    [ended] = sent.records(campaign=campaign, signal="campaign_changed", state="completed")
+    assert ended.trace in {span.trace for span in spans if span.name == "on_campaign_step"}
+    written = sent.records(campaign=campaign, signal="folded")
+    assert sum(int(record.fields["reports"]) for record in written) >= 2 * len(devices)
+    assert all(float(record.fields["slowest_s"]) < 60 and record.fields["late"] == "0" for record in written)
+
+
+def test_signals_come_with_what_alerts_ask_for(sent: Ingestion, scene: Scene) -> None:
+    run_timer(scene.stack, "every_hour_reconcile")
+    run_timer(scene.stack, "every_day_refresh_index")
+
+    def roles() -> set[str]:
+        return {record.fields["role"] for record in sent.records(signal="index_refreshed")}
+
+    wait_until(lambda: roles() == {"root", "targets", "snapshot", "timestamp"}, timeout_s=15)
+    wait_until(lambda: sent.records(signal="reconciled"), timeout_s=15)
+    assert all(float(record.fields["days_left"]) > 0 for record in sent.records(signal="index_refreshed"))
+
+
+def test_no_secret_is_in_what_is_sent(sent: Ingestion, scene: Scene) -> None:
+    """I10: after a campaign whose devices exchanged their tickets, and one whose device sent a log."""
+    devices = scene.devices(2)
+    scene.artifacts.publish()
+    with scene.fleet(devices):
+        campaign = scene.start(devices)
+        scene.wait_for_campaign(campaign, "completed")
+        tickets = [str(scene.desired(device)["update"]["ticket"]) for device in devices]
+    _wait_for(sent, campaign, *CHAIN)
+    wait_until(lambda: any(span.name == "get_download" for span in sent.spans()), timeout_s=15)
+
+    secrets = read_secrets(scene.stack, devices) | {f"ticket of {n}": ticket for n, ticket in enumerate(tickets)}
+    places = {**secrets, "a signature": SIGNATURE, "a private key": PRIVATE_KEY}
+    told = sent.everything()
+    assert [name for name, secret in places.items() if secret in told] == []
+    assert scene.name in told
+
+
+def _wait_for(sent: Ingestion, campaign: str, *names: str) -> list[Span]:
+    """The campaign's spans, as soon as there are some of each name."""
+
+    def all_there() -> list[Span]:
+        spans = sent.spans(campaign=campaign)
+        return spans if set(names) <= {span.name for span in spans} else []
+
+    return wait_until(all_there, timeout_s=15, what=f"spans of {names}")
+
+
+def _way(span: Span, spans: Iterable[Span]) -> list[Span]:
+    """The spans above this one, the nearest first."""
+    by_id = {each.id: each for each in spans}
+    way: list[Span] = []
+    parent = by_id.get(span.parent)
+    while parent is not None:
+        way.append(parent)
+        parent = by_id.get(parent.parent)
+    return way
