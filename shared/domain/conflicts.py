@@ -8,7 +8,7 @@ on, and may long have ended.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from shared.domain.ids import CampaignId
@@ -16,10 +16,6 @@ from shared.domain.rollouts import Rollout, RolloutState
 
 DEFAULT_PRIORITY = 500
 MAX_PRIORITY = 1000
-
-IN_HAND_FOR = timedelta(minutes=15)
-"""An offer that was marked and not stamped may lie in the hands of a function; longer than ten minutes none lives
-(``functionTimeout`` of host.json)."""
 
 S = RolloutState
 
@@ -71,16 +67,19 @@ class Settlement(StrEnum):
 
 
 def settle_conflict(
-    ours: Contender, holder: Contender, held: Rollout | None, *, now: datetime, gives_up_at: datetime
+    ours: Contender, holder: Contender, held: Rollout | None, *, in_hand: bool, now: datetime, gives_up_at: datetime
 ) -> Settlement:
     """What we do about a device whose open row in the holder is ``held``; None while the holder has not written it.
 
     A row that was offered, or that tries again, ends by its deadlines. One that is only planned ends when the holder's
     gates allow, which may in turn wait for us: so we wait only for older campaigns, and no circle can close.
+
+    Args:
+        in_hand: Whether somebody may be about to write the device's twin for the holder.
     """
     if ours.precedence.on_conflict is OnConflict.SKIP or now >= gives_up_at:
         return Settlement.SKIP
-    if held is not None and _may_supersede(ours, holder, held, now):
+    if held is not None and not in_hand and _may_supersede(ours, holder, held):
         return Settlement.SUPERSEDE
     ends_by_itself = held is not None and (held.state is not S.PLANNED or held.retry_at is not None)
     return Settlement.WAIT if ends_by_itself or holder.is_older_than(ours) else Settlement.SKIP
@@ -106,9 +105,7 @@ def held_by(campaign: CampaignId) -> str:
     return f"held_by:{campaign}"
 
 
-def _may_supersede(ours: Contender, holder: Contender, held: Rollout, now: datetime) -> bool:
+def _may_supersede(ours: Contender, holder: Contender, held: Rollout) -> bool:
     wants_to = ours.precedence.on_conflict is OnConflict.SUPERSEDE
     is_higher = ours.precedence.priority > holder.precedence.priority
-    # A twin write that is under way would come after ours and put the lower sequence over it.
-    is_in_hand = held.state is S.OFFERED and held.sent_at is None and now - held.changed_at < IN_HAND_FOR
-    return wants_to and is_higher and held.state in SUPERSEDABLE and not is_in_hand
+    return wants_to and is_higher and held.state in SUPERSEDABLE

@@ -16,6 +16,7 @@ from shared.domain.campaigns import Campaign
 from shared.domain.conflicts import Contender, Settlement, held_by, settle_conflict, superseded_by
 from shared.domain.devices import DeviceRecord, claim
 from shared.domain.ids import CampaignId, DeviceId, shard_of
+from shared.domain.in_hand import is_in_hand
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.handlers.holders import Hold, Holders
 from shared.handlers.wakeups import request_evaluation
@@ -79,7 +80,14 @@ def _settle(campaign: Campaign, wave: int, hold: Hold, now: datetime) -> Settlem
     """A device is waited for as long as one may wait for a device: then it is given up (invariant I8)."""
     gives_up_at = _begun(campaign, wave, now) + timedelta(seconds=campaign.spec.deadlines.offered_s)
     held = hold.row.value if hold.row else None
-    return settle_conflict(_contender(campaign), _contender(hold.holder), held, now=now, gives_up_at=gives_up_at)
+    return settle_conflict(
+        _contender(campaign),
+        _contender(hold.holder),
+        held,
+        in_hand=held is not None and is_in_hand(hold.holder, held, now=now),
+        now=now,
+        gives_up_at=gives_up_at,
+    )
 
 
 def _contender(campaign: Campaign) -> Contender:

@@ -13,12 +13,17 @@ from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.conflicts import OnConflict, Precedence, waits_for
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.in_hand import IN_HAND_FOR
 from shared.domain.rollouts import FINAL, RolloutState, move
+from shared.domain.walks import BatchPurpose
+from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.take_over import FIRST_LOOK_S, LAST_LOOK_S, look_again_s
+from shared.handlers.visit_batch import visit_batch
 from shared.ports.bus import Queue
-from shared.ports.hub import TwinWrite
+from shared.ports.hub import TwinResult, TwinWrite
 from shared.ports.rollouts import RolloutChange
 from shared.ports.stored import Stored
+from shared.wire.messages import BatchVisit, BatchWork
 from shared.wire.twins import PROPERTY, read_offer
 from tests.support.campaign_sources import NOON as WORLD_NOON
 from tests.support.campaign_world import CampaignWorld, fleet
@@ -197,6 +202,119 @@ def test_the_holder_that_comes_between_makes_us_look_again() -> None:
     assert plane.ours()["gw-0"] == (S.PLANNED, 0)
     assert plane.others()["gw-0"][0] is S.INSTALLING
     assert plane.ours()["gw-1"] == (S.OFFERED, 2)
+
+
+HIGHER = Precedence(priority=900, on_conflict=W.SUPERSEDE)
+
+
+def change_holder(plane: Contested, **fields: object) -> None:
+    """Another state of the campaign that holds the devices."""
+    stored = plane.campaigns.get(OTHER)
+    changed = plane.specs.sign(replace(stored.value, changed_at=plane.now, **fields))
+    plane.campaigns.save(Stored(value=changed, etag=stored.etag))
+
+
+def work_of_holder(plane: Contested, purpose: BatchPurpose) -> None:
+    """A batch of the holder comes up."""
+    work = BatchWork(campaign=OTHER, batch=plane.batches[0], purpose=purpose, step=3)
+    dispatch_batch(work, plane.dispatch_ports(), now=plane.now)
+
+
+def in_twins(plane: Contested) -> set[str]:
+    """The campaigns whose offers stand in the devices' twins."""
+    return {plane.hub.desired[name].get(PROPERTY, {}).get("campaign", "") for name in plane.names}
+
+
+def while_it_writes(plane: Contested, meanwhile: Callable[[], None]) -> None:
+    """Have something happen between the next dispatch's reading of the rows and its writing of the twins."""
+    write = plane.hub.write
+
+    def late(writes: list[TwinWrite]) -> list[TwinResult]:
+        plane.hub.write = write
+        meanwhile()
+        return write(writes)
+
+    plane.hub.write = late
+
+
+@pytest.mark.parametrize(
+    ("purpose", "state"),
+    [
+        (BatchPurpose.WITHDRAW, S.OFFERED),
+        (BatchPurpose.WITHDRAW, S.DOWNLOADING),
+        (BatchPurpose.RECALL, S.OFFERED),
+    ],
+)
+def test_a_withdrawal_that_comes_late_clears_no_newer_offer(purpose: BatchPurpose, state: RolloutState) -> None:
+    """Where it did, the device would hear nothing, and time out."""
+    plane = Contested(all_in(state), HIGHER)
+    change_holder(plane, state=C.ABORTED, is_forced=purpose is BatchPurpose.WITHDRAW)
+    while_it_writes(plane, plane.dispatch)
+    work_of_holder(plane, purpose)
+    assert plane.ours() == dict.fromkeys(NAMES, (S.PLANNED, 0))
+    assert {state for state, _ in plane.others().values()} == {S.CANCELLED}
+
+    [due] = plane.coming_back()
+    plane.now = plane.bus.now = due
+    plane.dispatch()
+    assert plane.ours() == dict.fromkeys(NAMES, (S.OFFERED, 2))
+    assert in_twins(plane) == {CAMPAIGN}
+    plane.check_counters()
+
+
+def leave_unsent(plane: Contested, since: datetime) -> None:
+    """The holder's rows were marked, and the hub had no room for their offers."""
+    rows = plane.rollouts.read_batch(OTHER, plane.batches[0])
+    unsent = [RolloutChange(before=row, after=replace(row.value, sent_at=None, changed_at=since)) for row in rows]
+    plane.rollouts.write(OTHER, 0, unsent)
+
+
+def test_an_offer_thrown_back_long_ago_and_written_now_comes_over_no_newer_one() -> None:
+    plane = Contested(all_in(S.OFFERED), HIGHER)
+    leave_unsent(plane, NOON - timedelta(hours=2))
+    change_holder(plane)
+    while_it_writes(plane, plane.dispatch)
+    work_of_holder(plane, BatchPurpose.OFFER)
+    assert plane.ours() == dict.fromkeys(NAMES, (S.PLANNED, 0))
+    assert in_twins(plane) == {OTHER}
+
+    plane.dispatch()  # what was in hand is stamped now
+    assert plane.ours() == dict.fromkeys(NAMES, (S.OFFERED, 2))
+    assert in_twins(plane) == {CAMPAIGN}
+    plane.check_counters()
+
+
+def test_offers_that_a_pause_left_unsent_are_taken_over_after_a_while() -> None:
+    """Nobody dispatches them; were they waited for, a fix would not reach them before their deadline."""
+    plane = Contested(all_in(S.OFFERED), HIGHER)
+    paused_at = NOON - timedelta(minutes=10)
+    leave_unsent(plane, paused_at)
+    change_holder(plane, state=C.PAUSED, state_since=paused_at)
+    plane.dispatch()
+    assert plane.ours() == dict.fromkeys(NAMES, (S.PLANNED, 0))
+    plane.now = plane.bus.now = paused_at + IN_HAND_FOR
+    plane.dispatch()
+    assert plane.ours() == dict.fromkeys(NAMES, (S.OFFERED, 2))
+    plane.check_counters()
+
+
+def test_a_wait_for_a_withdrawal_ends_though_all_its_messages_are_lost() -> None:
+    """I8: the rows of the campaign that was given up have deadlines of their own, and batches are visited."""
+    plane = Contested(all_in(S.OFFERED), HIGHER)
+    rows = plane.rollouts.read_batch(OTHER, plane.batches[0])
+    due_at = NOON + timedelta(seconds=60)
+    plane.rollouts.write(OTHER, 0, [RolloutChange(before=row, after=replace(row.value, due_at=due_at)) for row in rows])
+    change_holder(plane, state=C.ABORTED)
+    plane.dispatch()
+    plane.bus.waiting.clear()
+    plane.now = plane.bus.now = NOON + timedelta(minutes=6)
+    visit_batch(BatchVisit(campaign=OTHER, batch=plane.batches[0]), plane.visit_ports(), now=plane.now)
+    plane.visit()
+    [due] = plane.coming_back()
+    assert due == plane.now
+    plane.dispatch()
+    assert plane.ours() == dict.fromkeys(NAMES, (S.OFFERED, 2))
+    assert {state for state, _ in plane.others().values()} == {S.TIMED_OUT}
 
 
 def two_campaigns(

@@ -188,16 +188,19 @@ class DataPlane:
 
     def visit(self, batch: DeviceBatch | None = None, *, due: datetime | None = None) -> int:
         """Visit a batch, by default the first, as the message due at a time asks for it."""
-        ports = VisitPorts(
+        due_epoch_s = None if due is None else int(due.timestamp())
+        visit = BatchVisit(campaign=CAMPAIGN, batch=batch or self.batches[0], due_epoch_s=due_epoch_s)
+        return visit_batch(visit, self.visit_ports(), now=self.now)
+
+    def visit_ports(self) -> VisitPorts:
+        """What visiting needs."""
+        return VisitPorts(
             facts=self.facts(),
             rollouts=self.mortal(self.rollouts),
             devices=self.mortal(self.devices),
             sender=self.mortal(self.bus),
             clock=lambda: self.now,
         )
-        due_epoch_s = None if due is None else int(due.timestamp())
-        visit = BatchVisit(campaign=CAMPAIGN, batch=batch or self.batches[0], due_epoch_s=due_epoch_s)
-        return visit_batch(visit, ports, now=self.now)
 
     def facts(self) -> CampaignFactsCache:
         """The campaign's facts, nothing remembered."""

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.conflicts import (
-    IN_HAND_FOR,
     Contender,
     OnConflict,
     Precedence,
@@ -42,8 +41,10 @@ def row(state: RolloutState, *, sent: bool = True, changed_at: datetime = NOW) -
     return make_rollout(state=state, sent_at=NOW if sent and state is not S.PLANNED else None, changed_at=changed_at)
 
 
-def settle(ours: Contender, holder: Contender, held: Rollout | None, *, now: datetime = NOW) -> Settlement:
-    return settle_conflict(ours, holder, held, now=now, gives_up_at=LATER)
+def settle(
+    ours: Contender, holder: Contender, held: Rollout | None, *, in_hand: bool = False, now: datetime = NOW
+) -> Settlement:
+    return settle_conflict(ours, holder, held, in_hand=in_hand, now=now, gives_up_at=LATER)
 
 
 OLD, HIGH = contender("old", age_s=60), contender("high", W.SUPERSEDE, 900)
@@ -76,9 +77,8 @@ def test_nothing_is_taken_from_an_equal_or_a_higher_campaign(priority: int) -> N
 
 
 def test_an_offer_that_may_be_in_somebodys_hands_is_waited_for() -> None:
-    in_hand = row(S.OFFERED, sent=False)
-    assert settle(HIGH, OLD, in_hand) is P.WAIT
-    assert settle(HIGH, OLD, in_hand, now=NOW + IN_HAND_FOR) is P.SUPERSEDE
+    assert settle(HIGH, OLD, row(S.OFFERED), in_hand=True) is P.WAIT
+    assert settle(HIGH, OLD, row(S.OFFERED)) is P.SUPERSEDE
 
 
 def test_a_device_is_given_up_after_the_time_a_device_may_take() -> None:
