@@ -81,7 +81,7 @@ def _rollouts() -> Iterator[str]:
     yield "States may be skipped, because events may be merged or lost. Reports may come in any order: the device's"
     yield "earliest end counts, before an end the furthest state, and a success stands only while no later report names"
     yield "another version. A device that failed, was silent or regressed may get a further attempt, which begins as"
-    yield "`planned`."
+    yield "`planned`. Where the service cuts it short, the state in which the attempt before ended stands again."
     yield ""
     yield from _diagram(_rollout_arrows())
 

@@ -100,8 +100,9 @@ def _advance(rollout: Rollout, report: Report, target: PackageTarget, now: datet
 def _decides(rollout: Rollout, state: RolloutState, mark: OrderMark) -> bool:
     """Whether a report that claims ``state`` decides what the row says."""
     if rollout.state in DEVICE_ENDS or rollout.state is S.REGRESSED:
-        # Only an earlier end overrules an end: it came late, and would have been final had it come in time.
-        return state in DEVICE_ENDS and rollout.state_mark is not None and mark < rollout.state_mark
+        # Only an earlier end overrules an end: it came late, and would have been final had it come in time. An end
+        # without a mark is not one that the device told in this attempt.
+        return state in DEVICE_ENDS and (rollout.state_mark is None or mark < rollout.state_mark)
     if state is rollout.state:
         return rollout.state_mark is None or mark > rollout.state_mark
     return is_allowed(rollout.state, state)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.rollouts import MAX_DETAIL_LENGTH, Rollout, RolloutState, move
 
 S = RolloutState
 
@@ -68,9 +68,25 @@ def open_attempt(rollout: Rollout, *, retry_at: datetime, now: datetime) -> Roll
         sent_at=None,
         due_at=None,
         retry_at=retry_at,
+        past_state=rollout.state,
+        past_code=rollout.code,
         state_mark=None,
         other_mark=None,
     )
+
+
+def cut_short(rollout: Rollout, state: RolloutState, *, now: datetime, code: str, detail: str = "") -> Rollout:
+    """The rollout after the service ended it before its device had, in ``state``; unchanged where it has ended.
+
+    Where it was a further attempt, the end of the attempt before stands: a device counts once, by how its last attempt
+    ended, and no gate may lose a failure because the device was taken away, or the campaign cancelled, while it was to
+    try again. Should the device end this attempt all the same, what it says counts.
+    """
+    ended = replace(move(rollout, state, now=now, code=code, detail=detail), retry_at=None)
+    if rollout.past_state is None or ended.state is not state:
+        return ended
+    words = f"attempt {rollout.attempt} was cut short: {state.value} ({code})" + (f", {detail}" if detail else "")
+    return replace(ended, state=rollout.past_state, code=rollout.past_code, detail=words[:MAX_DETAIL_LENGTH])
 
 
 def _is_wanted(rollout: Rollout, policy: Retries) -> bool:

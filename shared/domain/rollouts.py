@@ -127,6 +127,8 @@ class Rollout:
         sent_at: When the offer was written to the twin; None means it must be written (again).
         due_at: When the present state times out; None in final states and in ``planned``.
         retry_at: Of a further attempt that is planned: before then it gets no offer.
+        past_state: How the attempt before ended; None in the first.
+        past_code: Why.
         mark: Order mark of the newest report seen.
         state_mark: Order mark of the report that gave the state, its code, detail and progress.
         other_mark: Order mark of the newest report of another version than the campaign's.
@@ -151,6 +153,8 @@ class Rollout:
     sent_at: datetime | None = None
     due_at: datetime | None = None
     retry_at: datetime | None = None
+    past_state: RolloutState | None = None
+    past_code: str = ""
     mark: OrderMark | None = None
     state_mark: OrderMark | None = None
     other_mark: OrderMark | None = None

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign, Deadlines
 from shared.domain.conflicts import held_by, is_waiting
+from shared.domain.retries import cut_short
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.domain.variants import NO_PACKAGE, fits
 from shared.handlers.quarantine_cohorts import hold_back
@@ -26,7 +27,7 @@ class Marked:
 
     Attributes:
         rows: All its rows in ring order, as they stand now.
-        left_out: How many were skipped by it, which a gate may care about.
+        left_out: How many were ended by it, which a gate may care about.
     """
 
     rows: Sequence[Stored[Rollout]]
@@ -59,7 +60,7 @@ def mark_offers(work: BatchWork, campaign: Campaign, ports: TakeOverPorts, *, no
     written = {row.value.device: row for row in ports.rollouts.write(work.campaign, work.batch.shard, changes)}
     return Marked(
         rows=[written.get(row.value.device, row) for row in rows],
-        left_out=sum(change.after.state is S.SKIPPED for change in changes),
+        left_out=sum(change.after.is_final for change in changes),
     )
 
 
@@ -85,11 +86,11 @@ def _is_ready(rollout: Rollout, now: datetime) -> bool:
 
 
 def _offered(rollout: Rollout, claims: Claims, deadlines: Deadlines, now: datetime) -> Rollout:
-    """Offered; skipped where a further attempt finds the device held by another campaign."""
+    """Offered; ended where a further attempt finds the device held by another campaign."""
     due_at = now + timedelta(seconds=deadlines.offered_s)
     offered = replace(move(rollout, S.OFFERED, now=now), due_at=due_at, retry_at=None)
     if rollout.retry_at is None:
         return offered
     if (holder := claims.holders.get(rollout.device)) is not None:
-        return replace(move(rollout, S.SKIPPED, now=now, code=held_by(holder)), retry_at=None)
+        return cut_short(rollout, S.SKIPPED, now=now, code=held_by(holder))
     return replace(offered, sequence=claims.sequences[rollout.device])

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from shared.domain.campaigns import Campaign, Deadlines
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.quotas import quota_reason
+from shared.domain.retries import cut_short
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.domain.starting import may_offer
 from shared.domain.waves import WaveState
@@ -124,7 +125,7 @@ def _leave_out(work: BatchWork, ports: DispatchPorts, state: RolloutState, code:
         changes = [
             RolloutChange(
                 before=row,
-                after=replace(move(row.value, state, now=now, code=code, detail=row.value.detail), retry_at=None),
+                after=cut_short(row.value, state, now=now, code=code),
             )
             for row in ports.rollouts.read_batch(work.campaign, work.batch)
             if row.value.state is S.PLANNED and row.value.retry_at is not None

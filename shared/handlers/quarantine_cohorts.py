@@ -16,7 +16,8 @@ from shared.domain.campaigns import Campaign
 from shared.domain.cohorts import CohortCounts, Quarantined, Tally, cohort_of, find_clusters, quarantined_failures
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import DeviceId
-from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.domain.retries import cut_short
+from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.steps import Change
 from shared.domain.waves import Wave
 from shared.handlers.alerts import raise_alert
@@ -73,8 +74,8 @@ def hold_back(
     for rollout in rollouts:
         record = rows[rollout.device].value if rollout.device in rows else None
         if (why := _quarantine_of(campaign, rollout, record)) is not None:
-            found[rollout.device] = replace(
-                move(rollout, RolloutState.SKIPPED, now=now, code=QUARANTINED, detail=why.words), retry_at=None
+            found[rollout.device] = cut_short(
+                rollout, RolloutState.SKIPPED, now=now, code=QUARANTINED, detail=why.words
             )
     return found
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.domain.rollouts import RolloutState, move
+from shared.domain.retries import cut_short
+from shared.domain.rollouts import RolloutState
 from shared.handlers.contention import until_written
 from shared.handlers.offer_batch import DispatchPorts, name_of
 from shared.ports.rollouts import RolloutChange
@@ -20,7 +21,7 @@ def skip_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> None:
 
     def attempt() -> None:
         changes = [
-            RolloutChange(before=row, after=move(row.value, RolloutState.SKIPPED, now=now, code="wave_skipped"))
+            RolloutChange(before=row, after=cut_short(row.value, RolloutState.SKIPPED, now=now, code="wave_skipped"))
             for row in ports.rollouts.read_batch(work.campaign, work.batch)
             if row.value.state is RolloutState.PLANNED
         ]

@@ -17,6 +17,7 @@ from shared.domain.conflicts import Contender, Settlement, held_by, settle_confl
 from shared.domain.devices import DeviceRecord, claim
 from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.in_hand import is_in_hand
+from shared.domain.retries import cut_short
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.handlers.holders import Hold, Holders
 from shared.handlers.wakeups import request_evaluation
@@ -95,7 +96,7 @@ def _contender(campaign: Campaign) -> Contender:
 
 
 def _supersede(campaign: CampaignId, taken: Mapping[DeviceId, Hold], ports: TakeOverPorts, now: datetime) -> None:
-    """Cancel the rows, one transaction for each holder, shard and wave; their gates may have something to say."""
+    """End the rows, one transaction for each holder, shard and wave; their gates may have something to say."""
     places: dict[tuple[CampaignId, int, int], list[RolloutChange]] = {}
     for device, hold in taken.items():
         if hold.row is not None:
@@ -110,7 +111,7 @@ def _supersede(campaign: CampaignId, taken: Mapping[DeviceId, Hold], ports: Take
 
 def _cancelled(rollout: Rollout, campaign: CampaignId, now: datetime) -> Rollout:
     detail = f"a campaign of higher priority took the device while it was {rollout.state}"
-    return move(rollout, RolloutState.CANCELLED, now=now, code=superseded_by(campaign), detail=detail)
+    return cut_short(rollout, RolloutState.CANCELLED, now=now, code=superseded_by(campaign), detail=detail)
 
 
 def _claim(

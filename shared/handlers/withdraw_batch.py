@@ -16,7 +16,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.ids import DeviceId
-from shared.domain.rollouts import PROGRESS, Rollout, RolloutState, move
+from shared.domain.retries import cut_short
+from shared.domain.rollouts import PROGRESS, Rollout, RolloutState
 from shared.domain.walks import BatchPurpose
 from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, retry_at, wants_retry
@@ -82,7 +83,7 @@ def _cancellations(rows: Sequence[Stored[Rollout]], kept: Set[DeviceId], now: da
 
 
 def _cancelled(rollout: Rollout, now: datetime) -> Rollout:
-    cancelled = move(rollout, S.CANCELLED, now=now, code=rollout.state.value, detail="the campaign was cancelled")
+    cancelled = cut_short(rollout, S.CANCELLED, now=now, code=rollout.state.value, detail="the campaign was cancelled")
     return replace(cancelled, progress_percent=rollout.progress_percent)
 
 

@@ -1,8 +1,8 @@
 """Rows of the ``rollout`` table: what a person reads there, and what the handlers read back.
 
 Columns of a rollout row: ``device campaign wave batch state attempt sequence variant code detail progress installed
-former agent changed_at sent sent_at due_at retry_at mark state_mark other_mark``. A counters row holds ``wave`` and
-one whole number per state, under ``count_<state>``.
+former agent changed_at sent sent_at due_at retry_at past_state past_code mark state_mark other_mark``. A counters row
+holds ``wave`` and one whole number per state, under ``count_<state>``.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def write_rollout(rollout: Rollout, shard: int) -> dict[str, Any]:
         "sent_at": rollout.sent_at,
         "due_at": rollout.due_at,
         "retry_at": rollout.retry_at,
+        "past_state": rollout.past_state.value if rollout.past_state else None,
+        "past_code": _storable(rollout.past_code) if rollout.past_state else None,
         "mark": write_mark(rollout.mark),
         "state_mark": write_mark(rollout.state_mark),
         "other_mark": write_mark(rollout.other_mark),
@@ -79,6 +81,8 @@ def read_rollout(row: Mapping[str, Any]) -> Rollout:
         sent_at=_find_moment(row.get("sent_at")),
         due_at=_find_moment(row.get("due_at")),
         retry_at=_find_moment(row.get("retry_at")),
+        past_state=RolloutState(row["past_state"]) if "past_state" in row else None,
+        past_code=row.get("past_code", ""),
         mark=_find_mark(row.get("mark")),
         state_mark=_find_mark(row.get("state_mark")),
         other_mark=_find_mark(row.get("other_mark")),

@@ -14,6 +14,7 @@ from shared.domain.conflicts import OnConflict, Precedence, waits_for
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.in_hand import IN_HAND_FOR
+from shared.domain.retries import open_attempt
 from shared.domain.rollouts import FINAL, RolloutState, move
 from shared.domain.walks import BatchPurpose
 from shared.handlers.dispatch_batch import dispatch_batch
@@ -260,6 +261,21 @@ def test_a_withdrawal_that_comes_late_clears_no_newer_offer(purpose: BatchPurpos
     assert plane.ours() == dict.fromkeys(NAMES, (S.OFFERED, 2))
     assert in_twins(plane) == {CAMPAIGN}
     plane.check_counters()
+
+
+def test_who_failed_and_was_to_try_again_counts_as_failed_once_the_device_is_taken() -> None:
+    """Cancelled rows leave the gate's count: the failure would be lost to it."""
+    plane = Contested(all_in(S.DOWNLOADING), HIGHER)
+    [row] = plane.rollouts.read_devices(OTHER, 0, [DeviceId("gw-1")]).values()
+    failed = replace(row.value, state=S.FAILED, code="disk_full")
+    again = open_attempt(failed, retry_at=NOON + timedelta(hours=1), now=NOON)
+    plane.rollouts.write(OTHER, 0, [RolloutChange(before=row, after=again)])
+    plane.dispatch()
+    assert plane.ours() == dict.fromkeys(NAMES, (S.OFFERED, 2))
+    assert plane.others()["gw-1"] == (S.FAILED, "disk_full")
+    counters = plane.rollouts.read_counters(OTHER, 1, 1)
+    assert (counters.failures, counters.counted, counters.of(S.CANCELLED)) == (1, 1, 2)
+    assert any(message.session_id == OTHER for message in plane.bus.sent_to(Queue.CAMPAIGN_STEPS))
 
 
 def leave_unsent(plane: Contested, since: datetime) -> None:

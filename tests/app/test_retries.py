@@ -179,6 +179,27 @@ def test_a_device_that_another_campaign_holds_by_now_is_not_tried_again() -> Non
     assert plane.record("gw-1").held_by == OTHER
 
 
+@pytest.mark.parametrize("how", ["held elsewhere", "cancelled", "wave skipped", "campaign over"])
+def test_whoever_gets_no_further_attempt_after_all_counts_by_the_last_one(how: str) -> None:
+    plane = plane_with(TWICE)
+    fail(plane, 1)
+    match how:
+        case "held elsewhere":
+            claimed_by_another(plane, S.DOWNLOADING)
+        case "cancelled":
+            plane.dispatch(purpose=BatchPurpose.WITHDRAW)
+        case "wave skipped":
+            plane.dispatch(purpose=BatchPurpose.SKIP)
+        case _:
+            plane.set_campaign(C.ABORTED)
+    plane.pass_time(61)
+    deliver_work(plane)
+    row = plane.row("gw-1")
+    assert (row.state, row.code, row.retry_at) == (S.FAILED, "health_check", None)
+    assert plane.counters().failures == 1
+    plane.check_counters()
+
+
 def test_a_hold_that_has_ended_keeps_no_device_from_its_retry() -> None:
     """A hold counts only while its row is open; the visit that frees the device may come an hour later."""
     plane = plane_with(Retries())

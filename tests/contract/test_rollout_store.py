@@ -147,6 +147,8 @@ def test_every_column_survives(store: RolloutStore) -> None:
         due_at=NOON + timedelta(microseconds=1),
         mark=mark(3),
         state_mark=mark(2),
+        past_state=S.FAILED,
+        past_code="disk_full",
         other_mark=mark(1),
     )
     assert store.create_batch(CAMPAIGN, 0, [row])

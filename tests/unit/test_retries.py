@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from shared.domain.folding import fold_report
 from shared.domain.ids import DeviceId
-from shared.domain.retries import Retries, open_attempt, retry_if_wanted
-from shared.domain.rollouts import FINAL, Rollout, RolloutState
+from shared.domain.retries import Retries, cut_short, open_attempt, retry_if_wanted
+from shared.domain.rollouts import FINAL, Rollout, RolloutState, move
 from tests.support.rollouts import NOON, TARGET, make_report, make_rollout
 
 S = RolloutState
@@ -37,6 +37,37 @@ def test_a_failure_opens_a_further_attempt_that_says_why() -> None:
     again = retry_if_wanted(failed(), THREE, now=NOON)
     assert (again.state, again.attempt, again.sent_at, again.due_at) == (S.PLANNED, 2, None, None)
     assert again.detail == "attempt 1 ended: failed (install_failed)"
+
+
+def test_a_further_attempt_that_is_cut_short_leaves_the_end_before_it() -> None:
+    """A gate that had not counted the failure, because it was to be tried again, counts it now."""
+    again = retry_if_wanted(failed(), THREE, now=NOON)
+    offered = replace(move(again, S.OFFERED, now=NOON), retry_at=None, sent_at=NOON)
+    for open_row in (again, offered):
+        ended = cut_short(open_row, S.CANCELLED, now=NOON, code="superseded_by:other", detail="a fix came")
+        assert (ended.state, ended.code, ended.attempt) == (S.FAILED, "install_failed", 2)
+        assert ended.detail == "attempt 2 was cut short: cancelled (superseded_by:other), a fix came"
+        assert (ended.retry_at, ended.due_at) == (None, None)
+
+
+def test_a_first_attempt_that_is_cut_short_says_nothing_of_the_package() -> None:
+    ended = cut_short(make_rollout(), S.CANCELLED, now=NOON, code="superseded_by:other")
+    assert (ended.state, ended.code) == (S.CANCELLED, "superseded_by:other")
+
+
+@pytest.mark.parametrize("state", [S.SUCCEEDED, S.REJECTED, S.TIMED_OUT])
+def test_an_attempt_that_has_ended_is_not_cut_short(state: RolloutState) -> None:
+    ended = replace(retry_if_wanted(failed(), THREE, now=NOON), state=state)
+    assert cut_short(ended, S.CANCELLED, now=NOON, code="offered").state is state
+
+
+def test_a_device_that_ends_an_attempt_all_the_same_is_believed() -> None:
+    again = replace(move(retry_if_wanted(failed(), THREE, now=NOON), S.OFFERED, now=NOON), sequence=2)
+    ended = cut_short(again, S.CANCELLED, now=NOON, code="superseded_by:other")
+    before = fold_report(ended, make_report(state="succeeded", at=9), TARGET, now=NOON)
+    assert before.state is S.FAILED, "a report of the attempt before says nothing about this one"
+    after = fold_report(ended, make_report(state="succeeded", at=9, attempt=2, sequence=2), TARGET, now=NOON)
+    assert after.state is S.SUCCEEDED
 
 
 def test_waits_grow_up_to_a_bound_and_attempts_end() -> None:
