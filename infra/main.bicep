@@ -25,6 +25,19 @@ param authMode string = 'keys'
 param entraTenantId string = ''
 param entraAudience string = ''
 
+@description('open: identity is the only wall. fenced: the apps get a network, and vault and storage answer nobody else.')
+@allowed(['open', 'fenced'])
+param network string = 'open'
+
+@description('From where people may call the operators API and, when fenced, the vault and the data account: IPv4 ranges with commas between. Empty: from anywhere.')
+param operatorRanges string = ''
+
+@description('From where devices may call the field app and, when fenced, fetch packages. Empty: from anywhere.')
+param deviceRanges string = ''
+
+@description('From where the hub may be reached by devices and by the apps, whose addresses change: only behind a NAT gateway.')
+param hubRanges string = ''
+
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 
@@ -39,9 +52,21 @@ module identities 'modules/identities.bicep' = {
   params: { location: location, tags: tags, token: token }
 }
 
+module fence 'modules/network.bicep' = {
+  scope: group
+  params: { location: location, tags: tags, token: token, isFenced: network == 'fenced' }
+}
+
 module storage 'modules/storage.bicep' = {
   scope: group
-  params: { location: location, tags: tags, token: token }
+  params: {
+    location: location
+    tags: tags
+    token: token
+    subnetIds: fence.outputs.subnetIds
+    operators: empty(operatorRanges) ? [] : split(operatorRanges, ',')
+    devices: empty(deviceRanges) ? [] : split(deviceRanges, ',')
+  }
 }
 
 module servicebus 'modules/servicebus.bicep' = {
@@ -56,7 +81,13 @@ module eventhubs 'modules/eventhubs.bicep' = {
 
 module keyvault 'modules/keyvault.bicep' = {
   scope: group
-  params: { location: location, tags: tags, token: token }
+  params: {
+    location: location
+    tags: tags
+    token: token
+    subnetIds: fence.outputs.subnetIds
+    operators: empty(operatorRanges) ? [] : split(operatorRanges, ',')
+  }
 }
 
 module monitoring 'modules/monitoring.bicep' = {
@@ -104,6 +135,7 @@ module iothub 'modules/iothub.bicep' = {
     token: token
     tier: hubTier
     units: int(hubUnits)
+    allowed: empty(hubRanges) ? [] : split(hubRanges, ',')
     identityId: identities.outputs.hubId
     eventHubsHost: eventhubs.outputs.host
   }
@@ -144,6 +176,8 @@ module apps 'modules/app.bicep' = [for app in ['field', 'control']: {
     insightsConnection: monitoring.outputs.connection
     reportsEndpoint: eventgrid.outputs.reportsEndpoint
     eventsEndpoint: eventgrid.outputs.eventsEndpoint
+    subnetIds: fence.outputs.subnetIds[app]
+    callers: app == 'field' ? deviceRanges : operatorRanges
     hubTier: hubTier
     hubUnits: hubUnits
     authMode: authMode

@@ -90,7 +90,7 @@ class HubServer:
         await self._rest.cleanup()
         if self._listener is not None:
             # Idle clients keep their connections; they would not answer a TLS goodbye either.
-            self._listener.abort_clients()
+            self._listener.abort_clients()  # type: ignore[attr-defined]  # 3.13, as all of the local cloud
             await self._listener.wait_closed()
 
     @property

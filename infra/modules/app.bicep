@@ -7,6 +7,12 @@ param token string
 param pythonVersion string
 param identityId string
 param clientId string
+
+@description('The one subnet that its calls come from, or none.')
+param subnetIds array
+
+@description('Who may call it: IPv4 ranges with commas between. Empty: anybody.')
+param callers string
 param storageName string
 param hostName string
 param busHost string
@@ -70,6 +76,15 @@ var settings = {
   DOWNLOAD_BASE_URL: ''
 }
 
+var people = [for (cidr, i) in empty(callers) ? [] : split(callers, ','): {
+  name: 'range-${i}'
+  ipAddress: cidr
+  action: 'Allow'
+  priority: 100 + i
+}]
+// What Event Grid delivers comes to the field app from outside, too.
+var events = [{ name: 'event-grid', tag: 'ServiceTag', ipAddress: 'AzureEventGrid', action: 'Allow', priority: 90 }]
+
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   name: 'plan-${app}-${token}'
   location: location
@@ -89,7 +104,12 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
     serverFarmId: plan.id
     httpsOnly: true
     keyVaultReferenceIdentity: identityId
-    siteConfig: { minTlsVersion: '1.2' }
+    virtualNetworkSubnetId: empty(subnetIds) ? null : subnetIds[0]
+    siteConfig: {
+      minTlsVersion: '1.2'
+      ipSecurityRestrictionsDefaultAction: empty(people) ? 'Allow' : 'Deny'
+      ipSecurityRestrictions: app == 'field' && !empty(people) ? union(events, people) : people
+    }
     functionAppConfig: {
       deployment: {
         storage: {

@@ -4,6 +4,9 @@ param tags object
 param token string
 param tier string
 param units int
+
+@description('From where devices and apps may come. Empty: from anywhere.')
+param allowed array
 param identityId string
 param eventHubsHost string
 
@@ -18,6 +21,12 @@ resource hub 'Microsoft.Devices/IotHubs@2023-06-30' = {
   properties: {
     disableLocalAuth: true
     minTlsVersion: '1.2'
+    networkRuleSets: {
+      defaultAction: empty(allowed) ? 'Allow' : 'Deny'
+      // Nothing is routed there, and it takes only keys.
+      applyToBuiltInEventHubEndpoint: true
+      ipRules: [for (cidr, i) in allowed: { filterName: 'range-${i}', action: 'Allow', ipMask: cidr }]
+    }
     routing: {
       endpoints: {
         eventHubs: [

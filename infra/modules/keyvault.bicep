@@ -3,7 +3,13 @@ param location string
 param tags object
 param token string
 
+@description('The subnets of the apps, where there are any: then the vault answers only them and the operators.')
+param subnetIds object
+param operators array
+
 var keys = ['bins', 'snapshot', 'timestamp', 'intents', 'specs']
+
+var subnets = union(subnetIds.field, subnetIds.control)
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   name: 'kv-${token}'
@@ -15,6 +21,12 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
     enableRbacAuthorization: true
     enablePurgeProtection: true
     softDeleteRetentionInDays: 90
+    networkAcls: {
+      defaultAction: empty(subnets) ? 'Allow' : 'Deny'
+      bypass: 'AzureServices'
+      ipRules: [for cidr in operators: { value: cidr }]
+      virtualNetworkRules: [for subnet in subnets: { id: subnet }]
+    }
   }
 }
 

@@ -6,7 +6,16 @@ param token string
 @description('For how many days nobody can change or delete a published package. The policy is not locked.')
 param packageRetentionDays int = 365
 
+@description('The subnets of the apps, where there are any: then accounts answer only them and whoever is named below.')
+param subnetIds object
+param operators array
+
+@description('Where devices fetch packages from. Empty: anywhere, and then the data account stays open.')
+param devices array
+
 var contents = loadJsonContent('../local/cloud.json').storage
+
+var appSubnets = union(subnetIds.field, subnetIds.control)
 
 resource data 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   name: 'st${token}'
@@ -20,6 +29,13 @@ resource data 'Microsoft.Storage/storageAccounts@2023-05-01' = {
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
     defaultToOAuthAuthentication: true
+    networkAcls: {
+      defaultAction: empty(appSubnets) || empty(devices) ? 'Allow' : 'Deny'
+      // Event Grid writes dead letters, as a trusted service with a role.
+      bypass: 'AzureServices'
+      ipRules: [for cidr in union(operators, devices): { value: cidr, action: 'Allow' }]
+      virtualNetworkRules: [for subnet in appSubnets: { id: subnet, action: 'Allow' }]
+    }
   }
 }
 
@@ -92,6 +108,11 @@ resource hosts 'Microsoft.Storage/storageAccounts@2023-05-01' = [for app in apps
     allowBlobPublicAccess: false
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
+    networkAcls: {
+      defaultAction: empty(subnetIds[app]) ? 'Allow' : 'Deny'
+      bypass: 'AzureServices'
+      virtualNetworkRules: map(subnetIds[app], subnet => { id: subnet, action: 'Allow' })
+    }
   }
 }]
 

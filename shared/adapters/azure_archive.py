@@ -37,7 +37,7 @@ class AzureRolloutRows:
 
     def delete(self, campaign: CampaignId, shard: int, rows: Sequence[RowCopy]) -> None:
         partition = rollout_partition(campaign, shard)
-        for some in batched(rows, _PER_TRANSACTION, strict=False):
+        for some in batched(rows, _PER_TRANSACTION):
             try:
                 with table_errors():
                     self._table.submit_transaction([_deletion(partition, row) for row in some])

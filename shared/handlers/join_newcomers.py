@@ -79,7 +79,7 @@ def _without_rows(campaign: Campaign, found: set[DeviceId], ports: CampaignPorts
     for device in found - set(_excluded(campaign, ports)):
         by_shard.setdefault(shard_of(device, campaign.shards), []).append(device)
     for shard, devices in by_shard.items():
-        for some in batched(sort_on_ring(devices, 0), MAX_BATCH_DEVICES, strict=False):
+        for some in batched(sort_on_ring(devices, 0), MAX_BATCH_DEVICES):
             rows = ports.rollouts.read_devices(campaign.id, shard, some)
             yield from (device for device in some if device not in rows)
 

@@ -65,7 +65,7 @@ def _move(campaign: CampaignId, batch: DeviceBatch, devices: Sequence[DeviceId],
     def attempt() -> None:
         rows = rollouts.read_devices(campaign, batch.shard, devices)
         for strays in _by_wave(rows, batch).values():
-            for some in batched(strays, MAX_MOVED, strict=False):
+            for some in batched(strays, MAX_MOVED):
                 rollouts.move(campaign, batch.shard, some)
 
     until_written(attempt, what=f"batch {batch.number} of wave {batch.wave} of {campaign}")

@@ -161,7 +161,7 @@ def cut_wave(campaign: Campaign, manifests: ManifestStore, wave: Wave, devices: 
     """The wave with its batches cut and kept; cutting it again replaces them."""
     size = batch_devices(campaign.spec.pace, campaign.largest_bytes)
     cut = list(cut_batches(wave.number, devices, campaign.shards, size=size))
-    for part, chunk in enumerate(batched(cut, CLAIM_BATCHES, strict=False)):
+    for part, chunk in enumerate(batched(cut, CLAIM_BATCHES)):
         manifests.write_members(campaign.id, wave.number, part, [members for _, members in chunk])
     manifests.write_batches(campaign.id, wave.number, [batch for batch, _ in cut])
     return replace(wave, batches=len(cut))

@@ -30,8 +30,8 @@ def first_planning(spec: CampaignSpec) -> Planning:
 def keep_posted(manifests: ManifestStore, campaign: Campaign, request: CampaignRequest) -> None:
     """Write the pages of all ids that were posted; writing them again replaces them."""
     posted = [
-        *batched(request.devices, PAGE_DEVICES, strict=False),
-        *batched(request.targets.excluded_devices, PAGE_DEVICES, strict=False),
+        *batched(request.devices, PAGE_DEVICES),
+        *batched(request.targets.excluded_devices, PAGE_DEVICES),
     ]
     for page, devices in enumerate(posted):
         manifests.write_page(campaign.id, page, devices)

@@ -41,7 +41,7 @@ def refresh_index(writer: IndexWriter, *, now: datetime) -> Refreshed:
     """
     index, has_snapshot = _renew_top(writer, now)
     due = [name for name in _turn(writer, index, now) if _is_bin_due(writer, writer.read_bin(index, name), now)]
-    bins = sum(_renew_bins(writer, list(names), now) for names in batched(due, BINS_PER_LEASE, strict=False))
+    bins = sum(_renew_bins(writer, list(names), now) for names in batched(due, BINS_PER_LEASE))
     return Refreshed(bins=bins, snapshot=has_snapshot or bins > 0)
 
 

@@ -32,7 +32,7 @@ class MemoryRolloutRows:
         return [row for row in self._rows(campaign, shard) if first <= row.key <= last]
 
     def delete(self, campaign: CampaignId, shard: int, rows: Sequence[RowCopy]) -> None:
-        for some in batched(rows, self._per_transaction, strict=False):
+        for some in batched(rows, self._per_transaction):
             self._life.spend(lambda some=some: self._delete(campaign, shard, some))  # type: ignore[misc]
 
     def _delete(self, campaign: CampaignId, shard: int, rows: Sequence[RowCopy]) -> None:

@@ -16,9 +16,9 @@ from tests.support.bicep import INFRA, ROOT, declared, mistakes, nodes, parse, p
 from tests.support.functions import read_triggers
 
 FUNCTIONS = {
-    "contains", "endsWith", "environment", "filter", "guid", "int", "items", "loadJsonContent", "resourceGroup",
-    "resourceId", "subscription", "subscriptionResourceId", "substring", "tenant", "toLower", "toObject", "union",
-    "uniqueString",
+    "contains", "empty", "endsWith", "environment", "filter", "guid", "int", "items", "loadJsonContent", "map",
+    "resourceGroup", "resourceId", "split", "subscription", "subscriptionResourceId", "substring", "tenant", "toLower",
+    "toObject", "union", "uniqueString",
 }  # fmt: skip
 DECORATORS = {"allowed", "description", "maxLength", "minLength", "secure"}
 

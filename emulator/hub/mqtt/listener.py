@@ -55,7 +55,7 @@ class MqttListener:
         if self._server is None:
             return
         self._server.close()
-        self._server.abort_clients()
+        self._server.abort_clients()  # type: ignore[attr-defined]  # 3.13, as all of the local cloud
         await self._server.wait_closed()
 
     async def _listen(self, address: str, port: int) -> asyncio.Server:
