@@ -10,7 +10,7 @@ from pathlib import Path
 from shared.domain.campaigns import CAMPAIGN_TRANSITIONS, FINISHED, CampaignState, Deadlines
 from shared.domain.retries import RETRYABLE
 from shared.domain.rollouts import FINAL, PROGRESS, REPORTABLE, TRANSITIONS, RolloutState
-from shared.domain.steps_by_operators import FITS, HOLDS, OperatorAction
+from shared.domain.steps_by_operators import FITS, GOING_BACK, HOLDS, OperatorAction
 from shared.domain.waves import WAVE_TRANSITIONS, WaveState
 
 PAGE = Path(__file__).parents[1] / "docs/states.md"
@@ -34,13 +34,13 @@ ROLLOUT_MEANINGS: Mapping[RolloutState, str] = {
 }
 CAMPAIGN_MEANINGS: Mapping[CampaignState, str] = {
     C.PLANNING: "targets are listed, ordered, cut into waves and claimed",
-    C.AWAITING_APPROVAL: "planned, and waiting for people to approve its next wave",
+    C.AWAITING_APPROVAL: "waiting for people to approve its next wave, or that its devices go back",
     C.SCHEDULED: "planned and approved, and waiting for its time",
     C.RUNNING: "waves are dispatched and judged",
     C.PAUSED: "nothing new is offered; `reason` says who or what paused it",
     C.COMPLETED: "all waves passed or were skipped",
     C.ABORTED: "cancelled, or impossible; its open offers are taken back",
-    C.REVERTING: "its devices are offered what they ran before",
+    C.REVERTING: "its offers are taken back, and then campaigns of their own offer its devices what they ran before",
     C.REVERTED: "they run it",
 }
 WAVE_MEANINGS: Mapping[WaveState, str] = {
@@ -127,6 +127,9 @@ def _actions() -> Iterator[str]:
     yield "`does`: the action changes something; `is so`: it is answered like the first time, and changes nothing;"
     yield "otherwise it is refused with 409, and the answer names the actions that fit. What each does to devices is in"
     yield "[campaigns.md](campaigns.md)."
+    yield ""
+    yield "A campaign that is being reverted may be `paused` or `awaiting_approval` too; then only"
+    yield f"{_words(GOING_BACK)} fit, and the last one is so already."
     yield ""
     yield f"| | {' | '.join(f'`{state}`' for state in CampaignState)} |"
     yield f"|---|{'---|' * len(CampaignState)}"

@@ -49,7 +49,7 @@ OFFERING = frozenset({C.AWAITING_APPROVAL, C.RUNNING, C.COMPLETED})
 about the next one, before the hub had room for all of them."""
 
 PAUSABLE = frozenset({C.PLANNING, C.SCHEDULED, C.RUNNING})
-"""The states in which something may go on that a pause stops. Reverting goes on: its children are paused instead."""
+"""The states in which something goes on that the service may have to stop. Reverting is no harm, and goes on."""
 
 STEPPING = PAUSABLE | {C.REVERTING}
 """The states in which a campaign has a next step of its own; in all others it waits for an operator."""
@@ -62,7 +62,7 @@ CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = {
     C.PAUSED: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.ABORTED, C.REVERTING}),
     C.COMPLETED: frozenset({C.PAUSED, C.REVERTING}),
     C.ABORTED: frozenset({C.REVERTING}),
-    C.REVERTING: frozenset({C.REVERTED, C.ABORTED}),
+    C.REVERTING: frozenset({C.AWAITING_APPROVAL, C.PAUSED, C.REVERTED, C.ABORTED}),
     C.REVERTED: frozenset(),
 }
 
@@ -237,28 +237,51 @@ class ReversionPhase(StrEnum):
     WATCHING = "watching"
 
 
+class Wish(StrEnum):
+    """What the campaigns that bring the former versions back are to do with the one that started them."""
+
+    GO_ON = "go_on"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+    FORCE_CANCEL = "force-cancel"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reversion:
-    """The cursor of a campaign that is being reverted.
+    """The order to revert a campaign, and how far that is.
 
     Attributes:
+        number: Which order it is; a campaign whose reverting was cancelled may be reverted again.
+        ordered_by: Label of who ordered it, or the gate; empty in rows from before this was kept.
         wave: Collecting: the wave in hand, from 1.
         batches: Collecting: batches of that wave that were looked into.
         pages: Former version, see ``shared.domain.reverting.read_former``, to the pages of devices that ran it.
         devices: Former version to how many ran it.
+        digests: Former version to the digest over these devices, see ``digest_devices``; empty until all are known.
+        left_open: Devices that had not ended when it went on without them.
         impossible: Former version that cannot be had to why.
         children: The campaigns that bring the former versions back.
+        wish: What these are to do.
+        wished_by: Label of who wants it.
+        is_told: Whether all of them have been told.
         ordered_at: When it was ordered; an order is good for some days only.
         signature: The service's own over the order to revert, see ``shared.handlers.spec_desk``.
     """
 
+    number: int = 1
+    ordered_by: str = ""
     phase: ReversionPhase = ReversionPhase.COLLECTING
     wave: int = 1
     batches: int = 0
     pages: Mapping[str, int] = field(default_factory=dict)
     devices: Mapping[str, int] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    left_open: int = 0
     impossible: Mapping[str, str] = field(default_factory=dict)
     children: tuple[CampaignId, ...] = ()
+    wish: Wish = Wish.GO_ON
+    wished_by: str = ""
+    is_told: bool = True
     ordered_at: datetime | None = None
     signature: str = ""
 
@@ -282,7 +305,7 @@ class Campaign:
         consents: What people said about it since it was posted.
         is_forced: Whether it was given up together with its devices that had begun.
         is_reopened: Whether it had completed before late failures paused it: its schedule has no say in it any more.
-        reversion: How far its reverting is; None where it is not being reverted.
+        reversion: The order to revert it, and how far that is; None where nobody ordered it.
         archive: How far its rows are on their way out of the table; None while they stay.
         requested_by: Who posted it.
         spec_signature: The service's own signature over what it was asked for, see ``shared.handlers.spec_desk``.
@@ -357,7 +380,19 @@ class Campaign:
         """Whether a step is due at ``step_due_at``, so that a lost message must be sent again."""
         if self.state in STEPPING or self.planning.phase in RECUTTING or self.newcomers.page is not None:
             return True
+        if self.has_untold_children:
+            return True
         return self.walk_in_hand is not None or self.end_awaited is not None
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it was ordered to be reverted: from then on it offers its package to nobody, whatever its state."""
+        return self.reversion is not None or self.state is C.REVERTING
+
+    @property
+    def has_untold_children(self) -> bool:
+        """Whether the campaigns that revert it do not know yet what they are to do."""
+        return self.reversion is not None and not self.reversion.is_told
 
     @property
     def walk_in_hand(self) -> Walk | None:
@@ -380,7 +415,7 @@ class Campaign:
     @property
     def end_awaited(self) -> datetime | None:
         """When it must be ended; None where it need not, or rests already as its schedule asks."""
-        if self.is_finished or self.state is C.REVERTING or self.spec.schedule is None:
+        if self.is_finished or self.goes_back or self.spec.schedule is None:
             return None
         is_ended = self.state is C.PAUSED and (self.is_reopened or self.spec.schedule.at_end is AtEnd.PAUSE)
         return None if is_ended else self.end_of_offers

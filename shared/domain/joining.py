@@ -27,7 +27,7 @@ def is_open(campaign: Campaign) -> bool:
 
 def is_over(campaign: Campaign) -> bool:
     """Whether it offers nothing to anybody new any more."""
-    return campaign.is_finished or campaign.state is CampaignState.REVERTING
+    return campaign.is_finished or campaign.goes_back
 
 
 def stays_open(campaign: Campaign, wave: Wave) -> bool:

@@ -18,7 +18,7 @@ def find_passed(campaign: Campaign, number: int | None) -> Wave | None:
 
     A campaign that is being archived, a day at least after its end, is not opened again: rows may be gone.
     """
-    if campaign.state not in _OPEN or campaign.archive is not None:
+    if campaign.state not in _OPEN or campaign.goes_back or campaign.archive is not None:
         return None
     return next((wave for wave in campaign.waves if wave.number == number and wave.state is WaveState.PASSED), None)
 

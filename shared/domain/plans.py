@@ -11,8 +11,19 @@ from shared.domain.campaigns import Campaign
 
 
 def digest_plan(campaign: Campaign) -> str:
-    """Lower-case hex SHA-256 over package, targets in their order, and waves; not over how far they are."""
-    plan = {
+    """Lower-case hex SHA-256 over package, targets in their order, and waves; not over how far they are.
+
+    Of a campaign that was ordered to be reverted it is over that order: which devices go back to which version.
+    """
+    plan = _plan(campaign)
+    if (order := campaign.reversion) is not None:
+        devices = {version: [count, order.digests.get(version, "")] for version, count in order.devices.items()}
+        plan = {"reverts": plan, "order": order.number, "devices": devices}
+    return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
+
+
+def _plan(campaign: Campaign) -> dict[str, Any]:
+    return {
         "package": [campaign.package.path, campaign.package.sha256],
         "allow_downgrade": campaign.spec.allow_downgrade,
         "targets": campaign.targets,
@@ -20,7 +31,6 @@ def digest_plan(campaign: Campaign) -> str:
         "manifest": campaign.planning.manifest_sha256,
         "waves": [[wave.number, wave.start, wave.stop, wave.batches, _told(wave.spec)] for wave in campaign.waves],
     } | _variants(campaign)
-    return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
 
 
 def _variants(campaign: Campaign) -> dict[str, Any]:

@@ -16,22 +16,68 @@ from shared.domain.campaigns import (
     Planning,
     PlanningPhase,
     Reversion,
+    ReversionPhase,
+    Wish,
 )
 from shared.domain.endings import give_up
 from shared.domain.gates import OnStop
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package
 from shared.domain.rollouts import PackageTarget, Rollout, RolloutState
+from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import Percent, Rest, Wave, WaveSpec
 
 ORDER_LASTS = timedelta(days=30)
 """From the order until its campaigns start: its devices in flight take days to give up at the most."""
 
 
-def begin_reverting(campaign: Campaign, reason: str, *, now: datetime) -> Campaign:
-    """The campaign about to take back all its open offers, and then what its devices have installed."""
+PATIENCE = timedelta(hours=1)
+"""How long devices in flight are waited for at most: those that have the package shall not wait for one lost batch."""
+
+
+def begin_reverting(campaign: Campaign, reason: str, *, who: str, now: datetime) -> Campaign:
+    """The campaign about to take back all its open offers, and then what its devices have installed.
+
+    Args:
+        who: Label of the operator, or the gate.
+    """
     ended = give_up(campaign, reason, now=now, forced=True)
-    return replace(ended, state=CampaignState.REVERTING, reversion=Reversion(ordered_at=now.replace(microsecond=0)))
+    number = campaign.reversion.number + 1 if campaign.reversion else 1
+    order = Reversion(number=number, ordered_by=who, ordered_at=now.replace(microsecond=0))
+    return replace(ended, state=CampaignState.REVERTING, reversion=order)
+
+
+def is_newly_ordered(before: Campaign, after: Campaign) -> bool:
+    """Whether the step between the two is the one that orders it, and no other may be taken for it."""
+    number = before.reversion.number if before.reversion else 0
+    return after.reversion is not None and after.reversion.number == number + 1
+
+
+def take_back_again(campaign: Campaign, *, now: datetime) -> Campaign | None:
+    """The campaign about to take back its open offers once more; None where it goes on without these devices."""
+    ordered_at = campaign.reversion.ordered_at if campaign.reversion else None
+    if ordered_at is None or now >= ordered_at + PATIENCE:
+        return None
+    walk = Walk(purpose=BatchPurpose.WITHDRAW, last_wave=len(campaign.waves))
+    return replace(campaign, walks=(*campaign.walks, walk))
+
+
+def tell(campaign: Campaign, wish: Wish, who: str) -> Campaign:
+    """The campaign about to have its children do the same as it."""
+    order = campaign.reversion or Reversion()
+    has_children = order.phase is not ReversionPhase.COLLECTING
+    return replace(campaign, reversion=replace(order, wish=wish, wished_by=who, is_told=not has_children))
+
+
+def paused_with(parent: CampaignId) -> str:
+    """How the reason begins of a child that was paused because its parent was, and shall go on with it."""
+    return f"paused with {parent}"
+
+
+def children_of(campaign: Campaign) -> list[CampaignId]:
+    """The ids of all campaigns that may have been started to revert it, those included that nobody noted."""
+    order = campaign.reversion or Reversion()
+    return [child_id(campaign.id, version, order.number) for version in sorted(order.pages)]
 
 
 def is_order_good(campaign: Campaign, *, now: datetime) -> bool:
@@ -40,9 +86,14 @@ def is_order_good(campaign: Campaign, *, now: datetime) -> bool:
     return ordered_at is not None and timedelta(0) <= now - ordered_at + timedelta(minutes=5) <= ORDER_LASTS
 
 
-def child_id(parent: CampaignId, former: str) -> CampaignId:
-    """The id of the campaign that brings one former version back; the same however often it is asked for."""
-    return CampaignId(f"c{hashlib.sha256(f'{parent}:revert:{former}'.encode()).hexdigest()[:20]}")
+def child_id(parent: CampaignId, former: str, number: int = 1) -> CampaignId:
+    """The id of the campaign that brings one former version back; the same however often it is asked for.
+
+    Args:
+        number: Of the order to revert.
+    """
+    place = f"{parent}:revert:{former}" + (f":{number}" if number > 1 else "")
+    return CampaignId(f"c{hashlib.sha256(place.encode()).hexdigest()[:20]}")
 
 
 def by_former_version(campaign: Campaign, rollouts: Sequence[Rollout]) -> Mapping[str, list[DeviceId]]:
@@ -106,7 +157,7 @@ def make_child(parent: Campaign, former: str, package: Package, *, sha256: str, 
         retention_days=parent.spec.retention_days,
     )
     return Campaign(
-        id=child_id(parent.id, former),
+        id=child_id(parent.id, former, parent.reversion.number if parent.reversion else 1),
         spec=spec,
         package=package,
         shards=parent.shards,
@@ -128,7 +179,7 @@ def judge_children(campaign: Campaign, children: Sequence[Campaign]) -> Campaign
     reason = "; ".join([*words, *left]) or "no device had taken the package"
     if open_ones:
         return replace(campaign, reason=reason)
-    return replace(campaign, state=CampaignState.REVERTED, reason=reason, reversion=None)
+    return replace(campaign, state=CampaignState.REVERTED, reason=reason)
 
 
 def _told(campaign: Campaign, child: Campaign) -> str:
@@ -137,7 +188,7 @@ def _told(campaign: Campaign, child: Campaign) -> str:
 
 
 def _left_behind(reversion: Reversion) -> list[str]:
-    counts: dict[str, int] = {}
+    counts = {"they had not ended in time": reversion.left_open} if reversion.left_open else {}
     for version, why in reversion.impossible.items():
         counts[why] = counts.get(why, 0) + reversion.devices.get(version, 0)
     return [f"{count} devices stay as they are, because {why}" for why, count in counts.items()]

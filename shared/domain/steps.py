@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from shared.domain.audit import GATE
 from shared.domain.campaigns import RECUTTING, STEPPING, Campaign, CampaignState, PlanningPhase, ReversionPhase
 from shared.domain.endings import give_up
 from shared.domain.errors import Conflict
@@ -43,6 +44,7 @@ class StepKind(StrEnum):
     COLLECT_REVERTS = "collect_reverts"
     START_REVERTS = "start_reverts"
     WATCH_REVERTS = "watch_reverts"
+    TELL_CHILDREN = "tell_children"
     NOTHING = "nothing"
 
 
@@ -78,6 +80,8 @@ def next_step(campaign: Campaign) -> StepKind:
         return recutting
     if campaign.walk_in_hand is not None:
         return StepKind.WALK
+    if campaign.has_untold_children:
+        return StepKind.TELL_CHILDREN
     find = _STEPS_OF.get(campaign.state)
     return find(campaign) if find else StepKind.NOTHING
 
@@ -87,7 +91,11 @@ def _planning_step(campaign: Campaign) -> StepKind:
 
 
 def _reverting_step(campaign: Campaign) -> StepKind:
-    return _REVERTING_STEPS[campaign.reversion.phase] if campaign.reversion else StepKind.NOTHING
+    if (reversion := campaign.reversion) is None:
+        return StepKind.NOTHING
+    if reversion.phase is ReversionPhase.STARTING and missing_approvals(campaign):
+        return StepKind.AWAIT_APPROVAL
+    return _REVERTING_STEPS[reversion.phase]
 
 
 def _running_step(campaign: Campaign) -> StepKind:
@@ -219,7 +227,7 @@ def _stop(campaign: Campaign, wave: Wave, verdict: Verdict, now: datetime) -> Ch
         case OnStop.ABORT:
             return Change(campaign=give_up(stopped, reason, now=now), due_at=now)
         case OnStop.REVERT:
-            return Change(campaign=begin_reverting(stopped, reason, now=now), due_at=now)
+            return Change(campaign=begin_reverting(stopped, reason, who=GATE, now=now), due_at=now)
 
 
 def _leave_soak(campaign: Campaign, wave: Wave, now: datetime) -> Change | None:

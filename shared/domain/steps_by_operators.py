@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase, Wish
 from shared.domain.endings import give_up
 from shared.domain.errors import Conflict, DomainError
 from shared.domain.gates import Counters
 from shared.domain.people import name_of
 from shared.domain.plans import digest_plan
-from shared.domain.reverting import begin_reverting
-from shared.domain.starting import approve, go_on, has_approved
+from shared.domain.reverting import begin_reverting, tell
+from shared.domain.starting import approve, awaited_wave, go_on, has_approved
 from shared.domain.steps import dispatch_again
 from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import DONE_WAVES, Wave, WaveState
@@ -58,11 +58,11 @@ class Request:
     plan_sha256: str | None = None
 
 
-_ENDABLE = frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.PAUSED})
+_ENDABLE = frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.PAUSED, C.REVERTING})
 FITS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.APPROVE: frozenset({C.AWAITING_APPROVAL}),
     OperatorAction.START: frozenset({C.SCHEDULED}),
-    OperatorAction.PAUSE: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING}),
+    OperatorAction.PAUSE: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.REVERTING}),
     OperatorAction.RESUME: frozenset({C.PAUSED}),
     OperatorAction.SKIP_WAVE: frozenset({C.RUNNING, C.PAUSED}),
     OperatorAction.RETRY_FAILED: frozenset({C.RUNNING, C.PAUSED, C.COMPLETED}),
@@ -76,11 +76,23 @@ HOLDS: Mapping[OperatorAction, frozenset[CampaignState]] = {
     OperatorAction.APPROVE: frozenset(),
     OperatorAction.START: frozenset({C.RUNNING}),
     OperatorAction.PAUSE: frozenset({C.PAUSED}),
-    OperatorAction.RESUME: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING}),
+    OperatorAction.RESUME: frozenset({C.PLANNING, C.AWAITING_APPROVAL, C.SCHEDULED, C.RUNNING, C.REVERTING}),
     OperatorAction.CANCEL: frozenset({C.ABORTED}),
     OperatorAction.REVERT: frozenset({C.REVERTING, C.REVERTED}),
 }
 """The states in which what it asks for is so already."""
+
+GOING_BACK = frozenset(
+    {
+        OperatorAction.APPROVE,
+        OperatorAction.PAUSE,
+        OperatorAction.RESUME,
+        OperatorAction.CANCEL,
+        OperatorAction.FORCE_CANCEL,
+        OperatorAction.REVERT,
+    }
+)
+"""What fits a campaign that is being reverted, whether it waits, rests or goes on; reverting it holds already."""
 
 
 def act(campaign: Campaign, request: Request) -> Campaign | None:
@@ -94,7 +106,7 @@ def act(campaign: Campaign, request: Request) -> Campaign | None:
     _check_plan(campaign, request)
     if campaign.state in HOLDS.get(request.action, frozenset()) or _is_repeated(campaign, request):
         return None
-    if campaign.state not in FITS[request.action]:
+    if not _fits(campaign, request.action):
         raise Conflict(_misfit(campaign, request.action), code="action_does_not_fit")
     return _EFFECTS[request.action](campaign, request)
 
@@ -114,21 +126,41 @@ def _start(campaign: Campaign, request: Request) -> Campaign:
 
 
 def _pause(campaign: Campaign, request: Request) -> Campaign:
-    return replace(campaign, state=C.PAUSED, reason=f"paused by {name_of(request.who)}")
+    paused = replace(campaign, state=C.PAUSED, reason=f"paused by {name_of(request.who)}")
+    return tell(paused, Wish.PAUSE, request.who) if campaign.goes_back else paused
 
 
 def _cancel(campaign: Campaign, request: Request) -> Campaign:
+    if campaign.goes_back:
+        return _stop_going_back(campaign, Wish.CANCEL, request)
     return give_up(campaign, f"cancelled by {name_of(request.who)}", now=request.now)
+
+
+def _stop_going_back(campaign: Campaign, wish: Wish, request: Request) -> Campaign:
+    """Its own offers are on their way back already; what was started to revert it ends in the same way."""
+    reason = f"its reverting was cancelled by {name_of(request.who)}"
+    return tell(replace(campaign, state=C.ABORTED, reason=reason), wish, request.who)
 
 
 def _revert(campaign: Campaign, request: Request) -> Campaign:
     if campaign.planning.phase is not PlanningPhase.DONE:
         raise Conflict(f"{campaign.id} has offered nothing yet: cancel it", code="action_does_not_fit")
-    return begin_reverting(campaign, f"being reverted by {name_of(request.who)}", now=request.now)
+    if campaign.has_untold_children:
+        raise Conflict(f"what reverted {campaign.id} is being cancelled: try again in a moment", code="try_again")
+    reason = f"being reverted by {name_of(request.who)}"
+    return begin_reverting(campaign, reason, who=request.who, now=request.now)
 
 
 def _is_repeated(campaign: Campaign, request: Request) -> bool:
+    if request.action is OperatorAction.REVERT:
+        return campaign.goes_back and campaign.state is not C.ABORTED
     return request.action is OperatorAction.APPROVE and has_approved(campaign, request.who)
+
+
+def _fits(campaign: Campaign, action: OperatorAction) -> bool:
+    if campaign.goes_back and not campaign.is_finished and action not in GOING_BACK:
+        return False
+    return campaign.state in FITS[action]
 
 
 def _check_plan(campaign: Campaign, request: Request) -> None:
@@ -137,7 +169,7 @@ def _check_plan(campaign: Campaign, request: Request) -> None:
     Raises:
         Conflict: They are not.
     """
-    wave = campaign.wave_in_hand
+    wave = awaited_wave(campaign)
     number = request.wave if request.action is OperatorAction.APPROVE else None
     if number is not None and (wave is None or wave.number != number):
         raise Conflict(f"{campaign.id} does not wait for wave {number}; look at it again", code="plan_changed")
@@ -145,18 +177,22 @@ def _check_plan(campaign: Campaign, request: Request) -> None:
         raise Conflict(f"the plan of {campaign.id} is another one now; look at it again", code="plan_changed")
 
 
-def fitting_actions(state: CampaignState) -> list[OperatorAction]:
-    """The actions that change something in this state."""
-    return [action for action, states in FITS.items() if state in states]
+def fitting_actions(campaign: Campaign) -> list[OperatorAction]:
+    """The actions that fit the campaign as it is."""
+    is_asked_for = campaign.goes_back and not campaign.is_finished
+    found = [action for action in OperatorAction if _fits(campaign, action)]
+    return [action for action in found if not (is_asked_for and action is OperatorAction.REVERT)]
 
 
 def _misfit(campaign: Campaign, action: OperatorAction) -> str:
-    fitting = " or ".join(fitting_actions(campaign.state)) or "none"
+    fitting = " or ".join(fitting_actions(campaign)) or "none"
     return f"{campaign.id} is {campaign.state}: {action} does not fit, these actions do: {fitting}"
 
 
 def _resume(campaign: Campaign, request: Request) -> Campaign:
     now, reason = request.now, f"resumed by {name_of(request.who)}"
+    if campaign.goes_back:
+        return tell(go_on(campaign, now=now, reason=reason), Wish.GO_ON, request.who)
     if _has_ended(campaign, now):
         campaign = replace(campaign, consents=replace(campaign.consents, is_end_waived=True))
         reason += ", after its schedule had ended"
@@ -230,6 +266,9 @@ def _retry_failed(campaign: Campaign, request: Request) -> Campaign | None:
 
 def _force_cancel(campaign: Campaign, request: Request) -> Campaign | None:
     """Cancelled softly before, its devices that have begun are cancelled now."""
+    if campaign.reversion is not None:
+        is_forced = campaign.state is C.ABORTED and campaign.reversion.wish is Wish.FORCE_CANCEL
+        return None if is_forced else _stop_going_back(campaign, Wish.FORCE_CANCEL, request)
     if campaign.is_forced or (campaign.state is C.ABORTED and not campaign.waves):
         return None
     return give_up(

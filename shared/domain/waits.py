@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.campaigns import Campaign, CampaignState, ReversionPhase
 from shared.domain.gates import Counters
 from shared.domain.pacing import Budget, yields_until
 from shared.domain.rates import next_free_at, seconds_per_device
-from shared.domain.rollouts import RolloutState
+from shared.domain.rollouts import PROGRESS, RolloutState
 from shared.domain.starting import missing_approvals
 from shared.domain.stops import FleetStop
+from shared.domain.walks import MAX_ROUNDS, gives_up_at
 from shared.domain.waves import WaveState
 from shared.domain.window_waits import earliest_opening, last_closing
 
@@ -33,6 +34,8 @@ class WaitFor(StrEnum):
     PACE = "pace"
     HELD_DEVICES = "held_devices"
     SOAK = "soak"
+    WITHDRAWAL = "withdrawal"
+    CHILDREN = "children"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,5 +152,17 @@ def _soak(campaign: Campaign, _around: Surroundings, _now: datetime) -> Iterator
         yield Wait(what=WaitFor.SOAK, words=words, since=since, until=wave.soak_until)
 
 
+def _going_back(campaign: Campaign, around: Surroundings, _now: datetime) -> Iterator[Wait]:
+    if campaign.reversion is None or campaign.is_finished:
+        return
+    since = campaign.reversion.ordered_at
+    if (walk := campaign.walk_in_hand) is not None:
+        left = sum(counters.of(*PROGRESS) for counters in around.counters.values())
+        words = f"the offers of {left} devices are being taken back, for time {walk.round} of at most {MAX_ROUNDS}"
+        yield Wait(what=WaitFor.WITHDRAWAL, words=words, since=since, until=gives_up_at(walk))
+    if campaign.state is C.REVERTING and campaign.reversion.phase is ReversionPhase.WATCHING:
+        yield Wait(what=WaitFor.CHILDREN, words=campaign.reason, since=campaign.in_state_since)
+
+
 type _Finder = Callable[[Campaign, Surroundings, datetime], Iterator[Wait]]
-_FINDERS: tuple[_Finder, ...] = (_fleet_stop, _state, _windows, _slots, _held_devices, _soak)
+_FINDERS: tuple[_Finder, ...] = (_fleet_stop, _state, _windows, _slots, _held_devices, _soak, _going_back)

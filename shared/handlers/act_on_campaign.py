@@ -72,10 +72,13 @@ def _check_genuine(campaign: Campaign, ports: CampaignPorts) -> None:
         Conflict: It is not what was signed when it was posted, or a package of it was withdrawn.
     """
     try:
-        ports.specs.check(campaign)
+        if campaign.goes_back:
+            ports.specs.check_reversion(campaign)
+        else:
+            ports.specs.check(campaign)
     except SpecUntrusted as error:
         raise Conflict(f"{campaign.id} cannot go on: {error.message}; cancel it", code=error.code) from error
-    if find_withdrawn(campaign, ports.packages) is not None:
+    if not campaign.goes_back and find_withdrawn(campaign, ports.packages) is not None:
         raise Conflict(f"{campaign.id} cannot go on: its package was withdrawn; cancel it", code="package_withdrawn")
 
 
@@ -107,4 +110,5 @@ def _entry(before: Campaign, after: Campaign, request: Request) -> AuditEntry:
 
 def _approval_words(campaign: Campaign) -> str:
     given = campaign.consents.approvals[-1]
-    return f"wave {given.wave}, plan {given.plan_sha256}"
+    about = "going back" if campaign.goes_back else f"wave {given.wave}"
+    return f"{about}, plan {given.plan_sha256}"

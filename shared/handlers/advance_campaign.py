@@ -14,6 +14,7 @@ from typing import Protocol
 from shared.domain.audit import SERVICE, AuditEntry
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.late_failures import find_passed
+from shared.domain.plans import digest_plan
 from shared.domain.starting import await_approval, go_on, missing_approvals
 from shared.domain.steps import Change, StepKind, complete, is_judged, next_step, start_wave
 from shared.handlers.campaign_ports import CampaignPorts
@@ -28,6 +29,7 @@ from shared.handlers.pause_campaign import stop_untrusted
 from shared.handlers.plan_campaign import list_page, order_targets
 from shared.handlers.reconsider_wave import reconsider_wave
 from shared.handlers.revert_campaign import collect_reverts, start_reverts, watch_reverts
+from shared.handlers.tell_children import tell_children
 from shared.handlers.wakeups import STOPPED_LOOK_S
 from shared.handlers.walk_batches import walk_batches
 from shared.ports.bus import Queue
@@ -53,6 +55,7 @@ _UNSIGNED = frozenset(
         StepKind.COLLECT_REVERTS,
         StepKind.START_REVERTS,
         StepKind.WATCH_REVERTS,
+        StepKind.TELL_CHILDREN,
         StepKind.NOTHING,
     }
 )
@@ -79,7 +82,9 @@ def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: dateti
         return
     if message.step is None and not is_judged(stored.value):
         return
-    needs_trust = is_judged(stored.value) or next_step(stored.value) not in _UNSIGNED
+    # What goes back is held against its signatures when it starts something; a pause would stop nothing of it.
+    is_checked_later = next_step(stored.value) in _UNSIGNED or stored.value.goes_back
+    needs_trust = is_judged(stored.value) or not is_checked_later
     if needs_trust and not _is_genuine(stored.value, ports, now):
         return
     change = _evaluate(stored.value, ports, now=now)
@@ -103,7 +108,8 @@ def _is_genuine(campaign: Campaign, ports: CampaignPorts, now: datetime) -> bool
 
 def _note_turn(before: Campaign, after: Campaign, ports: CampaignPorts, now: datetime) -> None:
     """Audit that the campaign rests or ends with this step."""
-    if (what := _TURNS.get(after.state)) is None or after.state is before.state:
+    what = "await_approval" if _asks_about_going_back(after) else _TURNS.get(after.state)
+    if what is None or after.state is before.state:
         return
     entry = AuditEntry(
         campaign=before.id,
@@ -113,9 +119,13 @@ def _note_turn(before: Campaign, after: Campaign, ports: CampaignPorts, now: dat
         what=what,
         before=before.state,
         after=after.state,
-        detail=after.reason,
+        detail=f"{after.reason}; plan {digest_plan(after)}" if _asks_about_going_back(after) else after.reason,
     )
     ports.audit.append(entry)
+
+
+def _asks_about_going_back(campaign: Campaign) -> bool:
+    return campaign.goes_back and campaign.state is CampaignState.AWAITING_APPROVAL
 
 
 def _answer_stale(step: int, campaign: Campaign, ports: CampaignPorts, now: datetime) -> None:
@@ -182,4 +192,5 @@ _STEPS: Mapping[StepKind, _Step] = {
     StepKind.COLLECT_REVERTS: collect_reverts,
     StepKind.START_REVERTS: start_reverts,
     StepKind.WATCH_REVERTS: watch_reverts,
+    StepKind.TELL_CHILDREN: tell_children,
 }

@@ -113,7 +113,7 @@ def _judge_campaign(campaign: Campaign, rollout: Rollout) -> Gone | NotNow | Non
         return Gone(code="campaign_over", detail="the campaign is aborted")
     if campaign.state is CampaignState.REVERTED:
         return Gone(code="campaign_over", detail=f"the campaign is {campaign.state}")
-    if campaign.state is CampaignState.REVERTING:
+    if campaign.goes_back:
         return Gone(code="campaign_over", detail="the campaign is being reverted")
     if campaign.state is CampaignState.PAUSED:
         return NotNow(code="campaign_paused", detail="the campaign is paused", retry_after_s=PAUSE_RETRY_S)

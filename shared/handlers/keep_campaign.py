@@ -9,6 +9,7 @@ from datetime import datetime
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import NotFound
 from shared.domain.ids import CampaignId
+from shared.domain.reverting import is_newly_ordered
 from shared.domain.steps import Change, take_step
 from shared.domain.waves import WaveState
 from shared.handlers.campaign_ports import CampaignPorts
@@ -51,7 +52,7 @@ def keep_step(ports: CampaignPorts, before: Stored[Campaign], change: Change, *,
         ConcurrentChange: Somebody else wrote it since it was read.
     """
     after = take_step(before.value, change, now=now)
-    if after.state is CampaignState.REVERTING and before.value.state is not CampaignState.REVERTING:
+    if is_newly_ordered(before.value, after):
         after = ports.specs.sign_reversion(after)
     ports.campaigns.save(Stored(value=after, etag=before.etag))
     if after.awaits_step:

@@ -20,6 +20,7 @@ from shared.domain.reverting import (
     make_child,
     note_collected,
     read_former,
+    take_back_again,
 )
 from shared.domain.rollouts import FINAL, PackageTarget
 from shared.domain.steps import Change, abort
@@ -40,20 +41,23 @@ LOOK_AGAIN = timedelta(seconds=15)
 def collect_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
     """The campaign with more of its devices sorted by the version they ran before.
 
-    It waits until all its offers are taken back: a device in the middle of it may still succeed.
+    All its offers were taken back before, because a device in the middle of it may still succeed. Where some were not,
+    they are taken back once more, until it goes on without these devices.
     """
     reversion = _reversion(campaign)
     if reversion.wave > len(campaign.waves):
-        return Change(campaign=_with(campaign, replace(reversion, phase=ReversionPhase.STARTING)), due_at=now)
-    if reversion.wave == 1 and reversion.batches == 0 and _has_open_rows(campaign, ports):
-        return Change(campaign=campaign, due_at=now + LOOK_AGAIN)
+        return Change(campaign=_note_plan(campaign, ports), due_at=now)
+    if reversion.wave == 1 and reversion.batches == 0 and (left := _count_open(campaign, ports)):
+        if (again := take_back_again(campaign, now=now)) is not None:
+            return Change(campaign=again, due_at=now)
+        reversion = replace(reversion, left_open=left)
     batches = ports.manifests.read_batches(campaign.id, reversion.wave)[reversion.batches :][:COLLECT_BATCHES]
     if not batches:
         return Change(campaign=_with(campaign, replace(reversion, wave=reversion.wave + 1, batches=0)), due_at=now)
     rows = [row.value for batch in batches for row in ports.rollouts.read_batch(campaign.id, batch)]
     found = by_former_version(campaign, rows)
     for former, devices in found.items():
-        ports.manifests.write_page(child_id(campaign.id, former), reversion.pages.get(former, 0), devices)
+        ports.manifests.write_page(_child(campaign, former), reversion.pages.get(former, 0), devices)
     collected = note_collected(reversion, found)
     return Change(campaign=_with(campaign, replace(collected, batches=reversion.batches + len(batches))), due_at=now)
 
@@ -61,28 +65,42 @@ def collect_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) 
 def start_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
     """The campaign with its children started, one for each former version that can be had.
 
-    It is aborted, and people are woken, where nobody but a table's writer ordered it: older versions come back only on
-    the word of an operator or of a gate.
+    It is aborted, and people are woken, where nobody but a table's writer ordered it, or where the devices are not
+    those that were collected: older versions come back only on the word of an operator or of a gate.
     """
     try:
-        ports.specs.check_reversion(campaign)
-        if not is_order_good(campaign, now=now):
-            raise SpecUntrusted("the order to revert it is too old")
+        digests = _check_order(campaign, ports, now)
     except SpecUntrusted as error:
         reason = f"{error.message}; nothing is reverted"
         raise_alert(ports.publisher, subject=f"campaigns/{campaign.id}", code=error.code, message=reason, now=now)
         return Change(campaign=abort(campaign, reason), due_at=now)
-    reversion = _reversion(campaign)
     impossible: dict[str, str] = {}
     started: list[CampaignId] = []
-    for former in sorted(reversion.pages):
+    for former, sha256 in digests.items():
         package = _find_package(ports.packages, read_former(campaign, former))
         if isinstance(package, Package):
-            started.append(_start_child(campaign, former, package, ports, now))
+            started.append(_start_child(campaign, former, package, sha256, ports, now))
         else:
             impossible[former] = package
+    reversion = _reversion(campaign)
     watching = replace(reversion, phase=ReversionPhase.WATCHING, children=tuple(started), impossible=impossible)
     return Change(campaign=_with(campaign, watching), due_at=now)
+
+
+def _check_order(campaign: Campaign, ports: CampaignPorts, now: datetime) -> dict[str, str]:
+    """The digests over the devices of each former version, if all is as it was ordered, and maybe approved.
+
+    Raises:
+        SpecUntrusted: It is not.
+    """
+    ports.specs.check_reversion(campaign)
+    if not is_order_good(campaign, now=now):
+        raise SpecUntrusted("the order to revert it is too old")
+    digests = {former: _digest(campaign, former, ports) for former in sorted(_reversion(campaign).pages)}
+    # Rows from before have none.
+    if _reversion(campaign).digests not in ({}, digests):
+        raise SpecUntrusted("the devices that are to go back are not those that were collected")
+    return digests
 
 
 def watch_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
@@ -91,10 +109,11 @@ def watch_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     return Change(campaign=judge_children(campaign, children), due_at=now + LOOK_AGAIN)
 
 
-def _start_child(campaign: Campaign, former: str, package: Package, ports: CampaignPorts, now: datetime) -> CampaignId:
+def _start_child(
+    campaign: Campaign, former: str, package: Package, sha256: str, ports: CampaignPorts, now: datetime
+) -> CampaignId:
     pages = _reversion(campaign).pages[former]
-    devices = [device for page in ports.manifests.read_pages(child_id(campaign.id, former), pages) for device in page]
-    made = make_child(campaign, former, package, sha256=digest_devices(devices), pages=pages, now=now)
+    made = make_child(campaign, former, package, sha256=sha256, pages=pages, now=now)
     child = ports.specs.sign(made)
     ports.audit.append(_entry(child))
     try:
@@ -122,9 +141,26 @@ def _find_package(packages: PackageStore, former: PackageTarget) -> Package | st
     return registered.package
 
 
-def _has_open_rows(campaign: Campaign, ports: CampaignPorts) -> bool:
+def _note_plan(campaign: Campaign, ports: CampaignPorts) -> Campaign:
+    """The campaign with all that is to be approved about its going back, where people are to be asked."""
+    reversion = _reversion(campaign)
+    digests = {former: _digest(campaign, former, ports) for former in reversion.pages}
+    return _with(campaign, replace(reversion, phase=ReversionPhase.STARTING, digests=digests))
+
+
+def _digest(campaign: Campaign, former: str, ports: CampaignPorts) -> str:
+    """Over the devices that ran this before."""
+    pages = ports.manifests.read_pages(_child(campaign, former), _reversion(campaign).pages[former])
+    return digest_devices(device for page in pages for device in page)
+
+
+def _count_open(campaign: Campaign, ports: CampaignPorts) -> int:
     counters = [ports.rollouts.read_counters(campaign.id, wave.number, campaign.shards) for wave in campaign.waves]
-    return any(each.total > each.of(*FINAL) for each in counters)
+    return sum(each.total - each.of(*FINAL) for each in counters)
+
+
+def _child(campaign: Campaign, former: str) -> CampaignId:
+    return child_id(campaign.id, former, _reversion(campaign).number)
 
 
 def _reversion(campaign: Campaign) -> Reversion:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign
+from shared.domain.joining import is_over
 from shared.domain.retries import RETRYABLE
 from shared.domain.rollouts import PROGRESS, RolloutState
 from shared.domain.steps import Change
-from shared.domain.walks import BatchPurpose, Walk
+from shared.domain.walks import TAKES_BACK, BatchPurpose, Walk, look_after
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.reserve_slots import reserve_slots
 from shared.handlers.wakeups import request_visit
@@ -35,9 +36,9 @@ def walk_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> 
     if (walk := campaign.walk_in_hand) is None:
         return None
     if walk.wave > walk.last_wave:
-        return Change(campaign=_with(campaign, walk, None), due_at=now)
+        return _look_after(campaign, walk, ports, now=now)
     batches = ports.manifests.read_batches(campaign.id, walk.wave)[walk.batches :]
-    if not batches or not _concerns_wave(campaign, walk, ports):
+    if not batches or not _concerns_wave(campaign, walk, walk.wave, ports):
         return Change(campaign=_with(campaign, walk, replace(walk, wave=walk.wave + 1, batches=0)), due_at=now)
     reservation = reserve_slots(ports.budget, batches, now=now)
     if reservation.slots:
@@ -50,8 +51,18 @@ def walk_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> 
     return Change(campaign=_with(campaign, walk, further), due_at=now if all_out else reservation.look_again_at)
 
 
-def _concerns_wave(campaign: Campaign, walk: Walk, ports: CampaignPorts) -> bool:
-    counters = ports.rollouts.read_counters(campaign.id, walk.wave, campaign.shards)
+def _look_after(campaign: Campaign, walk: Walk, ports: CampaignPorts, *, now: datetime) -> Change:
+    """Only where nothing else is left to do is it waited for: a campaign that goes on has its visits."""
+    is_waited_for = walk.purpose in TAKES_BACK and is_over(campaign)
+    is_done = not is_waited_for or not any(
+        _concerns_wave(campaign, walk, wave, ports) for wave in range(1, walk.last_wave + 1)
+    )
+    after, due_at = look_after(walk, is_done=is_done, now=now)
+    return Change(campaign=_with(campaign, walk, after), due_at=due_at)
+
+
+def _concerns_wave(campaign: Campaign, walk: Walk, wave: int, ports: CampaignPorts) -> bool:
+    counters = ports.rollouts.read_counters(campaign.id, wave, campaign.shards)
     return counters.of(*_CONCERNS[walk.purpose]) > 0
 
 

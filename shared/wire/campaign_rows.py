@@ -122,12 +122,14 @@ def write_signed_edit(campaign: Campaign) -> bytes:
 
 
 def write_signed_reversion(campaign: Campaign) -> bytes:
-    """What is signed when an operator or a gate has a campaign reverted."""
-    ordered_at = campaign.reversion.ordered_at if campaign.reversion else None
+    """What is signed when an operator or a gate has a campaign reverted; what rows from before lack is left out."""
+    order = campaign.reversion or Reversion()
     fields = {
         "revert": campaign.id,
         "spec_signature": campaign.spec_signature,
-        "ordered_at": ordered_at.isoformat() if ordered_at else "",
+        "ordered_at": order.ordered_at.isoformat() if order.ordered_at else "",
+        **({"ordered_by": order.ordered_by} if order.ordered_by else {}),
+        **({"number": order.number} if order.number > 1 else {}),
     }
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 

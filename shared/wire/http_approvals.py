@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from shared.domain.approvals import MAX_REQUIRED, ApprovalPolicy
 from shared.domain.campaigns import Campaign
 from shared.domain.plans import digest_plan
-from shared.domain.starting import missing_approvals, standing_approvals
+from shared.domain.starting import awaited_wave, missing_approvals, standing_approvals
 from shared.wire.http_fields import RequestModel
 
 
@@ -39,7 +39,8 @@ class ApprovalView(BaseModel):
 
     required: int = Field(description="Distinct people who must approve, the requester not among them")
     between_waves: bool = Field(description="Whether each wave needs them anew")
-    wave: int | None = Field(description="The wave that could start with it; null when none is left or planned yet")
+    about: str = Field(description="wave, or going back: what they are asked about")
+    wave: int | None = Field(description="The wave that could start with it; null when none is asked about")
     plan_sha256: str = Field(description="Digest of the plan as it is; approvals of another plan do not count")
     given: list[GivenApproval]
     missing: int = Field(description="How many more people must approve")
@@ -49,10 +50,11 @@ def view_approval(campaign: Campaign) -> ApprovalView | None:
     """What is shown of it; None where the campaign needs nobody's approval."""
     if (policy := campaign.spec.approval) is None:
         return None
-    wave = campaign.wave_in_hand
+    wave = awaited_wave(campaign)
     return ApprovalView(
         required=policy.required,
         between_waves=policy.between_waves,
+        about="going back" if campaign.goes_back else "wave",
         wave=wave.number if wave else None,
         plan_sha256=digest_plan(campaign),
         given=[

@@ -21,6 +21,7 @@ from shared.wire.http_policies import WEEKDAYS
 from shared.wire.http_quarantine import QuarantinedView, view_quarantined
 from shared.wire.http_rates import PaceView, view_pace
 from shared.wire.http_retries import RetriesView, view_retries
+from shared.wire.http_reversions import ReversionView, view_reversion
 from shared.wire.http_schedules import ScheduleView, view_schedule
 from shared.wire.http_variants import CampaignPackageView, view_packages
 from shared.wire.http_waits import WaitView, view_wait
@@ -94,6 +95,7 @@ class CampaignView(CampaignSummary):
     quarantined: list[QuarantinedView] = Field(description="Cohorts that are held back")
     pace: PaceView
     approval: ApprovalView | None = Field(description="Whose approval it needs and has; null for nobody's")
+    reversion: ReversionView | None = Field(description="How its devices go back; null where nobody ordered it")
     schedule: ScheduleView | None = Field(description="When it starts and ends by itself; null without a schedule")
     deadlines: dict[str, float] = Field(description="Seconds a device may stay in a state")
     retention_days: int | None = Field(
@@ -142,6 +144,7 @@ def view_campaign(
         archived_at=campaign.archive.ended_at if campaign.archive else None,
         pace=view_pace(campaign.spec.pace, sum(count.of(RolloutState.SUCCEEDED) for count in counters.values())),
         approval=view_approval(campaign),
+        reversion=view_reversion(campaign),
         schedule=view_schedule(campaign),
         deadlines=asdict(campaign.spec.deadlines),
         plan=PlanView(
@@ -158,7 +161,7 @@ def view_campaign(
         waves=[
             view_wave(wave, counters.get(wave.number, Counters()), verdicts.get(wave.number)) for wave in campaign.waves
         ],
-        actions=[action.value for action in fitting_actions(campaign.state)],
+        actions=[action.value for action in fitting_actions(campaign)],
     )
 
 

@@ -71,7 +71,7 @@ def view_existing(campaign: Campaign, differences: list[Difference], *, same_req
         name=campaign.spec.name,
         state=campaign.state.value,
         reason=campaign.reason,
-        actions=[action.value for action in fitting_actions(campaign.state)],
+        actions=[action.value for action in fitting_actions(campaign)],
         same_request=same_request,
         differences=[DifferenceView(field=each.field, campaign=each.theirs, request=each.ours) for each in differences],
     )

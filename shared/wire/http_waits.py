@@ -14,7 +14,8 @@ class WaitView(BaseModel):
 
     what: str = Field(
         description=(
-            "fleet_release, operator, approval, schedule, window, hub_budget, bandwidth, pace, held_devices or soak"
+            "fleet_release, operator, approval, schedule, window, hub_budget, bandwidth, pace, held_devices, soak, "
+            "withdrawal or children"
         )
     )
     words: str = Field(description="A sentence for operators")

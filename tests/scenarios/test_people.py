@@ -12,8 +12,9 @@ import requests
 
 from cli.local import LocalStack
 from cli.token import get_token
+from shared.domain.ids import DeviceId
 from tests.support.scenario import functions_told
-from tests.support.scenario_scene import Scene
+from tests.support.scenario_scene import FACTORY_VERSION, Scene
 from tests.support.scenario_truth import check_tables
 from tests.support.waiting import wait_until
 
@@ -76,6 +77,30 @@ def test_two_others_must_approve_before_a_campaign_runs(scene: Scene, people: Pe
         (entry["what"], entry["who"].partition(" <")[0]) for entry in log if entry["what"] in ("create", "approve")
     ]
     assert deeds == [("create", "ada"), ("approve", "grace"), ("approve", "linus")]
+
+
+def test_an_operators_revert_of_an_approved_campaign_waits_for_others(scene: Scene, people: People) -> None:
+    devices = scene.devices(2)
+    scene.artifacts.publish(FACTORY_VERSION)
+    scene.artifacts.publish()
+    grace = people.token("grace", "approver")
+    scene.http.headers["Authorization"] = f"Bearer {people.token('ada', 'operator', 'approver')}"
+    with scene.fleet(devices) as fleet:
+        campaign = scene.start(devices, approval={"required": 1})
+        scene.wait_for_campaign(campaign, "awaiting_approval")
+        path = f"campaigns/{campaign}/approve"
+        assert people.call(grace, "POST", path).json()["state"] == "running"
+        scene.wait_for_campaign(campaign, "completed")
+        assert scene.act(campaign, "revert").json()["state"] == "reverting"
+        waiting = scene.wait_for_campaign(campaign, "awaiting_approval")
+        assert waiting["reason"] == "the devices go back once 1 more approve"
+        assert (waiting["approval"]["about"], waiting["approval"]["missing"]) == ("going back", 1)
+        assert waiting["reversion"]["devices"] == {FACTORY_VERSION: 2}
+        assert scene.act(campaign, "approve").json()["code"] == "requester_cannot_approve"
+        plan = {"plan_sha256": waiting["approval"]["plan_sha256"]}
+        assert people.call(grace, "POST", path, plan).json()["state"] == "reverting"
+        scene.wait_for_campaign(campaign, "reverted")
+        assert {fleet.installed(DeviceId(device))[scene.name] for device in devices} == {FACTORY_VERSION}
 
 
 def test_each_role_may_do_its_part_and_no_more(scene: Scene, people: People) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from agent.fleet.behaviour import FAILS_HEALTH, OK
 from shared.domain.ids import DeviceId
+from tests.support.scenario_artifacts import NEW_VERSION
 from tests.support.scenario_scene import FACTORY_VERSION, Scene
 from tests.support.scenario_truth import check_tables
+from tests.support.waiting import wait_until
 
 
 def test_an_operator_reverts_a_completed_campaign(scene: Scene) -> None:
@@ -34,3 +36,43 @@ def test_a_gate_reverts_what_it_stops(scene: Scene) -> None:
         scene.wait_for_campaign(campaign, "reverted")
         assert scene.tables.states(campaign) == {bad: "failed", **dict.fromkeys(good, "succeeded")}
         assert {fleet.installed(DeviceId(device))[scene.name] for device in devices} == {FACTORY_VERSION}
+
+
+def test_a_reverting_campaign_rests_goes_on_and_is_given_up_with_its_child(scene: Scene) -> None:
+    """The devices are switched off after the update, so that its child waits for them."""
+    devices = scene.devices(3)
+    scene.artifacts.publish(FACTORY_VERSION)
+    scene.artifacts.publish()
+    with scene.fleet(devices):
+        campaign = scene.start(devices)
+        scene.wait_for_campaign(campaign, "completed")
+    scene.act(campaign, "revert")
+    wait_until(lambda: scene.show(campaign)["reversion"]["campaigns"], timeout_s=60, what="the child")
+    [child] = scene.show(campaign)["reversion"]["campaigns"]
+    scene.wait_for_campaign(child, "running")
+    wait_until(lambda: "children" in waits(scene, campaign), what="the parent looking at its child")
+
+    assert scene.act(campaign, "pause").json()["state"] == "paused"
+    paused = scene.wait_for_campaign(child, "paused")
+    assert paused["reason"].startswith(f"paused with {campaign} by ")
+    assert waits(scene, campaign) == {"operator"}
+    refused = scene.act(campaign, "retry-failed")
+    assert refused.status_code == 409
+    assert "these actions do: resume or cancel or force-cancel" in refused.json()["detail"]
+
+    assert scene.act(campaign, "resume").json()["state"] == "reverting"
+    scene.wait_for_campaign(child, "running")
+    assert scene.act(campaign, "cancel").json()["state"] == "aborted"
+    scene.wait_for_campaign(child, "aborted")
+    wait_until(
+        lambda: set(scene.tables.states(child).values()) == {"cancelled"}, timeout_s=60, what="offers taken back"
+    )
+
+    assert scene.act(campaign, "revert").json()["reversion"]["number"] == 2
+    with scene.fleet(devices, runs=NEW_VERSION) as fleet:
+        scene.wait_for_campaign(campaign, "reverted")
+        assert {fleet.installed(DeviceId(device))[scene.name] for device in devices} == {FACTORY_VERSION}
+
+
+def waits(scene: Scene, campaign: str) -> set[str]:
+    return {wait["what"] for wait in scene.show(campaign)["waits_for"]}
