@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.wire.http_dry_runs import CostView, ExistingView, ForecastView
@@ -27,11 +28,17 @@ def plan_lines(plan: ForecastView) -> Iterator[str]:
         f"  at least {_time(duration.seconds)}, {_time(duration.dispatch_s)} of it at "
         f"{duration.twin_updates_per_s:g} of {duration.ceiling_per_s:g} twin updates a second"
     )
+    yield f"  from {_minute(duration.begins_at)} to {_minute(duration.ends_at)} at the earliest"
     usage = plan.usage
     yield (
         f"  {usage.twin_writes:,} twin writes, {usage.queue_messages:,} queue messages, "
         f"{usage.table_transactions:,} table transactions, {_size(usage.egress_bytes)} to deliver"
     )
+    if retries := plan.retries:
+        yield (
+            f"  {retries.offers:,} further offers on top if {retries.assumed_failure_percent:g} % "
+            "of all attempts failed"
+        )
     yield from _cost_lines(plan.cost)
     for warning in plan.warnings:
         yield f"  ! {warning.field}: {warning.message}"
@@ -102,6 +109,10 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _minute(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _time(seconds: float) -> str:

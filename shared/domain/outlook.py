@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.campaigns import Campaign, CampaignSpec
@@ -11,8 +12,8 @@ from shared.domain.errors import DomainError
 from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast
 from shared.domain.operations import Operation
 from shared.domain.pacing import Budget
+from shared.domain.plan_facts import PlanFacts
 from shared.domain.plan_findings import Findings
-from shared.domain.plan_warnings import PlanFacts
 from shared.domain.waves import Wave, slice_waves
 
 
@@ -36,16 +37,18 @@ def look_ahead(operation: Operation, hub: HubRoom, *, now: datetime) -> PlanFact
     waves = draft.waves or _estimated_waves(draft)
     if not waves:
         return None
+    begins_at = max(now, draft.start_awaited or now)
+    waited_s = (begins_at - now).total_seconds()
     inputs = ForecastInputs(
         waves=[_load(wave, draft.spec, findings) for wave in waves],
-        hub=hub,
+        hub=replace(hub, backlog_s=max(0.0, hub.backlog_s - waited_s)),
         package_bytes=draft.largest_bytes,
         variants=len(draft.packages),
         mean_bytes=_mean_bytes(draft, findings),
         windows=draft.spec.windows,
         pace=draft.spec.pace,
         listing_steps=draft.planning.page,
-        begins_at=now,
+        begins_at=begins_at,
     )
     return PlanFacts(spec=draft.spec, inputs=inputs, forecast=forecast(inputs), findings=findings)
 

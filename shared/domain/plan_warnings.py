@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
-from shared.domain.campaigns import CampaignSpec
 from shared.domain.conflicts import OnConflict
-from shared.domain.forecast import Forecast, ForecastInputs, WaveForecast
-from shared.domain.plan_findings import Findings
-from shared.domain.waves import Matching, WaveSpec
+from shared.domain.plan_facts import PlanFacts, PlanWarning
+from shared.domain.schedule_warnings import ends_too_early, no_window_in_time
+from shared.domain.targeting import Membership
+from shared.domain.waves import Matching
 from shared.domain.window_waits import longest_wait_s
 
 LARGE_FIRST_PERCENT = 20.0
 LARGE_FIRST_DEVICES = 20
 """A first wave above both is no canary any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanWarning:
-    """One thought.
-
-    Attributes:
-        field: Where in the request, such as ``waves.0.gate.success_percent``.
-    """
-
-    code: str
-    field: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanFacts:
-    """Everything the rules look at."""
-
-    spec: CampaignSpec
-    inputs: ForecastInputs
-    forecast: Forecast
-    findings: Findings
-
-    @property
-    def devices(self) -> int:
-        """All targets."""
-        return sum(load.devices for load in self.inputs.waves)
-
-    @property
-    def waves(self) -> Sequence[tuple[int, WaveSpec, WaveForecast]]:
-        """Position in the request, what was asked for, and what is expected, of each wave."""
-        return [(at, *pair) for at, pair in enumerate(zip(self.spec.waves, self.forecast.waves, strict=False))]
 
 
 def find_warnings(facts: PlanFacts) -> list[PlanWarning]:
@@ -181,6 +147,15 @@ def _slowed_hub(facts: PlanFacts) -> Iterator[PlanWarning]:
         yield PlanWarning(code="hub_slowed", field="targets", message=message)
 
 
+def _newcomers(facts: PlanFacts) -> Iterator[PlanWarning]:
+    if facts.spec.targeting.membership is Membership.DYNAMIC:
+        message = (
+            "devices that begin to match later join the last wave, which stays open: the plan is for those that match "
+            "now, and the campaign does not complete before its membership is closed"
+        )
+        yield PlanWarning(code="newcomers_not_counted", field="targets.membership", message=message)
+
+
 _RULES: tuple[Callable[[PlanFacts], Iterator[PlanWarning]], ...] = (
     _empty_waves,
     _large_first_wave,
@@ -189,6 +164,9 @@ _RULES: tuple[Callable[[PlanFacts], Iterator[PlanWarning]], ...] = (
     _minimum_above_wave,
     _short_offer_deadline,
     _short_window_deadline,
+    ends_too_early,
+    no_window_in_time,
+    _newcomers,
     _held_devices,
     _current_devices,
     _no_package,

@@ -8,7 +8,7 @@ from datetime import datetime
 from shared.domain.campaigns import Campaign, CampaignSpec
 from shared.domain.operations import Operation
 from shared.domain.outlook import look_ahead, room_of
-from shared.domain.plan_warnings import PlanFacts
+from shared.domain.plan_facts import PlanFacts
 from shared.domain.prices import PriceTable
 from shared.domain.spec_changes import find_differences
 from shared.handlers.campaign_ports import CampaignPorts

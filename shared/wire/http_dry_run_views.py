@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign
 from shared.domain.forecast import Forecast, WaveForecast
+from shared.domain.forecast_retries import forecast_retries
 from shared.domain.operations import Operation, OperationState
+from shared.domain.plan_facts import PlanFacts
 from shared.domain.plan_findings import Findings
-from shared.domain.plan_warnings import PlanFacts, find_warnings
+from shared.domain.plan_warnings import find_warnings
 from shared.domain.prices import Cost, CostLine, PriceTable, reckon
 from shared.domain.spec_changes import Difference
 from shared.domain.steps_by_operators import fitting_actions
@@ -23,6 +26,7 @@ from shared.wire.http_dry_runs import (
     ForecastView,
     OperationView,
     PackageForecastView,
+    RetryForecastView,
     UsageView,
     WarningView,
     WaveForecastView,
@@ -50,12 +54,13 @@ def view_forecast(operation: Operation, facts: PlanFacts, prices: PriceTable) ->
         basis="exact" if operation.state is OperationState.SUCCEEDED else "estimate",
         devices=facts.devices,
         waves=[_view_wave(wave) for wave in ahead.waves],
-        duration=_view_duration(ahead),
+        duration=_view_duration(ahead, facts.inputs.begins_at),
         conflicts=_view_conflicts(facts.findings),
         current=facts.findings.current,
         no_package=facts.findings.no_package,
         packages=_view_packages(facts),
         usage=UsageView(**asdict(ahead.usage)),
+        retries=_view_retries(facts),
         cost=_view_cost(reckon(ahead.usage.by_meter(), prices)),
         warnings=[
             WarningView(code=warning.code, field=warning.field, message=warning.message)
@@ -100,8 +105,15 @@ def _view_wave(wave: WaveForecast) -> WaveForecastView:
     )
 
 
-def _view_duration(ahead: Forecast) -> DurationView:
+def _view_retries(facts: PlanFacts) -> RetryForecastView | None:
+    found = forecast_retries(facts.spec.retries, facts.forecast.usage)
+    return None if found is None else RetryForecastView(**asdict(found))
+
+
+def _view_duration(ahead: Forecast, begins_at: datetime) -> DurationView:
     return DurationView(
+        begins_at=begins_at,
+        ends_at=begins_at + timedelta(seconds=_s(ahead.duration_s)),
         seconds=_s(ahead.duration_s),
         dispatch_s=_s(ahead.dispatch_s),
         backlog_s=_s(ahead.hub.backlog_s),

@@ -28,11 +28,23 @@ class WaveForecastView(BaseModel):
 class DurationView(BaseModel):
     """How long the campaign takes at least, and what that was reckoned with."""
 
+    begins_at: datetime = Field(description="Now, or when its schedule starts; approvals are not waited for here")
+    ends_at: datetime = Field(description="So many seconds after it begins")
     seconds: float = Field(description="Until the last wave can have passed; slow and silent devices come on top")
     dispatch_s: float = Field(description="The part of it that the hub's throttle accounts for")
     backlog_s: float = Field(description="The part of it that other campaigns have reserved already")
     twin_updates_per_s: float = Field(description="What the hub's budget allows now")
     ceiling_per_s: float = Field(description="What the hub's tier and units allow")
+
+
+class RetryForecastView(BaseModel):
+    """What further attempts would come on top, if so many of all attempts failed; no other figure counts them."""
+
+    assumed_failure_percent: float = Field(description="An assumption, the same for every plan")
+    offers: int
+    hub_messages: int
+    egress_bytes: int
+    longest_s: float = Field(description="What a device that fails each time waits between its attempts in all")
 
 
 class ConflictView(BaseModel):
@@ -115,6 +127,7 @@ class ForecastView(BaseModel):
     no_package: int = Field(description="Devices that none of several packages is for, as far as the service knows")
     packages: list[PackageForecastView] = Field(description="Of several packages, whom each is for; empty for one")
     usage: UsageView
+    retries: RetryForecastView | None = Field(description="null where nothing is tried again")
     cost: CostView
     warnings: list[WarningView]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -235,6 +236,29 @@ def test_a_campaign_behind_another_one_waits_for_the_hub() -> None:
     plan = world.plan(world.start(targets={"devices": ["new-1", "new-2"]}))
     assert plan.duration.backlog_s > 0
     assert plan.waves[0].starts_after_s == plan.duration.backlog_s
+
+
+def test_a_plan_begins_when_its_schedule_starts_and_what_others_reserved_is_over_by_then() -> None:
+    world = DryRunWorld(fleet(3_000), rate_per_s=50.0, outcome=lambda _device: None)
+    busy = world.campaigns.post()
+    world.campaigns.run(lambda: bool(world.campaigns.campaign(busy.id).waves and world.campaigns.starts))
+    world.campaigns.run(lambda: world.campaigns.budget.writes > 0)
+    start = world.campaigns.now + timedelta(hours=3)
+    schedule = {"start_at": start.isoformat(), "end_at": (start + timedelta(seconds=20)).isoformat()}
+    plan = world.plan(world.start(targets={"devices": fleet(300)}, on_conflict="wait", schedule=schedule))
+    assert (plan.duration.begins_at, plan.duration.seconds, plan.duration.backlog_s) == (start, 30, 0)
+    assert plan.duration.ends_at == start + timedelta(seconds=30)
+    assert "schedule_too_short" in {warning.code for warning in plan.warnings}
+
+
+def test_further_attempts_are_told_apart_from_the_rest_of_the_plan() -> None:
+    world = DryRunWorld()
+    bare = world.plan(world.start(**listed(200)))
+    tried = world.plan(world.start(**listed(200), retries={"maximum": 2}))
+    assert bare.retries is None
+    assert tried.retries is not None
+    assert (tried.retries.assumed_failure_percent, tried.retries.offers) == (5, 11)
+    assert (tried.usage.twin_writes, tried.usage.hub_messages) == (bare.usage.twin_writes, bare.usage.hub_messages)
 
 
 def test_a_hub_with_too_small_a_quota_is_warned_of() -> None:

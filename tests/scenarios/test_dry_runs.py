@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
@@ -31,6 +31,8 @@ def test_a_list_is_planned_at_once_with_who_holds_its_devices(scene: Scene) -> N
     scene.artifacts.publish()
     holder = scene.start(devices[:2])
     scene.wait_for_states(holder, dict.fromkeys(devices[:2], "offered"))
+    # Rows are marked before their twins are written.
+    wait_until(lambda: all("update" in scene.desired(device) for device in devices[:2]), what="offers in the twins")
     before = {device: dict(scene.desired(device)) for device in devices}
 
     answer = dry_run(scene, scene.request(devices, waves=WAVES))
@@ -78,6 +80,22 @@ def test_a_query_is_planned_by_an_operation_and_the_campaign_is_what_was_planned
     assert [(wave["name"], wave["devices"]) for wave in planned] == [
         (wave["name"], wave["devices"]) for wave in real["waves"]
     ]
+
+
+def test_a_schedule_that_is_too_short_and_what_retries_may_add_are_told_beforehand(scene: Scene) -> None:
+    devices = scene.devices(4)
+    scene.artifacts.publish()
+    start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    schedule = {"start_at": start.isoformat(), "end_at": (start + timedelta(minutes=5)).isoformat()}
+    gate = {"success_percent": 90, "soak_s": 600}
+    body = scene.request(devices, waves=WAVES, gate=gate, schedule=schedule, retries={"maximum": 3})
+    plan = dry_run(scene, body).json()["plan"]
+    assert datetime.fromisoformat(plan["duration"]["begins_at"]) == start
+    assert datetime.fromisoformat(plan["duration"]["ends_at"]) >= start + timedelta(seconds=1_200)
+    told = {warning["code"]: warning["field"] for warning in plan["warnings"]}
+    assert told["schedule_too_short"] == "schedule.end_at"
+    assert (plan["retries"]["assumed_failure_percent"], plan["retries"]["offers"]) == (5.0, 1)
+    assert campaigns_of(scene) == []
 
 
 def test_an_old_operation_is_forgotten_with_what_it_left(scene: Scene) -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from shared.domain.errors import DomainError
 from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast
+from shared.domain.forecast_retries import forecast_retries
 from shared.domain.prices import Meter, reckon
 from shared.domain.rates import ConstantRate, ExponentialRate, Pace
+from shared.domain.retries import Retries
 from shared.domain.window_waits import earliest_opening, longest_wait_s
 from shared.domain.windows import Window
 from shared.wire.price_file import read_price_file
@@ -88,6 +90,18 @@ def test_the_fleets_bandwidth_bounds_it_where_it_is_slower_than_the_hub() -> Non
 def test_dispatch_keeps_the_numbers_that_the_design_promises() -> None:
     """DESIGN, numbers to hold: at most 11 queue messages and 11 signatures per 1,000 devices for dispatch."""
     assert forecast(replace(INPUTS, waves=[load(1, 1_000)])).usage.signatures == 11
+
+
+def test_further_attempts_are_a_sum_over_the_attempts_that_fail() -> None:
+    """5 % of 10,000 fail at first, 5 % of those again, and 5 % of those once more: 526.25 offers."""
+    usage = forecast(INPUTS).usage
+    policy = Retries(maximum=3, backoff_s=300, factor=2, longest_s=1_000, jitter=0.2)
+    found = forecast_retries(policy, usage)
+    assert found is not None
+    assert (found.assumed_failure_percent, found.offers) == (5, 527)
+    assert (found.hub_messages, found.egress_bytes) == (7 * 527, 527 * 50_000_000)
+    assert found.longest_s == pytest.approx((300 + 600 + 1_000) * 1.2)
+    assert forecast_retries(Retries(), usage) is None
 
 
 def test_a_window_in_the_devices_own_zone_is_open_somewhere() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -13,15 +13,21 @@ from shared.domain.campaigns import CampaignSpec, Deadlines, DeviceQuery
 from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast
 from shared.domain.gates import Gate
 from shared.domain.plan_checks import find_impossible
+from shared.domain.plan_facts import PlanFacts, PlanWarning
 from shared.domain.plan_findings import Findings
-from shared.domain.plan_warnings import PlanFacts, PlanWarning, find_warnings
+from shared.domain.plan_warnings import find_warnings
 from shared.domain.rollouts import PackageTarget
+from shared.domain.schedules import AtEnd, Schedule
 from shared.domain.spec_changes import Difference, find_differences
+from shared.domain.targeting import Membership, Targeting
 from shared.domain.waves import DeviceCount, Percent, Rest, WaveSpec
 from shared.domain.windows import Window
 
 MONDAY = datetime(2026, 1, 5, 12, tzinfo=UTC)
 CALM = Gate(success_percent=95, failure_percent=2)
+DAY = MONDAY + timedelta(days=1)
+FRIDAY_22 = datetime(2026, 1, 9, 22, tzinfo=UTC)
+PATIENT = Deadlines(downloading_s=7 * 86_400)
 WEEKLY = Window(days=(5,), start=time(22), end=time(4), zone="UTC")
 SPEC = CampaignSpec(
     name="spring",
@@ -42,13 +48,17 @@ def facts(spec: CampaignSpec = SPEC, sizes: tuple[int, ...] = (10, 990), **chang
         hub=changes.get("hub", HUB),
         package_bytes=1,
         windows=spec.windows,
-        begins_at=MONDAY,
+        begins_at=(spec.schedule and spec.schedule.start_at) or MONDAY,
     )
     return PlanFacts(spec=spec, inputs=inputs, forecast=forecast(inputs), findings=changes.get("findings", Findings()))
 
 
 def gated(**gate: Any) -> CampaignSpec:
     return replace(SPEC, waves=(replace(SPEC.waves[0], gate=replace(CALM, **gate)), SPEC.waves[1]))
+
+
+def scheduled(**schedule: Any) -> CampaignSpec:
+    return replace(SPEC, schedule=Schedule(**schedule))
 
 
 def found(of: PlanFacts) -> list[tuple[str, str]]:
@@ -84,6 +94,26 @@ def test_a_careful_campaign_has_no_warnings() -> None:
         (facts(hub=replace(HUB, messages_per_day=6_999)), [("daily_quota", "targets")]),
         (facts(hub=replace(HUB, messages_per_day=7_000)), []),
         (facts(hub=replace(HUB, rate_per_s=25)), [("hub_slowed", "targets")]),
+        (facts(scheduled(end_at=MONDAY + timedelta(seconds=99))), [("schedule_too_short", "schedule.end_at")]),
+        (facts(scheduled(end_at=MONDAY + timedelta(seconds=100))), []),
+        (
+            facts(scheduled(start_at=DAY, end_at=DAY + timedelta(seconds=99))),
+            [("schedule_too_short", "schedule.end_at")],
+        ),
+        (facts(scheduled(start_at=DAY, end_at=DAY + timedelta(seconds=100))), []),
+        (facts(scheduled(start_at=DAY)), []),
+        (
+            facts(replace(scheduled(end_at=FRIDAY_22), windows=(WEEKLY,), deadlines=PATIENT)),
+            [("schedule_too_short", "schedule.end_at"), ("no_window_in_time", "windows")],
+        ),
+        (
+            facts(replace(scheduled(end_at=FRIDAY_22 + timedelta(hours=1)), windows=(WEEKLY,), deadlines=PATIENT)),
+            [],
+        ),
+        (
+            facts(replace(SPEC, targeting=Targeting(membership=Membership.DYNAMIC))),
+            [("newcomers_not_counted", "targets.membership")],
+        ),
     ],
 )
 def test_each_thought_comes_when_it_should(of: PlanFacts, expected: list[tuple[str, str]]) -> None:
@@ -97,6 +127,15 @@ def test_a_warning_says_what_was_counted() -> None:
         field="waves.0",
         message="the first wave 'canary' holds 300 of 1000 devices (30 %): a bad package reaches all of them before a "
         "gate has anything to say; begin with a smaller one",
+    )
+
+
+def test_a_schedule_that_is_too_short_is_told_in_times() -> None:
+    (warning,) = find_warnings(facts(scheduled(start_at=DAY, end_at=DAY + timedelta(seconds=60), at_end=AtEnd.CANCEL)))
+    assert warning.message == (
+        "it begins at 2026-01-06 12:00 UTC and takes until 2026-01-06 12:01 UTC at least, and its schedule ends at "
+        "2026-01-06 12:01 UTC: it would be cancelled before wave 2 (w2) can have passed, with 990 devices in that wave "
+        "and those after it"
     )
 
 
