@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator.hub import HubConfig
+from emulator.hub import BulkTwins, HubConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +92,8 @@ def _read_hub(fields: Mapping[str, Any]) -> HubConfig:
         throttles=fields.get("throttles", "off"),
         daily_messages=fields.get("dailyMessages"),
         query_lag_s=float(fields.get("queryLagSeconds", 0)),
+        bulk_twins=BulkTwins(fields.get("bulkTwins", "merge")),
+        retry_after_s=fields.get("retryAfterSeconds"),
     )
 
 

@@ -2,16 +2,17 @@
 
 Modes: IoT Hub developer guide, "Import and export IoT Hub device identities in bulk". What a bulk call costs is not
 documented: here each ``updateTwin`` entry is one twin update and all other entries together one registry operation.
-``updateTwin`` merges, as a single PATCH does.
+``updateTwin`` merges, as a single PATCH does, unless the hub is set up otherwise (``BulkTwins``).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from emulator.hub.config import BulkTwins
 from emulator.hub.devices import read_identity
-from emulator.hub.documents import Json
+from emulator.hub.documents import Json, without_nulls
 from emulator.hub.errors import Code, HubError, invalid
 from emulator.hub.registry import ANY_ETAG
 from emulator.hub.service_api import ServiceApi
@@ -140,7 +141,15 @@ def _delete(api: ServiceApi, entry: Entry) -> None:
 
 
 def _update_twin(api: ServiceApi, entry: Entry) -> None:
-    api.patch_twin_admitted(entry.device_id, read_service_patch(entry.document), entry.etag("twinETag"))
+    patch, etag = read_service_patch(entry.document), entry.etag("twinETag")
+    match BulkTwins(api.hub.throttle.config.bulk_twins):
+        case BulkTwins.MERGE:
+            api.patch_twin_admitted(entry.device_id, patch, etag)
+        case BulkTwins.KEEP_NULLS:
+            kept = replace(patch, desired=patch.desired and without_nulls(patch.desired))
+            api.patch_twin_admitted(entry.device_id, kept, etag)
+        case BulkTwins.REPLACE:
+            api.replace_twin_admitted(entry.device_id, patch, etag)
 
 
 _ACTIONS: Mapping[ImportMode, Callable[[ServiceApi, Entry], None]] = {

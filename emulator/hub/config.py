@@ -23,6 +23,14 @@ class Throttles(StrEnum):
     OFF = "off"
 
 
+class BulkTwins(StrEnum):
+    """What an ``updateTwin`` entry of a bulk call does to desired properties; documents leave it open."""
+
+    MERGE = "merge"
+    REPLACE = "replace"
+    KEEP_NULLS = "keep-nulls"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubConfig:
     """One hub.
@@ -35,6 +43,9 @@ class HubConfig:
             but gives no number for it); a per-minute throttle always takes its minute at once.
         daily_messages: messages of 4 KB a day before 403002; None for no quota.
         query_lag_s: how old what queries see may be; 0 for always fresh. Changeable at run time.
+        bulk_twins: ``merge`` as a PATCH does; ``replace`` drops what an entry does not name; ``keep-nulls`` merges and
+            takes nothing away. The latter two are hubs to test against.
+        retry_after_s: what a 429 says in ``Retry-After``; None for no such header, which no document promises.
     """
 
     name: str = "local-hub"
@@ -44,3 +55,5 @@ class HubConfig:
     burst_s: float = 2.0
     daily_messages: int | None = None
     query_lag_s: float = 0.0
+    bulk_twins: str = BulkTwins.MERGE
+    retry_after_s: int | None = None

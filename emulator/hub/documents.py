@@ -54,7 +54,7 @@ def merge(section: Section, patch: Mapping[str, Any], stamp: Mapping[str, Any]) 
 
 def replace(section: Section, document: Mapping[str, Any], stamp: Mapping[str, Any]) -> Section:
     """The section with new content altogether."""
-    values = _without_nulls(document)
+    values = without_nulls(document)
     return Section(
         values=values,
         stamps=stamps_of(values, stamp),
@@ -85,12 +85,13 @@ def _merge(
             growth -= limits.entry_bytes(key, merged.pop(key))
             del stamped[key]
         if new is not None:
-            merged[key], stamped[key] = _without_nulls(new), stamps_of(new, stamp)
+            merged[key], stamped[key] = without_nulls(new), stamps_of(new, stamp)
             growth += limits.entry_bytes(key, merged[key])
     return merged, stamped, growth
 
 
-def _without_nulls(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
+    """The value with no key that takes something away."""
     if not isinstance(value, dict):
         return value
-    return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}

@@ -89,6 +89,9 @@ class ServiceApi:
 
     def replace_twin(self, device_id: str, document: ServicePatch, if_match: str = ANY_ETAG) -> Device:
         self.hub.throttle.admit(Operation.TWIN_UPDATE)
+        return self.replace_twin_admitted(device_id, document, if_match)
+
+    def replace_twin_admitted(self, device_id: str, document: ServicePatch, if_match: str = ANY_ETAG) -> Device:
         device = self._writable(device_id, if_match)
         self._apply(device, twins.replace_by_service(device.twin, document, self.hub.clock()))
         self.hub.events.notify(EventKind.TWIN_CHANGE, device_id, OpType.REPLACE_TWIN, write_twin_event(device))

@@ -38,7 +38,7 @@ class AzureTwinBulk:
 
     def _write_call(self, writes: Sequence[TwinWrite]) -> list[TwinResult]:
         try:
-            answer = self._registry.bulk_create_or_update_devices([_entry(write) for write in writes])
+            answer = self._registry.bulk_create_or_update_devices([bulk_entry(write) for write in writes])
         except ClientException as error:
             outcome, detail = twin_outcome(error)
             return _all(writes, _whole_call(outcome), detail)
@@ -49,7 +49,8 @@ class AzureTwinBulk:
         return _each(writes, answer.errors or [])
 
 
-def _entry(write: TwinWrite) -> ExportImportDevice:
+def bulk_entry(write: TwinWrite) -> ExportImportDevice:
+    """A twin write as an entry of a bulk call."""
     properties = PropertyContainer(desired=dict(write.desired))
     return ExportImportDevice(id=write.device, import_mode="updateTwin", properties=properties)
 

@@ -66,4 +66,8 @@ _CODES: Mapping[int, Code] = {
 
 def _answer(hub: Hub, error: HubError) -> web.Response:
     body = write_error(error, hub.clock())
-    return answer_json(body, status=error.code.status, headers={"iothub-errorcode": error.code.wire_name})
+    headers = {"iothub-errorcode": error.code.wire_name}
+    retry_after_s = hub.throttle.config.retry_after_s
+    if error.code is Code.THROTTLED and retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
+    return answer_json(body, status=error.code.status, headers=headers)
