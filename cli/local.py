@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from cli import own_device
 from cli.keys import PUBLISHER_KEY
 from cli.local_keys import found_index
 from emulator.local import LocalCloud
+from emulator.state_lock import CloudRunsError
 from shared.settings import AuthMode
 
 PROJECT = Path(__file__).parents[1]
@@ -100,6 +102,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _up(arguments: argparse.Namespace) -> int:
+    try:
+        return _keep_up(arguments)
+    except CloudRunsError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _keep_up(arguments: argparse.Namespace) -> int:
     with local_stack(arguments.state, app_settings={"AUTH_MODE": arguments.auth}) as stack:
         own_device.register(stack.settings)
         config = own_device.write_agent_config(

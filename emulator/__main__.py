@@ -9,6 +9,7 @@ from types import FrameType
 from emulator.child import ChildFailedError
 from emulator.host.__main__ import read_settings
 from emulator.local import LocalCloud
+from emulator.state_lock import CloudRunsError
 
 
 def main() -> int:
@@ -24,7 +25,7 @@ def main() -> int:
                 cloud.start_functions(arguments.app, settings)
             _show(cloud)
             signal.pause()
-    except ChildFailedError as error:
+    except (ChildFailedError, CloudRunsError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:

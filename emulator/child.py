@@ -27,9 +27,10 @@ class Child:
         module: what `python -m` runs.
         arguments: its command line; `--with-parent` is added.
         log_path: file that its output is appended to.
+        keeps: file descriptors that it inherits.
     """
 
-    def __init__(self, module: str, arguments: Sequence[str], *, log_path: Path) -> None:
+    def __init__(self, module: str, arguments: Sequence[str], *, log_path: Path, keeps: Sequence[int] = ()) -> None:
         self.module = module
         self.log_path = log_path
         log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,6 +44,7 @@ class Child:
                 cwd=ROOT,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
+                pass_fds=tuple(keeps),
             )
 
     @property

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from emulator.addresses import MQTT_PORT, AddressBook
 from emulator.bus import BusServer, NamespaceConfig
+from emulator.bus.store.snapshot import restore_queues, write_queues
 from emulator.cloud_config import CloudConfig, read_cloud_config
 from emulator.cloud_settings import (
     event_hub_connection_string,
@@ -42,6 +43,7 @@ from emulator.identity import IdentityApi, TokenIssuer
 from emulator.login import LoginApi, SigningKeys
 from emulator.names import KEY_NAME, KEYS_FILE, SETTINGS_FILE, VAULT_FILE
 from emulator.pki import open_authority
+from emulator.remembered import Remembered
 from emulator.shutdown import until_told_to_stop
 from emulator.storage.azurite import Azurite, AzuritePorts
 from emulator.storage.blob_events import BlobEvents, make_events_queue
@@ -59,11 +61,13 @@ class Cloud:
     Args:
         config: what it has.
         state_dir: folder for data, keys and logs.
+        lock: descriptor of the lock on that folder, which storage holds as long as it lives; None without one.
     """
 
-    def __init__(self, config: CloudConfig, state_dir: Path) -> None:
+    def __init__(self, config: CloudConfig, state_dir: Path, *, lock: int | None = None) -> None:
         self._config = config
         self._state_dir = state_dir
+        self._lock = lock
         self._addresses = AddressBook(state_dir / "addresses.json")
         self._function_keys = load_or_make_keys(state_dir / KEYS_FILE)
         self._functions_url = f"http://127.0.0.1:{self._addresses.port('functions')}"
@@ -103,6 +107,7 @@ class Cloud:
             ports=AzuritePorts(**ports),
             on_line=self._blob_events.see_line,
             log_path=self._state_dir / "logs" / "azurite.log",
+            keeps=[] if self._lock is None else [self._lock],
         )
         self._open.push_async_callback(azurite.stop)
         await azurite.start()
@@ -133,6 +138,9 @@ class Cloud:
             host="127.0.0.1",
             port=self._addresses.port("bus"),
         )
+        remembered = Remembered(self._state_dir / "queues.json")
+        remembered.restore(lambda document: restore_queues(bus.store, document))
+        self._open.callback(lambda: remembered.keep(write_queues(bus.store)))
         await bus.start()
         self._open.push_async_callback(bus.stop)
         return bus
@@ -165,6 +173,9 @@ class Cloud:
             mqtt_port=MQTT_PORT,
             on_event=self._routes.accept,
         )
+        remembered = Remembered(self._state_dir / "hub" / "devices.json")
+        remembered.restore(hub.restore)
+        self._open.callback(lambda: remembered.keep(hub.snapshot()))
         await hub.start()
         self._open.push_async_callback(hub.stop)
         return hub
@@ -249,9 +260,9 @@ class Cloud:
         return {topic: self._secrets[f"topic:{topic}"] for topic in self._config.topics}
 
 
-async def run(config: CloudConfig, state_dir: Path, *, with_parent: bool) -> None:
+async def run(config: CloudConfig, state_dir: Path, *, with_parent: bool, lock: int | None) -> None:
     """Run a cloud until the process is told to stop."""
-    cloud = Cloud(config, state_dir)
+    cloud = Cloud(config, state_dir, lock=lock)
     try:
         write_private(state_dir / SETTINGS_FILE, await cloud.start())
         log.info("local cloud is up")
@@ -264,6 +275,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m emulator.cloud", description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("infra/local/cloud.json"))
     parser.add_argument("--state", type=Path, default=Path(".local/cloud"))
+    parser.add_argument("--lock", type=int, help="inherited descriptor of the lock on the state folder")
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input closes")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s %(message)s")
@@ -271,7 +283,8 @@ def main() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     state_dir = arguments.state.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
-    asyncio.run(run(read_cloud_config(arguments.config), state_dir, with_parent=arguments.with_parent))
+    config = read_cloud_config(arguments.config)
+    asyncio.run(run(config, state_dir, with_parent=arguments.with_parent, lock=arguments.lock))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from emulator.child import Child, ChildFailedError
 from emulator.control_client import ControlClient, Faults
 from emulator.host.keys import FunctionKeys, load_or_make_keys
 from emulator.names import KEYS_FILE, SETTINGS_FILE, VAULT_FILE
+from emulator.state_lock import CloudRunsError, StateLock
 
 _START_S = 30.0
 _STOP_S = 15.0
@@ -35,6 +36,7 @@ class LocalCloud:
     def __init__(self, config: Path, state_dir: Path) -> None:
         self._config = config.resolve()
         self._state_dir = state_dir.resolve()
+        self._lock = StateLock(self._state_dir)
         self._cloud: Child | None = None
         self._functions: Child | None = None
         self._last_start: tuple[Path, dict[str, str]] | None = None
@@ -56,11 +58,14 @@ class LocalCloud:
 
         Raises:
             ChildFailedError: it did not come up; the message holds the end of its log.
+            CloudRunsError: another one runs over the same state folder.
         """
+        self._lock.acquire()
         ready = self._state_dir / SETTINGS_FILE
         ready.unlink(missing_ok=True)
-        arguments = ["--config", str(self._config), "--state", str(self._state_dir)]
-        self._cloud = Child("emulator.cloud", arguments, log_path=self.logs_dir / "cloud.log")
+        held = self._lock.descriptor
+        arguments = ["--config", str(self._config), "--state", str(self._state_dir), "--lock", str(held)]
+        self._cloud = Child("emulator.cloud", arguments, log_path=self.logs_dir / "cloud.log", keeps=[held])
         try:
             self._cloud.wait_until(ready.exists, timeout_s=_START_S)
         except BaseException:
@@ -76,6 +81,7 @@ class LocalCloud:
         if self._cloud is not None:
             self._cloud.stop(timeout_s=_STOP_S)
             self._cloud = None
+        self._lock.release()
 
     @property
     def logs_dir(self) -> Path:
@@ -124,7 +130,10 @@ class LocalCloud:
         path.touch(mode=0o600)
         path.write_text(json.dumps(merged), encoding="utf-8")
         self._functions = Child(
-            "emulator.host", self._host_arguments(app_dir, path), log_path=self.logs_dir / "functions.log"
+            "emulator.host",
+            self._host_arguments(app_dir, path),
+            log_path=self.logs_dir / "functions.log",
+            keeps=[self._lock.descriptor],
         )
         try:
             self._functions.wait_until(self._functions_answer, timeout_s=_START_S)
@@ -185,4 +194,4 @@ class LocalCloud:
         self.control.wait_until_quiet(timeout_s=timeout_s)
 
 
-__all__ = ["ChildFailedError", "LocalCloud"]
+__all__ = ["ChildFailedError", "CloudRunsError", "LocalCloud"]

@@ -1,7 +1,7 @@
 """The identity registry: devices by id, and in the order of their creation."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from emulator.hub.clock import Clock
@@ -65,6 +65,14 @@ class Registry:
         self._by_serial.append(device)
         self._disabled += not device.enabled
         return device
+
+    def restore(self, devices: Iterable[Device]) -> None:
+        """Take back devices that a registry held before the process ended, in the order of their creation."""
+        for device in devices:
+            self._devices[device.device_id] = device
+            self._by_serial.append(device)
+            self._disabled += not device.enabled
+            self._next_serial = device.serial + 1
 
     def update(self, device_id: str, identity: Identity, if_match: str = ANY_ETAG) -> Device:
         """Set a device's identity.

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -21,6 +21,7 @@ from emulator.hub.mqtt.listener import MqttListener
 from emulator.hub.policies import AccessPolicies
 from emulator.hub.rest.app import make_app
 from emulator.hub.service_api import ServiceApi
+from emulator.hub.snapshot import read_devices, write_devices
 from emulator.hub.throttle import Throttle
 from emulator.pki import open_authority
 
@@ -62,6 +63,14 @@ class HubServer:
         self._rest = web.AppRunner(make_app(self.service), access_log=None, shutdown_timeout=_SHUTDOWN_S)
         self._listener: asyncio.Server | None = None
 
+    def snapshot(self) -> dict[str, Any]:
+        """What it knows of its devices, for :meth:`restore`."""
+        return write_devices(self.hub.registry)
+
+    def restore(self, document: dict[str, Any]) -> None:
+        """Know again what a hub knew; before it is started."""
+        self.hub.registry.restore(read_devices(document))
+
     async def start(self) -> None:
         """Listen. Afterwards ``rest_port`` and ``mqtt_host`` say where.
 
@@ -82,7 +91,7 @@ class HubServer:
         self.rest_port = self._listener.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Close all sockets; what the hub knew is gone."""
+        """Close all sockets; what the hub knows is gone with the object, unless a snapshot of it is kept."""
         self.hub.query_view.stop()
         await self._mqtt.stop()
         if self._listener is not None:

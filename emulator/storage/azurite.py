@@ -8,7 +8,7 @@ import re
 import secrets
 import signal
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -42,13 +42,23 @@ class Azurite:
         ports: where to listen.
         on_line: called with each line of its output, access log included.
         log_path: file for the lines that are no table or queue accesses.
+        keeps: file descriptors that it inherits.
     """
 
-    def __init__(self, *, location: Path, ports: AzuritePorts, on_line: Callable[[str], None], log_path: Path) -> None:
+    def __init__(
+        self,
+        *,
+        location: Path,
+        ports: AzuritePorts,
+        on_line: Callable[[str], None],
+        log_path: Path,
+        keeps: Sequence[int] = (),
+    ) -> None:
         self._location = location
         self._ports = ports
         self._on_line = on_line
         self._log_path = log_path
+        self._keeps = tuple(keeps)
         self._key = load_or_make_key(location / "account.key")
         self._endpoints: dict[str, str] = {}
         self._listening = asyncio.Event()
@@ -83,6 +93,7 @@ class Azurite:
             env=os.environ | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{self._key}"},
             preexec_fn=_end_with_parent,
             start_new_session=True,
+            pass_fds=self._keeps,
         )
         self._reader = asyncio.create_task(self._read(self._process))
         await self._until_listening(self._reader)

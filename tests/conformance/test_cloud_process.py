@@ -1,5 +1,6 @@
 """The local cloud's processes: what they say when an app is broken, what they keep, what they leave behind."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from azure.storage.blob import BlobClient
 
 from emulator.child import ROOT, ChildFailedError
 from emulator.local import LocalCloud
+from emulator.state_lock import CloudRunsError
 from tests.support.cloud import SAMPLE_APP, Journal, sample_settings, write_config
 from tests.support.waiting import wait_until
 
@@ -86,6 +88,36 @@ def test_storage_keys_and_addresses_survive_a_restart(tmp_path: Path) -> None:
         assert TableClient.from_connection_string(before["Storage"], "things").get_entity("p", "r")["n"] == 1
         blob = BlobClient.from_connection_string(before["Storage"], "incoming", "b")
         assert blob.download_blob().readall() == b"kept"
+
+
+def test_a_second_cloud_over_the_same_folder_says_where_the_first_one_is_and_leaves_it_alone(tmp_path: Path) -> None:
+    config, state = write_config(tmp_path), tmp_path / "state"
+    with LocalCloud(config=config, state_dir=state) as first:
+        table = TableClient.from_connection_string(first.settings["Storage"], "things")
+        command = [sys.executable, "-m", "emulator", "--config", str(config), "--state", str(state)]
+        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+        assert (second.returncode, second.stdout) == (1, "")
+        assert f"a local cloud runs already over {state}" in second.stderr
+        assert f"`kill {os.getpid()}`" in second.stderr
+        with pytest.raises(CloudRunsError):
+            LocalCloud(config=config, state_dir=state).start()
+        assert json.loads((state / "settings.json").read_text()) == first.settings
+        table.create_entity({"PartitionKey": "p", "RowKey": "r", "n": 1})
+    with LocalCloud(config=config, state_dir=state) as again:
+        assert TableClient.from_connection_string(again.settings["Storage"], "things").get_entity("p", "r")["n"] == 1
+
+
+def test_a_cloud_that_is_killed_leaves_its_folder_to_the_next_one(tmp_path: Path) -> None:
+    """The next one waits for storage to be gone; two over one folder would write over each other's files."""
+    config, state = write_config(tmp_path), tmp_path / "state"
+    command = [sys.executable, "-m", "emulator", "--config", str(config), "--state", str(state)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as parent:
+        assert parent.stdout is not None
+        assert b"=" in parent.stdout.readline()
+        parent.kill()
+    with LocalCloud(config=config, state_dir=state):
+        storages = [command for command in processes_of(state) if "azurite.js" in command]
+        assert len(storages) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

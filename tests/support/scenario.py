@@ -71,7 +71,7 @@ def _endings(stack: LocalStack, done: str) -> int:
 
 
 def _write_quick_config(folder: Path) -> Path:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     cloud = _read(CONFIG)
     cloud["storage"]["blobTriggerVisibilitySeconds"] = BLOB_VISIBILITY_S
     cloud["iotHub"]["tier"] = "S1"

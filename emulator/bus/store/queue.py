@@ -78,6 +78,18 @@ class MessageQueue:
         message.lock, message.state, message.expires_at = None, MessageState.ACTIVE, math.inf
         self._settle_in(message)
 
+    def restore(self, message: StoredMessage) -> None:
+        """Takes back, as it is, what a queue of this name held before the process ended."""
+        self.messages[message.sequence] = message
+        while next(self._numbers) < message.sequence:
+            pass
+        if message.state is MessageState.SCHEDULED:
+            self._note(message.enqueued_at, DueKind.ACTIVATE, message.sequence)
+            return
+        if not math.isinf(message.expires_at):
+            self._note(message.expires_at, DueKind.EXPIRE, message.sequence)
+        self._make_ready(message)
+
     def cancel(self, sequence: int) -> None:
         """Takes a scheduled message back.
 

@@ -83,6 +83,11 @@ class BusStore:
             raise BusError(Condition.NOT_FOUND, f"The messaging entity '{path}' could not be found.")
         return found
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Paths of all queues, dead-letter queues included, in lower case."""
+        return tuple(self._queues)
+
     def counts(self) -> dict[str, QueueCounts]:
         """Counts by queue name, brought up to the present."""
         self.advance()

@@ -1,0 +1,69 @@
+"""What a hub knows of its devices as one JSON document, so that it outlives the process.
+
+Cloud-to-device messages and what queries saw are not in it; every device is disconnected afterwards.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from emulator.hub.devices import Device, Identity, Status
+from emulator.hub.documents import Json, Section
+from emulator.hub.twins import Twin
+
+_SECTIONS = ("tags", "desired", "reported")
+
+
+def write_devices(devices: Iterable[Device]) -> Json:
+    """The devices, in the order of their creation."""
+    return {"version": 1, "devices": [_write(device) for device in devices]}
+
+
+def read_devices(document: Json) -> list[Device]:
+    """The devices of a document, in its order."""
+    return [_read(each) for each in document["devices"]]
+
+
+def _write(device: Device) -> Json:
+    return {
+        "deviceId": device.device_id,
+        "serial": device.serial,
+        "generationId": device.generation_id,
+        "etag": device.etag,
+        "identity": asdict(device.identity),
+        "statusUpdatedAt": _write_time(device.status_updated_at),
+        "activeAt": _write_time(device.active_at),
+        "connectionUpdatedAt": _write_time(device.connection_updated_at),
+        "subscriptions": None if device.subscriptions is None else sorted(device.subscriptions),
+        "twin": asdict(device.twin),
+    }
+
+
+def _read(document: Json) -> Device:
+    identity, subscriptions = document["identity"], document["subscriptions"]
+    return Device(
+        device_id=document["deviceId"],
+        serial=document["serial"],
+        generation_id=document["generationId"],
+        etag=document["etag"],
+        identity=Identity(**identity | {"status": Status(identity["status"])}),
+        status_updated_at=_read_time(document["statusUpdatedAt"]),
+        active_at=_read_time(document["activeAt"]),
+        connection_updated_at=_read_time(document["connectionUpdatedAt"]),
+        subscriptions=None if subscriptions is None else set(subscriptions),
+        twin=_read_twin(document["twin"]),
+    )
+
+
+def _read_twin(document: Json) -> Twin:
+    sections = {name: Section(**document[name]) for name in _SECTIONS}
+    return Twin(version=document["version"], revision=document["revision"], **sections)
+
+
+def _write_time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _read_time(text: Any) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
