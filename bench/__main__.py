@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-MEASUREMENTS = (["bench.ingest"], ["bench.publish"], ["bench.wave", "--devices", "1000"])
+MEASUREMENTS = (["bench.ingest"], ["bench.publish"], ["bench.targets"], ["bench.wave", "--devices", "1000"])
 
 
 def main() -> int:

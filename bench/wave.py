@@ -59,14 +59,19 @@ def _fleet(stack: LocalStack, devices: list[str]) -> SimulatedFleet:
     return SimulatedFleet(setups, environment, connect_timeout_s=PATIENCE_S)
 
 
-def _measure(stack: LocalStack, fleet: FleetThread, count: int, folder: Path) -> int:
-    operator = Operator(stack)
+def publish_firmware(stack: LocalStack, operator: Operator, folder: Path) -> None:
+    """Drop a firmware image and wait until it is a published package."""
     image = build_firmware(folder, FIRMWARE_VERSION)
-    began = time.monotonic()
     named = Description(origin="bench", name=FIRMWARE, version=FIRMWARE_VERSION)
     signature = write_signature_file(describe_artifact(image, named), load_key_file(stack.publisher_key))
     operator.drop(Artifact(path=image, blob_name=image.name, signature=signature))
     _wait(lambda: bool(operator.query("packages", "state eq 'published'")))
+
+
+def _measure(stack: LocalStack, fleet: FleetThread, count: int, folder: Path) -> int:
+    operator = Operator(stack)
+    began = time.monotonic()
+    publish_firmware(stack, operator, folder)
     published = time.monotonic()
     campaign_id = operator.start_campaign(
         {
