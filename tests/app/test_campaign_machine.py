@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -11,11 +13,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from shared.domain.campaigns import CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
 from shared.domain.errors import DomainError
-from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.hub_queries import query_where
+from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.rollouts import FINAL, REPORTABLE, TRANSITIONS, Rollout, RolloutState
 from shared.domain.steps_by_operators import OperatorAction
+from shared.handlers.edit_waves import edit_waves
+from shared.wire.http_fields import InvalidRequest
+from shared.wire.http_wave_edits import read_waves_request
 from tests.support.campaign_sources import NOON
 from tests.support.campaign_world import CampaignWorld, fleet
 from tests.support.memory_rollouts import counters_of
@@ -23,6 +29,8 @@ from tests.support.mortal import Died, Faults
 
 C, S = CampaignState, RolloutState
 UNTOUCHED = frozenset({S.PLANNED, S.SKIPPED, S.CANCELLED})
+MOST_WAVES = 12
+RING, VIP = "tags.ring = 'beta'", "tags.vip = true"
 SAYABLE = REPORTABLE | {S.TIMED_OUT, S.REGRESSED}
 
 percentages = st.none() | st.sampled_from([0.0, 10.0, 50.0])
@@ -32,18 +40,22 @@ gates = st.fixed_dictionaries(
         "failure_percent": percentages,
         "silent_percent": percentages,
         "soak_s": st.sampled_from([0.0, 300.0]),
-        "on_stop": st.sampled_from(["pause", "pause", "abort"]),
+        "on_stop": st.sampled_from(["pause", "pause", "pause", "abort", "revert"]),
     }
 )
 sizes = st.integers(1, 3).map(lambda devices: {"count": devices}) | st.just({"percent": 30.0})
 waves = st.lists(st.tuples(sizes, gates).map(lambda drawn: drawn[0] | {"gate": drawn[1]}), max_size=3)
+filtered = st.none() | st.tuples(st.sampled_from([RING, VIP]), gates).map(
+    lambda drawn: {"filter": drawn[0], "gate": drawn[1]}
+)
 outcomes = st.lists(st.sampled_from([S.SUCCEEDED, S.SUCCEEDED, S.FAILED, S.REJECTED, None]), min_size=1, max_size=6)
 approvals = st.fixed_dictionaries({"required": st.integers(1, 2), "between_waves": st.booleans()})
 minutes = st.integers(1, 90).map(lambda after: (NOON + timedelta(minutes=after)).isoformat())
 schedules = st.fixed_dictionaries({"end_at": minutes, "at_end": st.sampled_from(["pause", "cancel"])}) | minutes.map(
     lambda start: {"start_at": start}
 )
-people = st.fixed_dictionaries({}, optional={"approval": approvals, "schedule": schedules})
+quarantines = st.just({"minimum": 2, "failure_percent": 60})
+policies = st.fixed_dictionaries({}, optional={"approval": approvals, "schedule": schedules, "quarantine": quarantines})
 faults = st.builds(
     Faults,
     duplicated=st.sampled_from([0.0, 0.3]),
@@ -66,7 +78,8 @@ class CampaignMachine(RuleBasedStateMachine):
         outcomes=outcomes,
         faults=faults,
         slow=st.booleans(),
-        people=people,
+        policies=policies,
+        ring=filtered,
     )
     def post(
         self,
@@ -76,16 +89,31 @@ class CampaignMachine(RuleBasedStateMachine):
         outcomes: list[RolloutState | None],
         faults: Faults,
         slow: bool,
-        people: dict[str, Any],
+        policies: dict[str, Any],
+        ring: dict[str, Any] | None,
     ) -> None:
         devices = fleet(size)
         becomes = {DeviceId(device): outcomes[at % len(outcomes)] for at, device in enumerate(devices)}
         self.world = CampaignWorld(
             devices, outcome=becomes.__getitem__, faults=faults, page_size=5, rate_per_s=1.0 if slow else 500.0
         )
-        self.id = self.world.post(key="once", waves=[*waves, {"rest": True, "gate": last}], **people).id
+        self.world.describe = _described
+        self.world.packages.publish("thermostat", "1.0.0")
+        self.world.directory.answers = {
+            query_where(RING): devices[1::3],
+            query_where(VIP): [*devices[2:6], "elsewhere"],
+        }
+        asked = {"waves": [*([ring] if ring else []), *waves, {"rest": True, "gate": last}], **policies}
+        self.id = self._post(asked, asked | {"quarantine": None}).id
         self.rows: dict[DeviceId, Rollout] = {}
         self.paused: set[tuple[DeviceId, int]] | None = None
+
+    def _post(self, *requests: dict[str, Any]) -> Campaign:
+        """The first of the requests that is taken: not every gate lets a cohort show."""
+        for request in requests[:-1]:
+            with suppress(InvalidRequest):
+                return self.world.post(key="once", **request)
+        return self.world.post(key="once", **requests[-1])
 
     @rule(steps=st.integers(1, 15))
     def go_on(self, steps: int) -> None:
@@ -99,6 +127,16 @@ class CampaignMachine(RuleBasedStateMachine):
         with suppress(DomainError, Died):
             self.world.act(self.id, action, who=who, wave=wave if action is OperatorAction.SKIP_WAVE else None)
         self.paused = None
+
+    @rule(tail=waves, last=gates, ring=filtered, at=st.integers(0, 2))
+    def edit(self, tail: list[dict[str, Any]], last: dict[str, Any], ring: dict[str, Any] | None, at: int) -> None:
+        """An operator edits the waves that have not begun, where that fits."""
+        asked = [*tail, {"rest": True, "gate": last}]
+        if ring:
+            asked.insert(min(at, len(asked)), ring)
+        request = read_waves_request(json.dumps({"waves": asked}).encode())
+        with suppress(DomainError, Died):
+            edit_waves(self.id, request, self.world.ports, who="grace", now=self.world.now)
 
     @rule(which=st.integers(0, 13), state=st.sampled_from(sorted(SAYABLE)))
     def report(self, which: int, state: RolloutState) -> None:
@@ -116,8 +154,9 @@ class CampaignMachine(RuleBasedStateMachine):
 
     @invariant()
     def counters_equal_rows(self) -> None:
+        """Counters of waves that an edit removed are empty."""
         rows = list(self.world.rollouts.rows(self.id).values())
-        for wave in {row.wave for row in rows}:
+        for wave in range(1, MOST_WAVES + 1):
             counted = self.world.rollouts.read_counters(self.id, wave, self.world.shards)
             expected = counters_of([row for row in rows if row.wave == wave])
             assert {state: counted.of(state) for state in S} == {state: expected.of(state) for state in S}
@@ -127,9 +166,9 @@ class CampaignMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_offered_behind_a_closed_gate(self) -> None:
         """That gates open in order and once is checked by the world at each save."""
-        closed = {wave.number for wave in self.world.campaign(self.id).waves if wave.started_at is None}
+        started = {wave.number for wave in self.world.campaign(self.id).waves if wave.started_at is not None}
         for row in self.world.rollouts.rows(self.id).values():
-            if row.wave in closed:
+            if row.wave not in started:
                 assert row.state in UNTOUCHED, row
 
     @invariant()
@@ -144,6 +183,22 @@ class CampaignMachine(RuleBasedStateMachine):
         }
         assert self.paused is None or offered <= self.paused
         self.paused = offered
+
+    @invariant()
+    def targets_are_in_one_batch_of_one_wave(self) -> None:
+        campaign = self.world.campaign(self.id)
+        if campaign.planning.phase is not PlanningPhase.DONE:
+            return
+        spans = [(wave.start, wave.stop) for wave in campaign.waves]
+        ends = [0, *(stop for _, stop in spans)]
+        assert [start for start, _ in spans] == ends[:-1]
+        assert ends[-1] == campaign.targets
+        batches = [
+            batch
+            for wave in campaign.waves
+            for batch in self.world.manifests.read_batches(self.id, wave.number)[: wave.batches]
+        ]
+        assert sum(batch.count for batch in batches) == campaign.targets
 
     @invariant()
     def ends_are_ends(self) -> None:
@@ -163,7 +218,8 @@ class CampaignMachine(RuleBasedStateMachine):
         self.world.run()
         self.counters_equal_rows()
         self.nothing_is_offered_behind_a_closed_gate()
-        self.world.check_audit(self.id)
+        for campaign in self.world.campaigns_known():
+            self.world.check_audit(campaign)
 
 
 def _reachable(state: RolloutState) -> set[RolloutState]:
@@ -174,6 +230,12 @@ def _reachable(state: RolloutState) -> set[RolloutState]:
         front = {after for before in front for after in TRANSITIONS[before]} - found
         found |= front
     return found
+
+
+def _described(row: Rollout) -> Rollout:
+    """What the reports of a device add to its row: two kinds of hardware."""
+    hardware = "mk2" if shard_of(row.device, 3) == 0 else "mk3"
+    return replace(row, hardware=hardware, former_version="1.0.0", code="disk" if row.state is S.FAILED else row.code)
 
 
 CampaignMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
