@@ -269,7 +269,7 @@ def test_a_death_at_any_write_of_an_edit_that_removes_a_wave_ends_in_the_same_wa
     life, fewer = Life(), [{"name": "all", "rest": True, "gate": {"soak_s": 0}}]
     expected = edited_run(life, then, fewer)
     assert [(number, stop - start) for number, _, start, stop, _ in expected["waves"]] == [(1, 10), (2, 140)]
-    for left in range(0, life.writes, 2):
+    for left in range(0, life.writes, 4):
         assert edited_run(Life(left=left), then, fewer) == expected, f"write {left}"
 
 
