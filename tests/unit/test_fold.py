@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from functools import reduce
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.domain.folding import essential_reports, fold_report
 from shared.domain.rollouts import Report, Rollout, RolloutState, move
-from tests.support.rollouts import NOON, OLD_VERSION, TARGET, make_report, make_rollout
+from tests.support.rollouts import NOON, OLD_VERSION, TARGET, make_report, make_rollout, mark
 
 S = RolloutState
 STEPS = ["downloading", "downloaded", "installing", "restarting"]
@@ -61,6 +62,23 @@ def test_reports_in_any_order_and_with_repeats_end_in_the_same_row(history: list
     in_order = fold(history)
     shuffled = more.draw(st.permutations(history + more.draw(st.lists(st.sampled_from(history), max_size=4))))
     assert fold(shuffled) == in_order
+
+
+@given(first=histories() | any_reports(), second=histories() | any_reports(), more=st.data())
+def test_reports_of_two_attempts_in_any_order_end_in_the_row_of_the_second(
+    first: list[Report], second: list[Report], more: st.DataObject
+) -> None:
+    """What the device says of its former attempt, however late, leaves the outcome of the present one alone."""
+    row = make_rollout(attempt=2, sequence=2)
+    said_later = [
+        replace(report, attempt=2, sequence=2, mark=mark(len(first) + at)) for at, report in enumerate(second, start=1)
+    ]
+    repeats = more.draw(st.lists(st.sampled_from([*first, *said_later]), max_size=4))
+    shuffled = more.draw(st.permutations([*first, *said_later, *repeats]))
+    in_order = fold([*first, *said_later], row)
+    assert fold(shuffled, row) == in_order
+    alone = fold(said_later, row)
+    assert (in_order.state, in_order.code, in_order.attempt) == (alone.state, alone.code, 2)
 
 
 @given(history=histories() | any_reports())
