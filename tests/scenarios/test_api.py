@@ -23,10 +23,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from cli.local import LocalStack
+from cli.token import get_token
 from demo.devices import register
 from shared.edge.api import ROUTES
 from shared.edge.openapi import API_VERSION, PREFIX
 from shared.wire.openapi import Route, write_document
+from tests.support.scenario import functions_told
 from tests.support.scenario_artifacts import NEW_VERSION
 from tests.support.scenario_scene import Scene
 
@@ -36,6 +38,16 @@ DOCUMENT = write_document(ROUTES, prefix=PREFIX, version=API_VERSION)
 # The tester finds no template for requests that hold this rule, and tries ten times less without one; see `put_into`.
 del DOCUMENT["components"]["schemas"]["TargetsRequest"]["oneOf"]
 API = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
+# Readers are asked the plain way: what is refused at the door is refused whatever is in it.
+QUICK = schemathesis.openapi.from_dict(
+    DOCUMENT,
+    config=schemathesis.Config.from_dict(
+        {
+            "generation": {"with-security-parameters": False, "deterministic": True},
+            "phases": {"coverage": {"enabled": False}, "stateful": {"enabled": False}},
+        }
+    ),
+)
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -139,6 +151,12 @@ def answered() -> Counter[tuple[str, int]]:
     return Counter()
 
 
+@pytest.fixture(scope="module")
+def told_reader() -> Counter[tuple[str, int]]:
+    """The same of what a reader asked."""
+    return Counter()
+
+
 def key(stack: LocalStack) -> dict[str, str]:
     return {"x-functions-key": stack.cloud.host_key}
 
@@ -191,3 +209,52 @@ def test_without_a_key_only_what_the_document_calls_open_is_answered(
     answer = requests.request(route.method, url, timeout=30)
 
     assert (answer.status_code == 401) == (route.access != "open"), answer.text
+
+
+@pytest.fixture(scope="module")
+def reader(stack: LocalStack, known: Known) -> Iterator[dict[str, str]]:
+    """Who may look and no more, where tokens are asked for; what is known was made before."""
+    with functions_told(stack, {"AUTH_MODE": "entra"}):
+        yield {"Authorization": f"Bearer {get_token(stack.settings, name='rita', roles=['reader'])}"}
+
+
+@QUICK.parametrize()
+@settings(max_examples=8, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_to_a_reader_is_one_that_the_document_names(
+    case: schemathesis.Case,
+    stack: LocalStack,
+    known: Known,
+    reader: dict[str, str],
+    told_reader: Counter[tuple[str, int]],
+) -> None:
+    known.put_into(case)
+    answer = case.call_and_validate(base_url=stack.api, headers=reader, checks=checks(case), timeout=30)
+    told_reader[case.operation.label, answer.status_code] += 1
+
+
+def test_a_reader_was_shown_all_and_let_do_nothing(told_reader: Counter[tuple[str, int]]) -> None:
+    """The test before this one proves nothing where it met no refusal."""
+    own_doors = {"PUT /logs", "GET /downloads/{path}"}
+    changes = {label for label, _ in told_reader if not label.startswith("GET ")} - own_doors
+
+    assert changes == {label for label, status in told_reader if label in changes and status == 403}
+    assert not [status for label, status in told_reader if label in changes and status < 400]
+    assert told_reader["GET /campaigns/{id}", 200]
+    assert told_reader["GET /campaigns", 200]
+
+
+@pytest.mark.parametrize(("name", "route"), ROUTES.items(), ids=list(ROUTES))
+@pytest.mark.parametrize("token", ["", "Bearer none", "Bearer a.b.c", "Basic cm9vdDpyb290"])
+def test_without_a_good_token_the_answer_is_the_401_that_the_document_names(
+    name: str, route: Route, token: str, stack: LocalStack, reader: dict[str, str]
+) -> None:
+    url = f"{stack.api}/{path_of(route, action='pause')}"
+    answer = requests.request(route.method, url, headers={"Authorization": token} if token else {}, timeout=30)
+
+    assert (answer.status_code == 401) == (route.access != "open"), answer.text
+    path = re.sub(r"\{\*", "{", f"/{route.path}")
+    named = DOCUMENT["paths"][path][route.method.lower()]["responses"]
+    assert str(answer.status_code) in named
+    if answer.status_code == 401:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["status"] == 401
