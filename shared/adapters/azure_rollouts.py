@@ -19,13 +19,22 @@ from shared.adapters.azure_wave_counters import CountersRow, WaveCounters
 from shared.domain.cohorts import Tally
 from shared.domain.gates import Counters
 from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
-from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.rollouts import OPEN_OFFERS, Rollout, RolloutState
 from shared.domain.waves import DeviceBatch
 from shared.ports.errors import AlreadyExists, ConcurrentChange, PortError
 from shared.ports.rollouts import RolloutChange
 from shared.ports.stored import Stored
 from shared.wire.keys import rollout_partition
-from shared.wire.rollout_rows import NO_COHORTS, is_rollout, read_rollout, write_counters, write_rollout
+from shared.wire.rollout_rows import (
+    COUNTERS_PREFIX,
+    NO_COHORTS,
+    count_column,
+    is_rollout,
+    read_counters,
+    read_rollout,
+    write_counters,
+    write_rollout,
+)
 
 type _Operation = tuple[str, dict[str, Any], dict[str, Any]]
 type _Moves = list[tuple[Rollout | None, Rollout]]
@@ -136,6 +145,19 @@ class AzureRollouts:
         with table_errors():
             rows = [self._counters.read(rollout_partition(campaign, shard), wave) for shard in range(shards)]
         return sum((Tally(counters=row.counters, cohorts=row.cohorts) for row in rows), start=Tally())
+
+    def count_open(self, campaign: CampaignId, shard: int) -> int:
+        with table_errors():
+            rows = self._table.query_entities(
+                "PartitionKey eq @partition and RowKey ge @first and RowKey lt @last",
+                parameters={
+                    "partition": rollout_partition(campaign, shard),
+                    "first": COUNTERS_PREFIX,
+                    "last": f"{COUNTERS_PREFIX}~",
+                },
+                select=[count_column(state) for state in RolloutState],
+            )
+            return sum(read_counters(row).of(*OPEN_OFFERS) for row in rows)
 
     def read_stale(
         self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int

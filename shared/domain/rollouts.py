@@ -39,6 +39,9 @@ PROGRESS = (S.PLANNED, S.OFFERED, S.DOWNLOADING, S.DOWNLOADED, S.INSTALLING, S.R
 BEGUN = frozenset(PROGRESS[2:])
 """A device in one of these has taken its offer and not ended yet."""
 
+OPEN_OFFERS = frozenset(PROGRESS[1:])
+"""A device in one of these has an offer and has not ended yet."""
+
 FINAL = frozenset(set(S) - set(PROGRESS))
 REPORTABLE = frozenset({*PROGRESS[2:], S.SUCCEEDED, S.FAILED, S.REJECTED})
 """The states a device may claim; all others are the service's own verdicts."""

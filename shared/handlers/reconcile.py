@@ -1,7 +1,8 @@
 """Reconciling: rows that have been quiet for long are compared with their twins, within a read budget (invariant I7).
 
-What events lost is still in the twin. Each run begins elsewhere on the ring, so that devices that are offline for
-weeks do not use up every run's budget.
+What events lost is still in the twin. It makes no difference what state the campaign is in: devices go on with what
+they have begun while it is paused, waits, or has ended. Each run begins elsewhere on the ring, and with another
+campaign, so that devices that are offline for weeks do not use up every run's budget.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ MAX_READS = 500
 """Twin reads per run: an S1 hub allows 100 a second for everybody (IoT Hub quotas and throttling)."""
 
 _BATCH = 99
+_PAGE = 200
 _GOLDEN_STEP = 2654435761
 """2**32 divided by the golden ratio: successive multiples of it spread evenly over the ring (Knuth, TAOCP 6.4)."""
 
@@ -45,7 +47,7 @@ class ReconcilePorts:
 
 
 def reconcile(ports: ReconcilePorts, *, now: datetime, max_reads: int = MAX_READS, quiet_s: float = QUIET_S) -> int:
-    """Read the twins of quiet rows of live campaigns and fold what they report.
+    """Read the twins of quiet rows of all campaigns that have open ones, and fold what they report.
 
     Returns:
         How many rows changed.
@@ -53,18 +55,18 @@ def reconcile(ports: ReconcilePorts, *, now: datetime, max_reads: int = MAX_READ
     Raises:
         PortError: A service needed for it is down; what was folded stays folded.
     """
-    start = int(now.timestamp()) // 3600 * _GOLDEN_STEP % RING_SIZE
     before = now - timedelta(seconds=quiet_s)
     left, changed = max_reads, 0
-    arcs = deque(_Arc(campaign=campaign, shard=shard, start=start) for campaign, shard in _shards(ports.campaigns))
-    # In turn, so that a campaign whose devices are all offline leaves the others their share.
+    arcs = _arcs_in_turn(ports, now, max_reads)
+    # Round by round, in equal shares; what a campaign does not need is for the others.
     while arcs and left > 0:
-        arc = arcs.popleft()
-        devices = _read_quiet(arc, ports, before, min(_BATCH, left))
-        left -= len(devices)
-        changed += _fold_twins(arc, devices, ports)
-        if devices:
-            arcs.append(arc.beyond(devices))
+        share = max(1, min(_BATCH, left // len(arcs)))
+        for arc in [arcs.popleft() for _ in range(min(len(arcs), left))]:
+            devices = _read_quiet(arc, ports, before, min(share, left))
+            left -= len(devices)
+            changed += _fold_twins(arc, devices, ports)
+            if devices:
+                arcs.append(arc.beyond(devices))
     reads = max_reads - left
     message = f"reconciled with {reads} twin reads, {changed} rows changed"
     emit(log, Signal.RECONCILED, message, reads=reads, differences=changed)
@@ -90,6 +92,16 @@ class _Arc:
         return replace(self, start=(self.start + step) % RING_SIZE, length=self.length - step)
 
 
+def _arcs_in_turn(ports: ReconcilePorts, now: datetime, max_reads: int) -> deque[_Arc]:
+    """Where there are more than reads, each run goes on behind the last that the one before it reached."""
+    hour = int(now.timestamp()) // 3600
+    start = hour * _GOLDEN_STEP % RING_SIZE
+    arcs = deque(_Arc(campaign=campaign, shard=shard, start=start) for campaign, shard in _open_shards(ports))
+    if arcs:
+        arcs.rotate(-(hour * max_reads % len(arcs)))
+    return arcs
+
+
 def _read_quiet(arc: _Arc, ports: ReconcilePorts, before: datetime, limit: int) -> list[DeviceId]:
     """The next quiet devices of the arc; none once the ring has been gone round."""
     if arc.length <= 0:
@@ -108,10 +120,19 @@ def _fold_twins(arc: _Arc, devices: Sequence[DeviceId], ports: ReconcilePorts) -
     return fold_reports(ReportBatch(campaign=arc.campaign, shard=arc.shard, reports=current), ports.fold)
 
 
-def _shards(campaigns: CampaignStore) -> Iterator[tuple[CampaignId, int]]:
-    for campaign in campaigns.list_unfinished():
-        for shard in range(campaign.shards):
-            yield campaign.id, shard
+def _open_shards(ports: ReconcilePorts) -> Iterator[tuple[CampaignId, int]]:
+    """The shards with open rows of all campaigns whose rows are in the table; the counters say so, at one read each."""
+    continuation = ""
+    while True:
+        page = ports.campaigns.list_page(size=_PAGE, continuation=continuation)
+        for campaign in page.items:
+            if campaign.archive is None:
+                shards = (
+                    shard for shard in range(campaign.shards) if ports.fold.rollouts.count_open(campaign.id, shard)
+                )
+                yield from ((campaign.id, shard) for shard in shards)
+        if not (continuation := page.continuation):
+            return
 
 
 def _read_twin(device: DeviceId, twins: TwinReader) -> Report | None:

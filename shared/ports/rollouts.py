@@ -70,6 +70,9 @@ class RolloutStore(Protocol):
     def read_tally(self, campaign: CampaignId, wave: int, shards: int) -> Tally:
         """The wave's counters and how its devices ended by cohort, as of one moment in each shard it reads."""
 
+    def count_open(self, campaign: CampaignId, shard: int) -> int:
+        """Rows of the shard, over all waves, that have an offer and have not ended; from the counters, in one read."""
+
     def read_stale(
         self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int
     ) -> list[Stored[Rollout]]:

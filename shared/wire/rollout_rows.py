@@ -99,6 +99,11 @@ def counters_key(wave: int) -> str:
     return f"{COUNTERS_PREFIX}{wave:04d}"
 
 
+def count_column(state: RolloutState) -> str:
+    """The column of a counters row that says how many devices are in a state."""
+    return f"{_COUNT}{state.value}"
+
+
 def write_counters(
     counters: Counters, campaign: CampaignId, shard: int, wave: int, cohorts: CohortCounts = NO_COHORTS
 ) -> dict[str, Any]:
@@ -107,14 +112,14 @@ def write_counters(
         "PartitionKey": rollout_partition(campaign, shard),
         "RowKey": counters_key(wave),
         "wave": wave,
-        **{f"{_COUNT}{state.value}": counters.of(state) for state in RolloutState},
+        **{count_column(state): counters.of(state) for state in RolloutState},
         COHORTS: _storable(write_cohorts(cohorts)),
     }
 
 
 def read_counters(row: Mapping[str, Any]) -> Counters:
     """The counters in a row."""
-    return Counters(by_state={state: row.get(f"{_COUNT}{state.value}", 0) for state in RolloutState})
+    return Counters(by_state={state: row.get(count_column(state), 0) for state in RolloutState})
 
 
 def write_mark(mark: OrderMark | None) -> str | None:

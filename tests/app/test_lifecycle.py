@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from shared.domain.ids import DeviceId
+from shared.domain.campaigns import CampaignState
+from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.retention import Archive
 from shared.domain.rollouts import RolloutState
 from shared.handlers.note_lifecycle import LifecyclePorts, note_lifecycle
 from shared.handlers.reconcile import ReconcilePorts, reconcile
 from shared.ports.bus import Queue
+from shared.ports.stored import Stored
 from shared.wire.twin_events import LifecycleEvent, LifecycleKind
 from tests.app.test_retries import TWICE, deliver_work, fail, plane_with
 from tests.support.campaign_world import Died
 from tests.support.data_plane import DataPlane
-from tests.support.rollouts import CAMPAIGN
+from tests.support.rollouts import CAMPAIGN, NOON, make_rollout
 
 S = RolloutState
 NAMES = ["gw-0", "gw-1", "gw-2"]
@@ -185,3 +191,70 @@ def test_the_report_of_another_campaign_in_the_twin_is_not_taken_for_this_one() 
     plane.pass_time(3600)
     assert run_reconcile(plane) == 0
     assert plane.row("gw-0").state is S.OFFERED
+
+
+@pytest.mark.parametrize("state", CampaignState)
+def test_rows_are_reconciled_whatever_the_campaign_waits_for(state: CampaignState) -> None:
+    """I7: devices go on with what they have begun while it is paused or waits, and after it has ended."""
+    plane = offered()
+    plane.set_campaign(state)
+    plane.says("gw-0", "succeeded", 1)
+    plane.pass_time(3600)
+    assert run_reconcile(plane) == 1
+    assert plane.row("gw-0").state is S.SUCCEEDED
+
+
+def test_a_campaign_whose_rows_have_ended_or_are_archived_costs_one_read_at_most() -> None:
+    plane = offered()
+    for number, name in enumerate(NAMES):
+        plane.says(name, "succeeded", number + 1)
+    plane.pass_time(3600)
+    run_reconcile(plane)
+    plane.set_campaign(CampaignState.COMPLETED)
+    plane.pass_time(3600)
+    plane.hub.reads.clear()
+    rollouts = CountedReads(plane.rollouts)
+    ports = ReconcilePorts(
+        campaigns=plane.campaigns, twins=plane.hub, fold=replace(plane.fold_ports(), rollouts=rollouts)
+    )
+    reconcile(ports, now=plane.now)
+    assert (rollouts.calls, plane.hub.reads.total()) == (["count_open"], 0)
+
+    stored = plane.campaigns.get(CAMPAIGN)
+    archived = replace(stored.value, archive=Archive(begun_at=plane.now))
+    plane.campaigns.save(Stored(value=archived, etag=stored.etag))
+    reconcile(ports, now=plane.now)
+    assert rollouts.calls == ["count_open"]
+
+
+def test_no_campaign_starves_behind_others_whose_devices_are_offline() -> None:
+    """Equal shares, and where there are more campaigns than reads, turns from hour to hour."""
+    campaigns = [CampaignId(f"c{number:04d}") for number in range(30)]
+    plane = DataPlane(NAMES)
+    for campaign in campaigns:
+        plane.campaigns.create(replace(plane.campaign, id=campaign))
+        devices = [DeviceId(f"{campaign}-{number}") for number in range(40)]
+        rows = [make_rollout(device, S.OFFERED, campaign=campaign, changed_at=NOON) for device in devices]
+        plane.rollouts.create_batch(campaign, 0, rows)
+    plane.pass_time(3600)
+    run_reconcile(plane, max_reads=90)
+    assert {device[:5] for device in plane.hub.reads} == set(campaigns)
+    assert set(Counter(device[:5] for device in plane.hub.reads).values()) == {3}
+
+    plane.hub.reads.clear()
+    for _ in range(3):
+        plane.pass_time(3600)
+        run_reconcile(plane, max_reads=10)
+    assert {device[:5] for device in plane.hub.reads} == set(campaigns)
+
+
+class CountedReads:
+    """A ``RolloutStore`` that notes what it is asked."""
+
+    def __init__(self, rollouts: Any) -> None:
+        self.calls: list[str] = []
+        self._rollouts = rollouts
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls.append(name)
+        return getattr(self._rollouts, name)

@@ -217,6 +217,16 @@ def test_stale_rows_are_open_offered_and_old_from_a_place_on_the_ring(store: Rol
     assert [row.value.device for row in found] == [devices[2], devices[3], devices[0]]
 
 
+def test_open_offers_are_counted_over_all_waves_of_a_shard(store: RolloutStore) -> None:
+    states = list(S)
+    rows = [make_rollout(DeviceId(f"gw-{number}"), state) for number, state in enumerate(states)]
+    store.create_batch(CAMPAIGN, 0, rows)
+    store.create_batch(CAMPAIGN, 0, [make_rollout(DeviceId("other"), S.OFFERED, wave=12)])
+    store.create_batch(CAMPAIGN, 1, [make_rollout(DeviceId("elsewhere"), S.INSTALLING)])
+    is_open = [S.OFFERED, S.DOWNLOADING, S.DOWNLOADED, S.INSTALLING, S.RESTARTING]
+    assert [store.count_open(CAMPAIGN, shard) for shard in range(3)] == [len(is_open) + 1, 1, 0]
+
+
 def test_cohorts_move_with_the_rows_in_the_same_transaction(store: RolloutStore) -> None:
     """I3: also where the state stays and only what the device says it ran before is put right."""
     batch = plan(store, fleet(4))

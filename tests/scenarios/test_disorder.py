@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from shared.domain.ids import DeviceId
 from tests.support.scenario import kill_and_restart, run_timer
+from tests.support.scenario_artifacts import NEW_VERSION
 from tests.support.scenario_scene import Scene
 from tests.support.scenario_truth import check_tables, wait_until_settled
 from tests.support.waiting import wait_until
@@ -60,6 +62,27 @@ def test_events_that_never_come_are_made_up_for_by_the_sweep(scene: Scene) -> No
         assert scene.stack.cloud.control.status()["faults"]["applied"]["drop"]
         check_tables(scene, campaign, devices, fleet)
         wait_until_settled(scene, devices, fleet)
+
+
+def test_the_sweep_looks_at_paused_campaigns_too(scene: Scene) -> None:
+    """I7: every report is lost, and somebody pauses the campaign before any sweep."""
+    devices = scene.devices(4)
+    scene.artifacts.publish()
+    with scene.fleet(devices) as fleet:
+        scene.stack.cloud.faults.set("drop", probability=1.0, seed=3)
+        campaign = scene.start(devices)
+        wait_until(
+            lambda: all(fleet.installed(DeviceId(device))[scene.name] == NEW_VERSION for device in devices),
+            timeout_s=60,
+            what="devices that are done",
+        )
+        assert scene.act(campaign, "pause").status_code == 200
+        assert set(scene.tables.states(campaign).values()) == {"offered"}
+        sweep = Reconciling(scene)
+        wait_until(lambda: sweep() or set(scene.tables.states(campaign).values()) == {"succeeded"}, timeout_s=60)
+        assert scene.show(campaign)["state"] == "paused"
+        scene.act(campaign, "resume")
+        scene.wait_for_campaign(campaign, "completed")
 
 
 def test_a_host_killed_again_and_again_finishes_its_campaign_all_the_same(scene: Scene) -> None:

@@ -12,7 +12,7 @@ from shared.domain.cohorts import CohortCounts, Tally
 from shared.domain.devices import DeviceRecord
 from shared.domain.gates import Counters
 from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
-from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.rollouts import OPEN_OFFERS, Rollout, RolloutState
 from shared.domain.waves import MAX_BATCH_DEVICES, DeviceBatch
 from shared.ports.errors import ConcurrentChange
 from shared.ports.rollouts import MAX_MOVED, RolloutChange
@@ -102,6 +102,10 @@ class MemoryRollouts:
 
     def _tally(self, key: tuple[CampaignId, int, int]) -> Tally:
         return Tally(counters=self._counters.get(key, Counters()), cohorts=self._cohorts.get(key, CohortCounts()))
+
+    def count_open(self, campaign: CampaignId, shard: int) -> int:
+        keys = [key for key in self._counters if key[:2] == (campaign, shard)]
+        return sum(self._counters[key].of(*OPEN_OFFERS) for key in keys)
 
     def read_stale(
         self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int
