@@ -127,6 +127,12 @@ class TwinChannel(Protocol):
         Raises ChannelDown, ChannelThrottled, ChannelRefused.
         """
 
+    def introduce(self, hardware: str) -> None:
+        """Say in the reported properties what the device is, and return once the hub accepted.
+
+        Raises ChannelDown, ChannelThrottled, ChannelRefused.
+        """
+
     def close(self) -> None:
         """End the connection, if there is one."""
 

@@ -19,6 +19,7 @@ from agent.ports import (
     Event,
     TwinChannel,
 )
+from shared.wire.twins import read_hardware
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +32,14 @@ class Session:
         version: Their ``$version``; -1 until then.
     """
 
-    def __init__(self, channel: TwinChannel, inbox: Inbox, clock: Clock, backoff: Backoff) -> None:
+    def __init__(
+        self, channel: TwinChannel, inbox: Inbox, clock: Clock, backoff: Backoff, *, hardware: str = ""
+    ) -> None:
         self._channel = channel
         self._inbox = inbox
         self._clock = clock
         self._backoff = backoff
+        self._hardware = hardware
         self._session: int | None = None
         self._wants_twin = False
         self._failures = 0
@@ -71,13 +75,25 @@ class Session:
             if self._session is None:
                 self._session = self._channel.open(self._inbox.put)
                 self._wants_twin = True
-            self._take(self._channel.get_twin()["desired"])
+            twin = self._channel.get_twin()
+            self._take(twin["desired"])
+            self._introduce(twin["reported"])
         except (ChannelThrottled, ChannelRefused) as error:
             self._put_off(str(error))
         except ChannelDown as error:
             self.lose(str(error))
         else:
             self._failures, self._wants_twin, self.retry_at_s = 0, False, 0.0
+
+    def _introduce(self, reported: Mapping[str, Any]) -> None:
+        """Say what the device is where its twin does not: a campaign of several packages asks before it offers any."""
+        if not self._hardware or read_hardware(reported) == self._hardware:
+            return
+        try:
+            self._channel.introduce(self._hardware)
+        except ChannelRefused as error:
+            # Whatever it has against it: updates do not depend on it.
+            log.warning("the hub does not take what the device is: %s", error)
 
     def close(self) -> None:
         """End the connection."""

@@ -81,10 +81,9 @@ class Worker:
         self._inbox = inbox
         self._device = device
         self._notebook = notebook = Notebook(outside.journal)
-        self._reporter = reporter = Reporter(
-            device=device_id, states=manner.states, hardware=manner.properties.get("hardware", "")
-        )
-        self._session = Session(outside.channel, inbox, outside.clock, manner.hub_backoff)
+        hardware = manner.properties.get("hardware", "")
+        self._reporter = reporter = Reporter(device=device_id, states=manner.states, hardware=hardware)
+        self._session = Session(outside.channel, inbox, outside.clock, manner.hub_backoff, hardware=hardware)
         self._outbox = Outbox(notebook, outside.channel, self._session, outside.clock, manner.hub_backoff)
         self._attention = Attention(device_id, inbox, self._session, self._outbox, outside.clock)
         self._installer = Installer(notebook, device, reporter, before_restart=self._say_farewell)

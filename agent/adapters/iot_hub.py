@@ -20,6 +20,7 @@ from azure.iot.device.exceptions import ClientError, OperationCancelled, Operati
 from azure.iot.device.iothub.pipeline import exceptions as inner
 
 from agent.ports import ChannelDown, ChannelLost, ChannelRefused, ChannelThrottled, DesiredChanged, Event
+from shared.wire.twins import DEVICE_PROPERTY, PROPERTY, write_device_section
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,12 @@ class IotHubChannel:
             ChannelRefused: The hub refused for good.
         """
         client = self._connected()
-        self._call(lambda: client.patch_twin_reported_properties({"update": dict(document)}))
+        self._call(lambda: client.patch_twin_reported_properties({PROPERTY: dict(document)}))
+
+    def introduce(self, hardware: str) -> None:
+        """Say in the reported properties what the device is; returns and raises as ``report``."""
+        client = self._connected()
+        self._call(lambda: client.patch_twin_reported_properties({DEVICE_PROPERTY: write_device_section(hardware)}))
 
     def close(self) -> None:
         """End the connection, if there is one."""

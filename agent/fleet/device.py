@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +40,7 @@ class SimulatedDevice:
         behaviour: Behaviour = OK,
     ) -> None:
         self._credentials = credentials
+        self._hardware = properties.get("hardware", "")
         self._around = surroundings
         self._behaviour = behaviour
         self._mirror = TwinMirror()
@@ -100,6 +101,8 @@ class SimulatedDevice:
             self._link = link
             await link.open(self._around.handshakes)
         await self._mirror.read(link)
+        if self._hardware and self._mirror.hardware != self._hardware:
+            await self._patiently(lambda: link.introduce(self._hardware))
         self.connected.set()
 
     def _disconnect(self) -> None:
@@ -159,10 +162,13 @@ class SimulatedDevice:
         return [report]
 
     async def _send_one(self, document: Mapping[str, Any]) -> None:
+        await self._patiently(lambda: self._open_link().report(document))
+
+    async def _patiently(self, send: Callable[[], Awaitable[None]]) -> None:
         failures = 0
         while True:
             try:
-                return await self._open_link().report(document)
+                return await send()
             except ChannelThrottled:
                 failures += 1
                 await asyncio.sleep(self._around.pace.retry.wait_s(failures, random.random()))

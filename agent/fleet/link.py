@@ -15,6 +15,7 @@ import paho.mqtt.client as mqtt
 
 from agent.fleet.credentials import Credentials
 from agent.ports import ChannelDown, ChannelThrottled
+from shared.wire.twins import DEVICE_PROPERTY, PROPERTY, write_device_section
 
 _TWIN_RESULTS = "$iothub/twin/res/"
 _DESIRED_PATCHES = "$iothub/twin/PATCH/properties/desired/"
@@ -98,7 +99,18 @@ class Link:
         Raises:
             ChannelDown, ChannelThrottled: As ``agent.ports.TwinChannel`` says.
         """
-        await self._request("$iothub/twin/PATCH/properties/reported/", json.dumps({"update": document}).encode())
+        await self._patch({PROPERTY: document})
+
+    async def introduce(self, hardware: str) -> None:
+        """Say in the reported properties what the device is.
+
+        Raises:
+            ChannelDown, ChannelThrottled: As ``agent.ports.TwinChannel`` says.
+        """
+        await self._patch({DEVICE_PROPERTY: write_device_section(hardware)})
+
+    async def _patch(self, reported: Mapping[str, Any]) -> None:
+        await self._request("$iothub/twin/PATCH/properties/reported/", json.dumps(reported).encode())
 
     def close(self) -> None:
         """End the connection."""

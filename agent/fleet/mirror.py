@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.fleet.link import Link
 from agent.session import merge
+from shared.wire.twins import read_hardware
 
 
 class TwinMirror:
@@ -17,6 +18,7 @@ class TwinMirror:
         news: Set when something has changed, or the connection was lost.
         version: ``$version`` of what stands here; -1 before the first twin was read.
         handled: The version that was acted upon; -1: act upon what stands now.
+        hardware: What the twin says the device is; empty where it does not say.
         is_stale: Patches were missed, so that the twin must be read.
     """
 
@@ -25,6 +27,7 @@ class TwinMirror:
         self.desired: Mapping[str, Any] = {}
         self.version = -1
         self.handled = -1
+        self.hardware = ""
         self.is_stale = True
 
     @property
@@ -34,7 +37,8 @@ class TwinMirror:
 
     async def read(self, link: Link) -> None:
         """Read the whole twin. Raises as ``Link.get_twin``."""
-        before, self.desired = self.desired, (await link.get_twin())["desired"]
+        twin = await link.get_twin()
+        before, self.desired, self.hardware = self.desired, twin["desired"], read_hardware(twin["reported"])
         if before.get("update") != self.desired.get("update"):
             # The version alone does not tell: it starts anew for a device created again.
             self.handled = -1

@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 from functools import reduce
 
 from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
-from shared.domain.hub_queries import exclude_from_query
+from shared.domain.hub_queries import exclude_from_query, narrow_query
 from shared.domain.ids import DeviceId
 from shared.domain.listings import ListingKind, listings
 from shared.domain.targeting import Membership
 from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import DONE_WAVES, DeviceBatch, Wave, WaveState, cut_batches
+
+_SAYS_HARDWARE = " OR ".join(f"IS_DEFINED(properties.reported.{section}.hardware)" for section in ("device", "update"))
 
 
 def is_open(campaign: Campaign) -> bool:
@@ -44,9 +46,13 @@ def is_look_due(campaign: Campaign, *, now: datetime) -> bool:
 
 
 def newcomers_query(campaign: Campaign) -> str:
-    """The query for all devices that match now and are excluded by no query."""
+    """The query for all devices that match now and are excluded by no query.
+
+    Of several packages none can be chosen for a device that was made and has never said what it is: it joins later.
+    """
     targets = next(listing for listing in listings(campaign.spec) if listing.kind is ListingKind.TARGETS)
-    return reduce(exclude_from_query, campaign.spec.targeting.excluded_queries, targets.query)
+    query = narrow_query(targets.query, _SAYS_HARDWARE) if campaign.other_packages else targets.query
+    return reduce(exclude_from_query, campaign.spec.targeting.excluded_queries, query)
 
 
 def note_look(campaign: Campaign, *, continuation: str, page: int | None, now: datetime) -> Campaign:

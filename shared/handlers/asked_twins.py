@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from shared.domain.devices import DeviceRecord
 from shared.domain.ids import DeviceId
 from shared.ports.hub import TwinReader
 from shared.wire.twins import read_hardware, read_installed
@@ -32,13 +30,13 @@ class AskedTwins:
         """
         return read_installed(self._ask(device))
 
-    def with_hardware(self, record: DeviceRecord) -> DeviceRecord:
-        """The record with the device's hardware, from its twin where the record does not know it; empty if nobody does.
+    def hardware(self, device: DeviceId) -> str:
+        """What the device says it is; empty where it does not say.
 
         Raises:
             PortError: The twin cannot be read now.
         """
-        return record if record.hardware else replace(record, hardware=read_hardware(self._ask(record.device)))
+        return read_hardware(self._ask(device))
 
     def _ask(self, device: DeviceId) -> Mapping[str, Any] | None:
         if device not in self._said:

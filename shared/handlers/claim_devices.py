@@ -136,17 +136,24 @@ class Claimer:
         before = [rows.get(device, _unknown(device, self._now)) for device in devices]
         known = [self._known(row) for row in before]
         left_alone = self._left_alone([row.value for row in known])
-        after = [_claimed(row, self._campaign.id, self._now) for row in known if row.value.device not in left_alone]
-        stood = {row.value.device: row.value for row in before}
-        if changed := [row for row in after if row.value != stood[row.value.device]]:
+        after = [
+            row if row.value.device in left_alone else _claimed(row, self._campaign.id, self._now) for row in known
+        ]
+        changed = [new for old, new in zip(before, after, strict=True) if new.value != old.value]
+        if changed:
             self._ports.devices.write(changed)
-        return {row.value.device: row.value for row in (*known, *after)}
+        return {row.value.device: row.value for row in after}
 
     def _known(self, row: Stored[DeviceRecord]) -> Stored[DeviceRecord]:
-        """The row with what the choice of a package needs to know; what its twin said is kept with the claim."""
-        if not self._campaign.other_packages:
+        """The row with what the choice of a package needs; what its twin said is kept, so that it is read once."""
+        if not self._campaign.other_packages or row.value.hardware:
             return row
-        return Stored(value=self._twins.with_hardware(row.value), etag=row.etag)
+        hardware = self._twins.hardware(row.value.device)
+        return (
+            Stored(value=replace(row.value, hardware=hardware, changed_at=self._now), etag=row.etag)
+            if hardware
+            else row
+        )
 
     def _left_alone(self, records: Sequence[DeviceRecord]) -> frozenset[DeviceId]:
         """The devices that the campaign may not have, or has nothing for."""

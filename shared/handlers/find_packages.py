@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from shared.domain.errors import NotFound
 from shared.domain.packages import Package, PackageState
 from shared.domain.variants import find_ambiguous
 from shared.ports.errors import NotThere
 from shared.ports.packages import PackageStore
+from shared.wire.campaign_rows import MAX_RECORDS_LENGTH, write_packages
 from shared.wire.http_campaigns import CampaignRequest
 from shared.wire.http_fields import InvalidRequest
 
@@ -30,8 +31,14 @@ def find_packages(request: CampaignRequest, packages: PackageStore) -> tuple[Pac
         except NotFound as error:
             complaints.append(f"packages.{number}: {error.message}")
     _refuse(complaints)
-    _refuse(list(find_ambiguous(found)))
+    _refuse([*find_ambiguous(found), *_too_long(found)])
     return tuple(found)
+
+
+def _too_long(packages: Sequence[Package]) -> Iterator[str]:
+    length = len(write_packages(packages))
+    if length > MAX_RECORDS_LENGTH:
+        yield f"packages: their records hold {length} characters, at most {MAX_RECORDS_LENGTH}; name less hardware"
 
 
 def _refuse(complaints: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from shared.domain.cohorts import Quarantined
 from shared.domain.gates import Counters
 from shared.domain.ids import campaign_id
 from shared.domain.newcomers import Newcomers
+from shared.domain.packages import Package
 from shared.domain.pending_edits import PendingEdit
 from shared.domain.rates import Paced
 from shared.domain.retention import Archive
@@ -27,6 +28,9 @@ from shared.wire.package_records import read_package, write_package
 
 CAMPAIGN_ROW = "campaign"
 AWAITS_STEP = "awaits_step"
+
+MAX_RECORDS_LENGTH = 30_000
+"""Of a column of package records: Azure Table takes 32,768 characters in a string property."""
 WAVE_ROWS_END = "wave~~"
 """Behind the keys of all wave rows."""
 
@@ -77,7 +81,7 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "spec_signature": campaign.spec_signature,
         "spec": _SPEC.dump_json(campaign.spec).decode(),
         "package_record": json.dumps(write_package(campaign.package)),
-        "other_package_records": json.dumps([write_package(package) for package in campaign.other_packages]),
+        "other_package_records": write_packages(campaign.other_packages),
         "planning": _PLANNING.dump_json(campaign.planning).decode(),
         "quarantined": _QUARANTINED.dump_json(campaign.quarantined).decode(),
         "paced": _PACED.dump_json(campaign.paced).decode(),
@@ -90,6 +94,11 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         "consents": _CONSENTS.dump_json(campaign.consents).decode(),
         "archive": _ARCHIVE.dump_json(campaign.archive).decode(),
     }
+
+
+def write_packages(packages: Sequence[Package]) -> str:
+    """The column that holds the records of packages."""
+    return json.dumps([write_package(package) for package in packages])
 
 
 def write_signed_spec(campaign: Campaign) -> bytes:

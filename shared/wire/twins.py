@@ -124,8 +124,11 @@ def read_installed(reported: Mapping[str, Any] | None) -> Mapping[str, str]:
 
 
 def read_hardware(reported: Mapping[str, Any] | None) -> str:
-    """What the device says it is; empty where its twin says nothing that can be read. Its last report goes first."""
-    for section in (PROPERTY, DEVICE_PROPERTY):
+    """What the device says it is; empty where its twin says nothing that can be read.
+
+    What it says whenever it connects goes before its last report, which may be from another board.
+    """
+    for section in (DEVICE_PROPERTY, PROPERTY):
         document = (reported or {}).get(section)
         hardware = document.get("hardware") if isinstance(document, Mapping) else None
         if isinstance(hardware, str) and hardware:

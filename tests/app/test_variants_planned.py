@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.devices import DeviceRecord
 from shared.domain.errors import NotFound
+from shared.domain.hub_queries import check_query
 from shared.domain.ids import DeviceId
+from shared.domain.joining import newcomers_query
 from shared.domain.plans import digest_plan
 from shared.domain.rollouts import RolloutState
 from shared.domain.variants import MAX_PACKAGES
@@ -97,6 +100,7 @@ def test_what_a_twin_said_is_kept_so_that_it_is_read_once() -> None:
     world.run()
     world.run_until(world.post(**BOTH | {"name": "again"}).id, C.COMPLETED)
     assert world.twins.reads[DeviceId("a-1")] == 1
+    assert world.twins.reads[DeviceId("c-1")] == 1, "also of a device that gets nothing"
     assert world.twins.reads[DeviceId("d-1")] == 2, "nobody knows it yet"
 
 
@@ -185,6 +189,24 @@ def test_newcomers_get_the_package_for_their_hardware() -> None:
     assert (joined.planning.by_variant, joined.planning.no_package) == ((1, 1), 1)
 
 
+def test_a_newcomer_that_has_never_said_what_it_is_joins_once_it_has() -> None:
+    """A device is made long before it is switched on: it must not be left out for good meanwhile."""
+    world = world_of({"a-1": "gw-1"})
+    query = "SELECT * FROM devices WHERE tags.site = 'north' OR tags.site = 'west'"
+    campaign = world.post(targets={"query": query, "membership": "dynamic", "relist_s": 60}, **BOTH)
+    asked = newcomers_query(campaign)
+    check_query(asked)
+    assert asked.startswith("SELECT * FROM devices WHERE (tags.site = 'north' OR tags.site = 'west') AND (IS_DEFINED(")
+    world.directory.devices.append(DeviceId("b-9"))
+    world.directory.answers = {query: ["a-1"], asked: ["a-1"]}
+    world.run(lambda: world.now > NOON + timedelta(minutes=10), hours=1)
+    assert set(world.rollouts.rows(campaign.id)) == {"a-1"}
+    world.directory.answers[asked].append("b-9")
+    world.twins.reported[DeviceId("b-9")] = {"device": {"hardware": "gw-3"}, "$version": 2}
+    world.run(lambda: len(world.rollouts.rows(campaign.id)) == 2, hours=2)
+    assert chosen(world, world.campaign(campaign.id)) == {"a-1": "fw-a", "b-9": "fw-b"}
+
+
 def test_withdrawing_any_of_its_packages_pauses_the_campaign_for_good() -> None:
     world = world_of(HARDWARE, outcome=lambda _device: None)
     campaign = world.post(**BOTH)
@@ -214,6 +236,15 @@ def test_packages_that_cannot_go_together_are_refused_by_field(packages: list[An
     with pytest.raises(InvalidRequest, match=complaint):
         world.post(package=None, packages=asked)
     assert not world.campaigns_known()
+
+
+def test_packages_for_more_hardware_than_a_row_holds_are_refused() -> None:
+    """They would be refused by the table, as an error that nobody understands."""
+    world = world_of({})
+    world.packages.publish("long", "1.0.0", tuple(f"{number:0100d}" for number in range(300)))
+    asked = [{"name": "fw-a", "version": "2.0.0"}, {"name": "long", "version": "1.0.0"}]
+    with pytest.raises(InvalidRequest, match="packages: their records hold 31"):
+        world.post(package=None, packages=asked)
 
 
 def test_every_package_that_cannot_be_had_is_named() -> None:

@@ -227,3 +227,22 @@ def test_envelope_signed_for_another_purpose(bench: Bench, factory: Factory) -> 
     bench.hub.put(replace(factory.offer(package, 2), envelope=json.dumps(envelope), proof=proof))
 
     victim.resists(("rejected", "intent_refused"), running="1.1.0")
+
+
+def test_intent_for_another_kind_of_board(bench: Bench, factory: Factory) -> None:
+    """Of one campaign with packages for two kinds of boards, both intents genuine, the wrong one is written."""
+    victim = Victim(bench)
+    victim.update("1.1.0")
+    other = replace(factory.make_firmware("1.2.0", b"for rev-c"), compatibility={"hardware": ("rev-c",)})
+    factory.publish(other, b"for rev-c")
+    mine = factory.firmware("1.3.0", b"for rev-b")
+
+    stolen = factory.offer(other, 2, device=DeviceId("of the other kind"))
+    bench.hub.put(replace(stolen, device=DEVICE))
+    victim.resists(("rejected", "proof_refused"), running="1.1.0")
+
+    bench.hub.put(factory.offer(other, 2))
+    victim.resists(("rejected", "incompatible"), running="1.1.0")
+
+    bench.hub.put(factory.offer(mine, 3))
+    assert victim.outcome() == ("succeeded", "")

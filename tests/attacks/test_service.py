@@ -12,17 +12,19 @@ import pytest
 from shared.domain.campaigns import Campaign, CampaignState, Deadlines, DeviceQuery
 from shared.domain.errors import Conflict
 from shared.domain.gates import Gate
-from shared.domain.ids import CampaignId
+from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import PackageState, RegisteredPackage
 from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.steps_by_operators import OperatorAction
 from shared.domain.waves import Rest, WaveSpec
+from shared.ports.rollouts import RolloutChange
 from shared.ports.stored import Stored
 from shared.trust.signers import KeyRole
 from shared.wire.alerts import ALERT
 from shared.wire.campaign_rows import read_campaign, write_campaign_row, write_wave_row
 from tests.support.campaign_world import CampaignWorld, fleet
 from tests.support.data_plane import DataPlane
+from tests.support.made_campaigns import make_variant
 from tests.support.repository import new_package
 from tests.support.rollouts import CAMPAIGN, NOON
 
@@ -80,6 +82,47 @@ def test_edited_campaign_row(edit: Edit) -> None:
     plane.campaigns.save(Stored(value=_stored_as(genuine.value), etag=edited.etag))
     plane.dispatch()
     assert plane.states() == {RolloutState.OFFERED}
+
+
+TWO_KINDS = [make_variant("fw-a", "gw-1"), make_variant("fw-b", "gw-2")]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda campaign: replace(campaign, other_packages=(make_variant("fw-b", "gw-1", "gw-2"),)),
+        lambda campaign: replace(campaign, other_packages=()),
+        lambda campaign: replace(campaign, package=TWO_KINDS[1], other_packages=(TWO_KINDS[0],)),
+        _edit_spec(other_packages=()),
+        _edit_spec(other_packages=(PackageTarget(name="evil-fw", version="6.6.6"),)),
+    ],
+)
+def test_edited_packages_of_several(edit: Edit) -> None:
+    """Which packages a campaign has, in which order, and which hardware each is for, is under its signature."""
+    plane = DataPlane(["one", "two"], packages=TWO_KINDS, hardware={"one": "gw-1", "two": "gw-2"})
+    genuine = plane.campaigns.get(CAMPAIGN)
+    plane.campaigns.save(Stored(value=_stored_as(edit(genuine.value)), etag=genuine.etag))
+
+    plane.dispatch()
+    assert not plane.hub.writes
+    assert plane.untrusted == [CAMPAIGN]
+
+
+@pytest.mark.parametrize("variant", [1, -1, 7])
+def test_rollout_row_that_names_another_package(variant: int) -> None:
+    """A thief of the table turns a device's row to a package for other boards: no intent for it names the device.
+
+    Where the row's hardware is edited with it, the device refuses (``test_intent_for_another_kind_of_board``).
+    """
+    plane = DataPlane(["one", "two"], packages=TWO_KINDS, hardware={"one": "gw-1", "two": "gw-2"})
+    device = DeviceId("one")
+    row = plane.rollouts.read_devices(CAMPAIGN, 0, [device])[device]
+    plane.rollouts.write(CAMPAIGN, 0, [RolloutChange(before=row, after=replace(row.value, variant=variant))])
+
+    plane.dispatch()
+    assert not plane.hub.writes[device]
+    assert (plane.row("one").state, plane.row("one").code) == (RolloutState.SKIPPED, "no_package")
+    assert plane.row("two").state is RolloutState.OFFERED
 
 
 def test_edited_row_starts_nothing_and_people_are_told() -> None:

@@ -98,6 +98,7 @@ def test_reported_and_desired_properties_and_connection_state_can_be_asked_for(h
     assert ids(hub, "properties.desired.update.campaign = 'c''1'") == ["d010"]
     assert ids(hub, r"properties.desired.update.campaign = 'c\'1'") == ["d010"]
     assert ids(hub, "properties.reported.$version > 1") == ["d010"]
+    assert ids(hub, "IS_DEFINED(properties.reported.update.state) OR IS_DEFINED(properties.reported.x.y)") == ["d010"]
 
 
 def test_counting_and_projecting_give_raw_rows(hub: LocalHub) -> None:

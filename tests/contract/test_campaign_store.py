@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from azure.data.tables import TableClient
+from azure.data.tables import TableClient, UpdateMode
 
 from shared.adapters.azure_campaigns import AzureCampaigns
 from shared.domain.approvals import Approval, ApprovalPolicy, Consents
@@ -34,6 +34,7 @@ from shared.domain.waves import DeviceCount, Percent, Rest, Wave, WaveSpec, Wave
 from shared.ports.campaigns import CampaignStore
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
 from shared.ports.stored import Stored
+from tests.support.made_campaigns import make_variant, with_packages
 from tests.support.memory_campaigns import MemoryCampaigns
 from tests.support.tables import new_table
 
@@ -123,6 +124,22 @@ def planned(campaign: Campaign) -> Campaign:
 
 def test_a_campaign_is_read_back_as_it_was_written(store: CampaignStore) -> None:
     store.create(make())
+    assert store.get(CampaignId("c0001")).value == make()
+
+
+def test_a_campaign_of_several_packages_is_read_back_whole(store: CampaignStore) -> None:
+    packages = [make_variant(f"fw-{number}", *(f"gw-{number}-{kind}" for kind in range(40))) for number in range(8)]
+    several = with_packages(make(), packages)
+    store.create(several)
+    assert store.get(several.id).value == several
+
+
+def test_a_campaign_written_before_there_were_several_is_of_one(table: TableClient) -> None:
+    store = AzureCampaigns(table)
+    store.create(make())
+    row = dict(table.get_entity("c0001", "campaign"))
+    del row["other_package_records"]
+    table.update_entity(row, mode=UpdateMode.REPLACE)
     assert store.get(CampaignId("c0001")).value == make()
 
 

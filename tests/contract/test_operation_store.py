@@ -54,7 +54,7 @@ def grown(operation: Operation) -> Operation:
     return replace(
         operation,
         draft=replace(draft, waves=waves, planning=Planning(phase=PlanningPhase.CLAIMING, claimed_wave=3)),
-        findings=Findings().with_devices(2, 99, [conflict] * 30, 4),
+        findings=Findings().with_devices(2, 99, [conflict] * 30, 4).with_variants(2, [40, 20], unknown=9, unfit=30),
         step=8,
         step_due_at=NOW + timedelta(seconds=5),
     )

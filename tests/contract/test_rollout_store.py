@@ -141,6 +141,8 @@ def test_every_column_survives(store: RolloutStore) -> None:
         code="health_check",
         detail="exit status 1\nΩ \ud800",
         progress_percent=40,
+        variant=3,
+        hardware="gw-2",
         installed_version="1.0",
         agent_version="0.1",
         sent_at=NOON,
@@ -155,6 +157,18 @@ def test_every_column_survives(store: RolloutStore) -> None:
     read = store.read_devices(CAMPAIGN, 0, [row.device])[row.device].value
     assert replace(read, detail="") == replace(row, detail="")
     assert read.detail.startswith("exit status 1\nΩ ")
+
+
+def test_a_row_keeps_its_package_whatever_becomes_of_it(store: RolloutStore) -> None:
+    devices = fleet(2)
+    rows = [make_rollout(device, S.PLANNED, variant=number) for number, device in enumerate(devices)]
+    assert store.create_batch(CAMPAIGN, 0, rows)
+    batch = batch_of(devices)
+    store.write(CAMPAIGN, 0, [offer(row) for row in store.read_batch(CAMPAIGN, batch)])
+    moved = [RolloutChange(before=row, after=replace(row.value, wave=2)) for row in store.read_batch(CAMPAIGN, batch)]
+    store.move(CAMPAIGN, 0, moved)
+    read = store.read_batch(CAMPAIGN, replace(batch, wave=2))
+    assert [row.value.variant for row in read] == [0, 1]
 
 
 def test_device_ids_with_every_allowed_character_are_found_again(store: RolloutStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from azure.iot.hub.models import Twin
 
 from cli.local import LocalStack
 from demo.devices import register
+from tests.support.scenario_artifacts import NEW_VERSION
 from tests.support.scenario_scene import FACTORY_VERSION, Scene
 from tests.support.waiting import wait_until
 from tests.support.worked_pages import Request, Section, find_differences, read_page
@@ -23,6 +25,7 @@ WORKED = read_page(DOCS / "campaign-examples.md")
 REFERENCE = [section for page in ("campaigns.md", "targets.md") for section in read_page(DOCS / page)]
 PACKAGE = "thermostat"
 WHOLE = {"name": "thermostats", "package": {"name": PACKAGE, "version": "2.0.0"}, "targets": {"devices": ["d"]}}
+VARIANTS = {"thermostat-v1": "v1", "thermostat-v2": "v2"}
 LISTED = {"pilots/customers.txt": "pilot-1\npilot-2\n"}
 
 
@@ -36,6 +39,9 @@ def published(stack: LocalStack) -> Iterator[None]:
     scene = Scene(stack, PACKAGE)
     scene.artifacts.publish(FACTORY_VERSION)
     scene.artifacts.publish()
+    for name, hardware in VARIANTS.items():
+        for version in (FACTORY_VERSION, NEW_VERSION):
+            replace(scene.artifacts, name=name).publish(version, hardware=[hardware])
     for name, ids in LISTED.items():
         scene.blobs.get_blob_client("target-lists", name).upload_blob(ids, overwrite=True)
     yield
@@ -119,7 +125,7 @@ def _dated(body: Any) -> Any:
 
 @pytest.mark.parametrize("section", WORKED, ids=titles(WORKED))
 def test_a_worked_example_works(section: Section, guide: Guide) -> None:
-    with guide.scene.fleet(section.devices):
+    with guide.scene.fleet(section.devices, hardware=section.hardware):
         for device, tags in section.tags.items():
             guide.scene.registry.update_twin(device, Twin(tags=tags))
         for request in section.requests:
@@ -133,4 +139,5 @@ def test_an_example_of_a_reference_page_is_taken(section: Section, guide: Guide)
     for request in section.requests:
         guide.follow(request)
     for fragment in section.fragments:
-        assert guide.post(WHOLE | fragment).status_code == 201, fragment
+        whole = {name: value for name, value in WHOLE.items() if name != "package" or "packages" not in fragment}
+        assert guide.post(whole | fragment).status_code == 201, fragment

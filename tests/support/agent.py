@@ -38,7 +38,7 @@ from shared.domain.packages import Package, PackageKind
 from shared.domain.versions import Version
 from shared.trust.intents import batch_leaves, batch_root, sign_intent
 from shared.trust.merkle import merkle_proof
-from shared.wire.twins import write_offer
+from shared.wire.twins import DEVICE_PROPERTY, write_device_section, write_offer
 from tests.support.agent_service import PackageService, SignedIndex
 
 ENDS = ("succeeded", "failed", "rejected")
@@ -154,6 +154,9 @@ class FakeHub:
     def __init__(self) -> None:
         self.desired: dict[str, Any] = {"$version": 1}
         self.reports: list[dict[str, Any]] = []
+        self.reported: dict[str, Any] = {}
+        self.introductions = 0
+        self.introduction_faults: list[Exception] = []
         self.faults: list[Exception] = []
         self.open_faults: list[Exception] = []
         self.on_report: Callable[[dict[str, Any]], None] = lambda _: None
@@ -174,7 +177,13 @@ class FakeHub:
 
     def get_twin(self) -> Mapping[str, Any]:
         self.on_twin_read()
-        return {"desired": json.loads(json.dumps(self.desired)), "reported": {}}
+        return {"desired": json.loads(json.dumps(self.desired)), "reported": dict(self.reported)}
+
+    def introduce(self, hardware: str) -> None:
+        self.introductions += 1
+        if self.introduction_faults:
+            raise self.introduction_faults.pop(0)
+        self.reported[DEVICE_PROPERTY] = write_device_section(hardware)
 
     def report(self, document: Mapping[str, Any]) -> None:
         if self.faults:

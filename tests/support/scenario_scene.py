@@ -68,8 +68,10 @@ class Scene:
         *,
         runs: str = FACTORY_VERSION,
         hardware: Mapping[str, str] | None = None,
+        installed: Mapping[str, Mapping[str, str]] | None = None,
     ) -> AbstractContextManager[FleetThread]:
-        """The devices, registered and ready to be connected; each runs this version of the scene's package."""
+        """The devices, registered and ready to be connected; each runs this version of the scene's package, or what
+        ``installed`` says."""
         behaviours = devices if isinstance(devices, Mapping) else dict.fromkeys(devices, OK)
         register(self.stack.settings["IotHub"], list(behaviours))
         setups = [
@@ -77,7 +79,7 @@ class Scene:
                 connection_string=self.stack.cloud.device_connection_string(device),
                 properties={"hardware": (hardware or {}).get(device, HARDWARE)},
                 behaviour=behaviour,
-                installed={self.name: runs},
+                installed=dict((installed or {}).get(device, {self.name: runs})),
             )
             for device, behaviour in behaviours.items()
         ]

@@ -4,7 +4,8 @@ An ``http`` block that begins with a method is a request, or several with a blan
 it, which begins with ``HTTP/1.1``, is its answer: the status, and of the body the fields that matter. ``…`` in a text
 stands for anything, and at the end of a list for what else is in it; ``{id}`` in a path is the campaign that the
 section posted last. A ``GET`` is repeated until it answers what the page says. ``<!-- devices: {"north-1": "ok"} -->``
-says who takes part and how they behave, ``<!-- tags: {"north-1": {"ring": "canary"}} -->`` how their twins are tagged.
+says who takes part and how they behave, ``<!-- tags: {"north-1": {"ring": "canary"}} -->`` how their twins are tagged,
+and ``<!-- hardware: {"north-1": "v2"} -->`` what they are.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from agent.fleet.behaviour import parse_behaviour
 _BLOCK = re.compile(r"^```(http|json)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _DEVICES = re.compile(r"<!-- devices: (\{.*?\}) -->", re.DOTALL)
 _TAGS = re.compile(r"<!-- tags: (\{.*?\}) -->", re.DOTALL)
+_HARDWARE = re.compile(r"<!-- hardware: (\{.*?\}) -->", re.DOTALL)
 _SECTION = re.compile(r"^## ", re.MULTILINE)
 _REQUEST = re.compile(r"\n\n(?=(?:GET|POST|PUT|PATCH|DELETE) /)")
 _DOTS = "…"
@@ -52,12 +54,14 @@ class Section:
 
     Attributes:
         tags: Device to the tags of its twin.
+        hardware: Device to what it is.
         fragments: Parts of campaign requests, shown on their own.
     """
 
     title: str
     devices: dict[str, Behaviour]
     tags: dict[str, dict[str, Any]]
+    hardware: dict[str, str]
     requests: list[Request] = field(default_factory=list)
     fragments: list[dict[str, Any]] = field(default_factory=list)
 
@@ -73,7 +77,8 @@ def _read_section(text: str) -> Section:
         name: parse_behaviour(how) for found in _DEVICES.findall(text) for name, how in json.loads(found).items()
     }
     tags = {name: given for found in _TAGS.findall(text) for name, given in json.loads(found).items()}
-    section = Section(title=text.partition("\n")[0], devices=devices, tags=tags)
+    hardware = {name: kind for found in _HARDWARE.findall(text) for name, kind in json.loads(found).items()}
+    section = Section(title=text.partition("\n")[0], devices=devices, tags=tags, hardware=hardware)
     for kind, block in _BLOCK.findall(text):
         if kind == "json":
             section.fragments.append(json.loads(block if block.lstrip().startswith("{") else f"{{{block}}}"))
