@@ -61,6 +61,7 @@ def campaign_lines(campaign: Mapping[str, Any]) -> Iterator[str]:
     yield f"{campaign['id']}  {campaign['name']}: {campaign['state']}"
     if campaign["reason"]:
         yield f"  {campaign['reason']}"
+    yield from _variant_lines(campaign)
     yield from (f"  waits: {wait['words']}{_span(wait)}" for wait in campaign.get("waits_for", ()))
     if approval := campaign.get("approval"):
         yield f"  approval: {approval['missing']} missing, plan {approval['plan_sha256']}"
@@ -98,6 +99,16 @@ def _cost_lines(cost: CostView) -> Iterator[str]:
     yield f"  {cost.total:,.2f} {cost.currency}{f' ({parts})' if parts else ''}, by prices of {cost.prices_as_of}"
     if cost.unpriced:
         yield f"  not counted: {', '.join(cost.unpriced)}, and standing charges"
+
+
+def _variant_lines(campaign: Mapping[str, Any]) -> Iterator[str]:
+    """Whom each of several packages is for."""
+    packages = campaign.get("packages", ())
+    if len(packages) < 2:
+        return
+    for each in packages:
+        yield f"  {each['name']} {each['version']} for {', '.join(each['hardware'])}: {each['devices']:,} devices"
+    yield f"  none of them is for {campaign['plan']['no_package']:,} devices"
 
 
 def _packages(campaign: Mapping[str, Any]) -> str:

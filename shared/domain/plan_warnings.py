@@ -120,8 +120,13 @@ def _no_package(facts: PlanFacts) -> Iterator[PlanWarning]:
             "when the campaign is planned, and those that do not say are left out"
         )
         yield PlanWarning(code="unknown_hardware", field="packages", message=message)
+
+
+def _unused_package(facts: PlanFacts) -> Iterator[PlanWarning]:
+    if facts.findings.unknown_hardware or facts.findings.looked_at < facts.devices:
+        return
     for number, devices in enumerate(facts.findings.by_variant):
-        if not devices and not facts.findings.unknown_hardware:
+        if not devices:
             target = facts.spec.packages[number]
             message = f"no device is of hardware that {target.name} {target.version} is for"
             yield PlanWarning(code="unused_package", field=f"packages.{number}", message=message)
@@ -170,6 +175,7 @@ _RULES: tuple[Callable[[PlanFacts], Iterator[PlanWarning]], ...] = (
     _held_devices,
     _current_devices,
     _no_package,
+    _unused_package,
     _daily_quota,
     _slowed_hub,
 )

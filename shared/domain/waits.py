@@ -128,7 +128,7 @@ def _without_room(
     if budget.bandwidth_bytes_per_s is not None:
         yield WaitFor.BANDWIDTH, "the fleet's bandwidth has no room yet", budget.wire_free_at
     succeeded = sum(counters.of(S.SUCCEEDED) for counters in around.counters.values())
-    device_s = seconds_per_device(spec.pace, campaign.package.length_bytes, succeeded)
+    device_s = seconds_per_device(spec.pace, campaign.largest_bytes, succeeded)
     yield WaitFor.PACE, "its own rate or bandwidth has no room yet", next_free_at(campaign.paced, device_s)
 
 

@@ -266,3 +266,34 @@ def test_a_hub_with_too_small_a_quota_is_warned_of() -> None:
     plan = world.plan(world.start(**listed(100)), messages_per_day=400)
     assert plan.usage.hub_messages == 700
     assert "daily_quota" in {warning.code for warning in plan.warnings}
+
+
+def test_of_several_packages_it_says_who_gets_which_and_who_gets_none() -> None:
+    world = DryRunWorld()
+    packages = world.campaigns.packages
+    packages.publish("fw-a", "1.0.0", ("gw-1",), length_bytes=1_000)
+    packages.publish("fw-b", "1.0.0", ("gw-2",), length_bytes=9_000)
+    kinds = {"gw-1": 6, "gw-2": 2, "camera": 1, "": 1}
+    devices = fleet(11)
+    rest = iter(devices)
+    for kind, count in kinds.items():
+        for _ in range(count):
+            record = DeviceRecord(device=DeviceId(next(rest)), hardware=kind, changed_at=NOON)
+            world.campaigns.device_rows.write([Stored(value=record, etag="")])
+    asked = [{"name": name, "version": "1.0.0"} for name in ("fw-a", "fw-b")]
+    plan = world.plan(world.start(package=None, packages=asked, targets={"devices": devices}))
+    assert [(each.name, each.devices) for each in plan.packages] == [("fw-a", 6), ("fw-b", 2)]
+    assert (plan.no_package, plan.usage.twin_writes) == (1, 10), "whom nobody knows may well get an offer"
+    assert plan.usage.egress_bytes == 10 * (6 * 1_000 + 2 * 9_000) / 8
+    assert plan.usage.signatures == 2 * sum(wave.batches for wave in plan.waves)
+    warnings = {each.code: each.message for each in plan.warnings}
+    assert warnings["no_package"].startswith("none of the packages is for the hardware of 1 of 11 devices")
+    assert "hardware of 2 of 11 devices" in warnings["unknown_hardware"]
+    assert not world.campaigns.twins.reads
+
+
+def test_of_one_package_it_says_nothing_of_hardware() -> None:
+    world = DryRunWorld()
+    plan = world.plan(world.start(**listed(20)))
+    assert (plan.packages, plan.no_package) == ([], 0)
+    assert not {"no_package", "unknown_hardware", "unused_package"} & {each.code for each in plan.warnings}

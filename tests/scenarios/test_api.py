@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -35,8 +35,9 @@ from tests.support.scenario_scene import Scene
 # Without keys of its own making: what a request without a key gets is a test of its own.
 CONFIG = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False, "deterministic": True}})
 DOCUMENT = write_document(ROUTES, prefix=PREFIX, version=API_VERSION)
-# The tester finds no template for requests that hold this rule, and tries ten times less without one; see `put_into`.
-del DOCUMENT["components"]["schemas"]["TargetsRequest"]["oneOf"]
+# The tester finds no template for requests that hold these rules, and tries ten times less without one; see `put_into`.
+for rule in ("TargetsRequest", "CampaignRequest"):
+    del DOCUMENT["components"]["schemas"][rule]["oneOf"]
 API = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 # Readers are asked the plain way: what is refused at the door is refused whatever is in it.
 QUICK = schemathesis.openapi.from_dict(
@@ -64,6 +65,7 @@ NEEDS_MORE = {
     "PATCH /campaigns/{id}/waves",
     "GET /operations/{id}",
 }
+VARIANTS = {"-one": "mk1", "-two": "mk2"}
 ANYBODY = {"query": "SELECT * FROM devices"}
 HOSTILE_BODIES = {
     "no JSON": b'{"name": ',
@@ -105,8 +107,9 @@ class Known:
             named = {name: known[name] for name in case.path_parameters if name in known}
             case.path_parameters.update(named)
             changed = bool(named)
-        if isinstance(case.body, dict) and "package" in case.body and not _is_negative(case, ParameterLocation.BODY):
-            case.body["package"] = {"name": self.package, "version": NEW_VERSION}
+        is_campaign = isinstance(case.body, dict) and case.path == "/campaigns"
+        if is_campaign and not _is_negative(case, ParameterLocation.BODY):
+            case.body |= self._known_packages(several=bool(case.body.get("packages")))
             case.body["targets"] = {"devices": self.devices}
             if isinstance(case.body.get("waves"), list):
                 case.body["waves"] = [wave for wave in case.body["waves"] if "rest" not in wave] + [{"rest": True}]
@@ -114,6 +117,12 @@ class Known:
         if case.path.startswith("/groups") and not _is_negative(case, ParameterLocation.BODY):
             case.body = case.body and ANYBODY
         return changed
+
+    def _known_packages(self, *, several: bool) -> dict[str, Any]:
+        if not several:
+            return {"package": {"name": self.package, "version": NEW_VERSION}, "packages": None}
+        packages = [{"name": f"{self.package}{variant}", "version": NEW_VERSION} for variant in VARIANTS]
+        return {"package": None, "packages": packages}
 
 
 def checks(case: schemathesis.Case) -> list[Any]:
@@ -132,6 +141,8 @@ def known(stack: LocalStack) -> Iterator[Known]:
     scene = Scene(stack, "api")
     try:
         scene.artifacts.publish()
+        for variant, hardware in VARIANTS.items():
+            replace(scene.artifacts, name=f"{scene.name}{variant}").publish(hardware=[hardware])
         # Nobody connects them: the campaign goes on until somebody ends it.
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("REQUESTS_CA_BUNDLE", stack.settings["REQUESTS_CA_BUNDLE"])

@@ -41,6 +41,16 @@ def test_the_hub_takes_five_updates_a_device() -> None:
     assert ahead.usage.egress_bytes == 500_000_000_000
 
 
+def test_several_packages_are_signed_for_by_themselves_and_fetched_by_their_shares() -> None:
+    """Time is reckoned with the largest; a batch cannot hold more packages than devices."""
+    one, ahead = forecast(INPUTS), forecast(replace(INPUTS, variants=3, mean_bytes=20_000_000.0))
+    assert ahead.usage.egress_bytes == 200_000_000_000
+    assert ahead.usage.signatures == 3 * one.usage.signatures
+    assert (ahead.duration_s, ahead.usage.twin_writes) == (one.duration_s, one.usage.twin_writes)
+    few = replace(INPUTS, waves=[load(1, 2)], variants=8)
+    assert forecast(few).usage.signatures == 2
+
+
 def test_a_wave_starts_when_the_one_before_it_has_soaked_and_others_are_served() -> None:
     waves = [load(1, 100, soak_s=600), load(2, 0, soak_s=600), load(3, 50)]
     ahead = forecast(replace(INPUTS, waves=waves, hub=replace(S1, backlog_s=30)))

@@ -38,6 +38,7 @@ SPEC = CampaignSpec(
         WaveSpec(name="all", size=Rest(), gate=CALM),
     ),
 )
+TWO = replace(SPEC, other_packages=(PackageTarget(name="other", version="2.0.0"),))
 HUB = HubRoom(rate_per_s=50, ceiling_per_s=50, messages_per_day=400_000)
 
 
@@ -91,6 +92,11 @@ def test_a_careful_campaign_has_no_warnings() -> None:
         (facts(replace(SPEC, windows=(WEEKLY,), deadlines=Deadlines(downloading_s=7 * 86_400))), []),
         (facts(findings=Findings(held=3)), [("devices_held", "on_conflict")]),
         (facts(findings=Findings(current=1_000)), [("nothing_to_do", "package.version")]),
+        (facts(findings=Findings(unfit_by_wave=((1, 2), (2, 5)))), [("no_package", "packages")]),
+        (facts(findings=Findings(unknown_hardware=7)), [("unknown_hardware", "packages")]),
+        (facts(TWO, findings=Findings(by_variant=(1_000, 0), looked_at=1_000)), [("unused_package", "packages.1")]),
+        (facts(TWO, findings=Findings(by_variant=(990, 0), looked_at=990)), []),
+        (facts(TWO, findings=Findings(current=1_000)), [("nothing_to_do", "packages")]),
         (facts(hub=replace(HUB, messages_per_day=6_999)), [("daily_quota", "targets")]),
         (facts(hub=replace(HUB, messages_per_day=7_000)), []),
         (facts(hub=replace(HUB, rate_per_s=25)), [("hub_slowed", "targets")]),

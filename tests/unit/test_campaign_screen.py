@@ -1,0 +1,40 @@
+"""What the command line shows of a campaign of several packages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from cli.campaign.screen import campaign_lines, summary_lines
+from shared.domain.campaigns import Campaign
+from shared.wire.http_campaign_views import view_campaign, view_summary
+from tests.support.made_campaigns import make_campaign, make_variant, with_packages
+
+
+def mixed() -> Campaign:
+    campaign = with_packages(make_campaign([]), [make_variant("fw-a", "gw-1", "gw-2"), make_variant("fw-b", "gw-3")])
+    return replace(campaign, planning=replace(campaign.planning, by_variant=(1_200, 30), no_package=4))
+
+
+def shown(campaign: Campaign) -> list[str]:
+    document: dict[str, Any] = view_campaign(campaign, {}, {}).model_dump(mode="json")
+    return list(campaign_lines(document))
+
+
+def test_it_says_whom_each_package_is_for() -> None:
+    assert shown(mixed())[1:4] == [
+        "  fw-a 2.0.0 for gw-1, gw-2: 1,200 devices",
+        "  fw-b 2.0.0 for gw-3: 30 devices",
+        "  none of them is for 4 devices",
+    ]
+
+
+def test_of_one_package_it_says_nothing_more() -> None:
+    assert not [line for line in shown(make_campaign([])) if "none of them" in line]
+
+
+def test_a_list_tells_that_there_are_more() -> None:
+    campaigns = [view_summary(campaign).model_dump(mode="json") for campaign in (mixed(), make_campaign([]))]
+    lines = "\n".join(summary_lines(campaigns))
+    assert "fw-a 2.0.0 and 1 more" in lines
+    assert "gateway.firmware 2.0.0 " in lines
