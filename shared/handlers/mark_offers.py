@@ -78,7 +78,7 @@ def _settle(rollouts: Sequence[Rollout], campaign: Campaign, ports: TakeOverPort
 def _unfit(rollout: Rollout, now: datetime) -> Rollout:
     """The package was chosen at planning: by now its device said that it is something else, or somebody edited it."""
     detail = f"the package chosen for it is not for {rollout.hardware or 'it'}"
-    return replace(move(rollout, S.SKIPPED, now=now, code=NO_PACKAGE, detail=detail), retry_at=None)
+    return cut_short(rollout, S.SKIPPED, now=now, code=NO_PACKAGE, detail=detail)
 
 
 def _is_ready(rollout: Rollout, now: datetime) -> bool:

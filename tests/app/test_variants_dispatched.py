@@ -12,11 +12,13 @@ from shared.domain.errors import NotFound
 from shared.domain.ids import DeviceId
 from shared.domain.offers import Intent, Offer
 from shared.domain.packages import PackageState
+from shared.domain.retries import Retries
 from shared.domain.rollouts import RolloutState
 from shared.handlers.exchange_ticket import Gone, NotNow, Redirect, TicketDesk
 from shared.handlers.meter_downloads import DownloadMeter
 from shared.handlers.stop_fleet import StopWatch
 from shared.ports.rollouts import RolloutChange
+from shared.ports.stored import Stored
 from shared.trust.intents import check_claim, verify_intent
 from shared.trust.merkle import ProofRefused
 from shared.wire.twins import read_offer
@@ -188,3 +190,39 @@ def test_a_ticket_for_another_variant_is_refused() -> None:
     edit_row(plane, "one", variant=1)
     with pytest.raises(NotFound, match="to this device"):
         desk(plane).exchange_ticket(offer.path, offer.ticket, now=NOON)
+
+
+def plane_that_retries() -> DataPlane:
+    plane = plane_of_two()
+    stored = plane.campaigns.get(CAMPAIGN)
+    spec = replace(stored.value.spec, retries=Retries(maximum=1))
+    plane.campaigns.save(Stored(value=plane.specs.sign(replace(stored.value, spec=spec)), etag=stored.etag))
+    plane.dispatch()
+    return plane
+
+
+def fail_and_wait(plane: DataPlane, **said: Any) -> None:
+    plane.relay([plane.says("two", "failed", 1, installed={"fw-b": "1.0.0"}, **said)])
+    plane.fold()
+    assert (plane.row("two").state, plane.row("two").attempt) == (S.PLANNED, 2)
+    plane.pass_time(120)
+
+
+def test_a_further_attempt_is_for_the_same_package() -> None:
+    plane = plane_that_retries()
+    fail_and_wait(plane, hardware="gw-2")
+    plane.dispatch()
+    offer, intent = offer_to(plane, "two")
+    assert (offer.attempt, offer.path, intent.path) == (2, B.path, B.path)
+    assert plane.row("two").state is S.OFFERED
+
+
+def test_a_device_that_turns_out_to_be_another_board_gets_no_further_attempt_and_its_failure_stands() -> None:
+    plane = plane_that_retries()
+    fail_and_wait(plane, hardware="gw-1")
+    plane.dispatch()
+    row = plane.row("two")
+    assert (row.state, row.code) == (S.FAILED, "health_check")
+    assert "no_package" in row.detail
+    assert plane.hub.writes[DeviceId("two")] == 1
+    plane.check_counters()

@@ -86,3 +86,15 @@ def test_a_device_cannot_name_another_package_as_its_former_version(several: boo
 
 def _lie(row: Rollout) -> Rollout:
     return replace(row, former_version="evil 6.6.6")
+
+
+def test_packages_of_one_name_are_reverted_by_the_version_that_devices_ran() -> None:
+    """Two builds of one package under versions of their own: what devices ran before may be one for both."""
+    world = world_that_ran({"a-1": {"fw-a": "1.0.0"}, "b-1": {"fw-a": "1.0.0"}, "b-2": {"fw-a": "0.9.0"}})
+    world.packages.publish("fw-a", "2.0.1", ("gw-3",))
+    world.packages.publish("fw-a", "0.9.0", ())
+    packages = [{"name": "fw-a", "version": version} for version in ("2.0.0", "2.0.1")]
+    reverted = revert(world, packages=packages)
+    assert reverted.planning.by_variant == (2, 2)
+    assert children(world, reverted) == {"fw-a 1.0.0": ["a-1", "b-1"], "fw-a 0.9.0": ["b-2"]}
+    assert f"{child_id(reverted.id, '0.9.0')} (0.9.0) is completed" in reverted.reason
