@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
 from shared.domain.devices import DeviceRecord
 from shared.domain.errors import NotFound
 from shared.domain.hub_queries import check_query
@@ -147,6 +147,28 @@ def test_a_waiting_device_has_its_package_chosen_already() -> None:
     world.outcome = lambda _device: S.SUCCEEDED
     done = world.run_until(waiting.id, C.COMPLETED)
     assert chosen(world, done) == {"b-1": "fw-b"}
+
+
+def test_a_device_taken_over_gets_the_package_for_its_hardware() -> None:
+    world = world_of({"b-1": "gw-3"})
+    lower = world.post(priority=100, approval={"required": 1})
+    world.run_until(lower.id, C.AWAITING_APPROVAL)
+    higher = world.post(**BOTH | {"name": "second", "on_conflict": "supersede", "priority": 900})
+    done = world.run_until(higher.id, C.COMPLETED)
+    assert chosen(world, done) == {"b-1": "fw-b"}
+    [taken] = world.rollouts.rows(lower.id).values()
+    assert taken.code == f"superseded_by:{higher.id}"
+
+
+def test_batches_under_a_bandwidth_are_cut_for_the_largest_package() -> None:
+    kinds = {f"a-{number}": "gw-1" for number in range(40)}
+    batches = {}
+    for name, packages in (("one", {"package": {"name": "fw-b", "version": "3.0.0"}}), ("two", BOTH)):
+        world = world_of(kinds, shards=1)
+        campaign = world.post(bandwidth_bytes_per_s=1_024, **packages)
+        world.run(lambda: world.campaign(campaign.id).planning.phase is PlanningPhase.DONE, hours=1)  # noqa: B023
+        batches[name] = world.campaign(campaign.id).waves[0].batches
+    assert batches["one"] == batches["two"] > 1
 
 
 @pytest.mark.parametrize("known", [True, False])
