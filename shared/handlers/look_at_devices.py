@@ -32,8 +32,8 @@ def look_at_batches(operation: Operation, ports: CampaignPorts, *, now: datetime
     for _, devices in batches:
         records = [row.value for row in ports.devices.read_batch(devices).values()]
         findings = _with_variants(findings, wave.number, len(devices), records, draft)
-        fitting = [record for record in records if not record.hardware or _variant_of(record, draft) is not None]
-        findings = findings.with_devices(wave.number, len(devices), *_judge(draft, fitting, holders))
+        wanted = [record for record in records if not record.hardware or _variant_of(record, draft) is not None]
+        findings = findings.with_devices(wave.number, len(devices), *_judge(draft, wanted, holders))
     looked_at = replace(planning, claimed_batches=planning.claimed_batches + len(batches))
     return _change(draft, looked_at, now), findings
 
@@ -61,7 +61,9 @@ def _variant_of(record: DeviceRecord, draft: Campaign) -> int | None:
 
 
 def _runs(record: DeviceRecord, draft: Campaign) -> bool:
-    target = draft.spec.packages[_variant_of(record, draft) or 0]
+    if (variant := _variant_of(record, draft)) is None:
+        return False
+    target = draft.spec.packages[variant]
     return record.installed.get(target.name) == target.version
 
 
