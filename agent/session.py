@@ -19,7 +19,7 @@ from agent.ports import (
     Event,
     TwinChannel,
 )
-from shared.wire.twins import read_hardware
+from shared.wire.twins import MAX_HARDWARE_LENGTH, read_hardware
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Session:
         self._inbox = inbox
         self._clock = clock
         self._backoff = backoff
-        self._hardware = hardware
+        self._hardware = hardware[:MAX_HARDWARE_LENGTH]
         self._session: int | None = None
         self._wants_twin = False
         self._failures = 0

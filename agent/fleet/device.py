@@ -17,7 +17,7 @@ from agent.fleet.rollout import Interrupted, Lifeline, Rebooting, SimulatedRollo
 from agent.fleet.surroundings import Surroundings
 from agent.ports import ChannelDown, ChannelThrottled
 from shared.domain.errors import MalformedMessage
-from shared.wire.twins import read_offer
+from shared.wire.twins import MAX_HARDWARE_LENGTH, read_offer
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class SimulatedDevice:
         behaviour: Behaviour = OK,
     ) -> None:
         self._credentials = credentials
-        self._hardware = properties.get("hardware", "")
+        self._hardware = properties.get("hardware", "")[:MAX_HARDWARE_LENGTH]
         self._around = surroundings
         self._behaviour = behaviour
         self._mirror = TwinMirror()

@@ -20,7 +20,9 @@ PROPERTY = "update"
 DEVICE_PROPERTY = "device"
 """The reported property in which a device says what it is before any campaign has offered it anything."""
 
-MAX_HARDWARE_LENGTH = 100
+MAX_HARDWARE_LENGTH = 128
+"""As long as a value in a package's compatibility may be, see ``shared.wire.descriptions``."""
+
 _REPORT_KEYS = frozenset({"campaign", "wave", "attempt", "sequence", "state", "installed", "agent"})
 
 

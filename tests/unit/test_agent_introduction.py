@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.ports import ChannelDown, ChannelRefused, ChannelThrottled
-from shared.wire.twins import MAX_HARDWARE_LENGTH, read_hardware, write_device_section
+from shared.wire.twins import MAX_HARDWARE_LENGTH, read_hardware
 from tests.support.agent import Bench, Factory, running_factory
 
 
@@ -72,5 +72,9 @@ def test_a_twin_that_does_not_say_it_as_agreed_says_nothing(reported: dict[str, 
     assert read_hardware(reported) == ""
 
 
-def test_a_name_is_cut_where_reports_cut_it() -> None:
-    assert len(read_hardware({"device": write_device_section("x" * 500)})) == MAX_HARDWARE_LENGTH
+def test_a_name_is_cut_where_reports_cut_it_and_said_once_all_the_same(bench: Bench) -> None:
+    bench.properties = {"hardware": "x" * 500}
+    bench.run_once()
+    bench.run_once()
+    assert bench.hub.introductions == 1
+    assert read_hardware(bench.hub.reported) == "x" * MAX_HARDWARE_LENGTH
