@@ -14,11 +14,10 @@ from cli.campaign.lines import Lined, YamlInvalid, read_yaml
 from shared.domain.errors import DomainError
 from shared.wire.campaign_files import CampaignFile
 from shared.wire.http_campaigns import check_together
-from shared.wire.http_fields import InvalidRequest
+from shared.wire.http_fields import InvalidRequest, words_of
 
 _FIELD = r"[a-z_]\w*(?:\.\w+)*"
 _COMPLAINT = re.compile(rf"({_FIELD}): ")
-_NOT_IN_YAML = "Value error, "
 
 
 class CampaignFileInvalid(DomainError):
@@ -73,10 +72,7 @@ def _validated(path: Path, source: Lined) -> CampaignFile:
 def _complaints(path: Path, source: Lined, error: ValidationError) -> Iterator[str]:
     for problem in error.errors()[:20]:
         field = ".".join(str(part) for part in problem["loc"]) or "file"
-        reason = problem["msg"].removeprefix(_NOT_IN_YAML)
-        if problem["type"] == "string_type":
-            reason += "; write it in quotes"
-        yield f"{path}:{source.line_of(problem['loc'])}: {field}: {reason}"
+        yield f"{path}:{source.line_of(problem['loc'])}: {field}: {words_of(problem)}"
 
 
 def _check(found: ReadFile) -> Iterator[str]:

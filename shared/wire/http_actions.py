@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from shared.domain.approvals import MAX_REMARK
-from shared.wire.http_fields import InvalidRequest, RequestModel, complaints
+from shared.wire.http_fields import ONE_LINE, SHA256_DIGEST, InvalidRequest, RequestModel, complaints
 
 
 class ActionRequest(RequestModel):
@@ -16,14 +16,12 @@ class ActionRequest(RequestModel):
     With ``plan_sha256`` it is done only if the campaign's plan is the one that was looked at.
     """
 
-    remark: Annotated[
-        str, Field(max_length=MAX_REMARK, pattern=r"^[^\x00-\x1f\x7f]*$", description="Kept in the audit log")
-    ] = ""
+    remark: Annotated[str, Field(max_length=MAX_REMARK, pattern=ONE_LINE, description="Kept in the audit log")] = ""
     wave: Annotated[int, Field(ge=1, description="skip-wave: the wave to skip; approve: the wave looked at")] | None = (
         None
     )
     plan_sha256: (
-        Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="`approval.plan_sha256` of the campaign")] | None
+        Annotated[str, Field(pattern=SHA256_DIGEST, description="`approval.plan_sha256` of the campaign")] | None
     ) = None
 
 

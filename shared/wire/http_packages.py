@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.domain.errors import DomainError
 from shared.domain.packages import RegisteredPackage
+from shared.wire.http_fields import InvalidRequest, complaints
 
 
 class PackageView(BaseModel):
@@ -49,14 +49,12 @@ def read_withdraw_request(body: bytes) -> WithdrawRequest:
     """The request in a JSON body; an empty body gives no reason.
 
     Raises:
-        DomainError: It is no JSON, or has other fields.
+        InvalidRequest: It is no JSON, or has other fields.
     """
     try:
         return WithdrawRequest.model_validate_json(body or b"{}", strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
-        raise DomainError(f"{field}: {first['msg']}", code="invalid_request") from error
+        raise InvalidRequest(complaints(error)) from error
 
 
 def view_package(row: RegisteredPackage) -> PackageView:

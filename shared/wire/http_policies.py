@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from shared.domain.campaigns import Deadlines
 from shared.domain.errors import DomainError
 from shared.domain.windows import DEVICE_ZONE, Window, find_zone
-from shared.wire.http_fields import RequestModel, Seconds
+from shared.wire.http_fields import TIME_OF_DAY, RequestModel, Seconds
 
 
 def _check_zone(text: str) -> str:
@@ -31,7 +31,7 @@ class DeadlinesRequest(RequestModel):
     restarting_s: Seconds = Deadlines().restarting_s
 
 
-type _TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+type _TimeOfDay = Annotated[str, Field(pattern=TIME_OF_DAY)]
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

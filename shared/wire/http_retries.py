@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from shared.domain.retries import Retries
-from shared.wire.http_fields import RequestModel, Seconds
+from shared.wire.http_fields import CODE_PATTERN, RequestModel, Seconds
 
-type _Pattern = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[\w.:*?-]+$")]
+type _Pattern = Annotated[str, Field(min_length=1, max_length=60, pattern=CODE_PATTERN)]
 
 
 class RetriesRequest(RequestModel):

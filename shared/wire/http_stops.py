@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, ValidationError
 
 from shared.domain.stops import FleetStop
-from shared.wire.http_fields import InvalidRequest, RequestModel
+from shared.wire.http_fields import InvalidRequest, RequestModel, complaints
 
 
 class StopRequest(RequestModel):
@@ -37,12 +37,7 @@ def read_stop_request(body: bytes) -> StopRequest:
     try:
         return StopRequest.model_validate_json(body or b"{}", strict=True)
     except ValidationError as error:
-        complaints = [f"{_field(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
-        raise InvalidRequest("; ".join(complaints)) from error
-
-
-def _field(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "body"
+        raise InvalidRequest(complaints(error)) from error
 
 
 def view_stop(stop: FleetStop) -> StopView:
