@@ -15,6 +15,11 @@ from shared.domain.errors import DomainError
 
 TIMEOUT_S = 60.0
 
+_UNSAID = {
+    401: "the function key is missing or wrong: --function-key, or set KEY (with Entra ID: --token, or set TOKEN)",
+    404: "there is no such route: the service's base URL (--api, or API) ends in /api",
+}
+
 
 class CallRefused(DomainError):
     """The service did not answer as asked; the message says what it answered."""
@@ -37,8 +42,8 @@ class Answer:
 
     @property
     def detail(self) -> str:
-        """The sentence that says why it did not."""
-        return str(self.document.get("detail", ""))
+        """The sentence that says why it did not; the functions host itself refuses without one."""
+        return str(self.document.get("detail") or _UNSAID.get(self.status, ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

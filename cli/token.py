@@ -28,7 +28,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Register ``token``."""
     token = commands.add_parser("token", help="print an access token of the local cloud")
     token.add_argument("--name", required=True, help="who you want to be, such as ada")
-    token.add_argument("--role", action="append", required=True, choices=list(Role), help="repeatable")
+    token.add_argument(
+        "--role", action="append", required=True, choices=[role.value for role in Role], help="repeatable"
+    )
     token.add_argument("--state", type=Path, default=PROJECT / ".local/emulator", help="folder of the local cloud")
     token.set_defaults(run=guarded(_run))
 

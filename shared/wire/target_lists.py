@@ -48,6 +48,6 @@ def _device(place: str, text: bytes) -> DeviceId:
     try:
         return device_id(text.decode("ascii"))
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{place} is no plain text") from error
+        raise InvalidRequest(f"{place} is not plain ASCII; save the list without a byte order mark") from error
     except DomainError as error:
         raise InvalidRequest(f"{place}: {error.message}") from error

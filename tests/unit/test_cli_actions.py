@@ -54,6 +54,17 @@ def test_what_the_service_refuses_is_said_and_ends_with_1(api: RecordedApi, caps
     assert capsys.readouterr().err == "409 c1 is aborted: start does not fit\n"
 
 
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "401 the function key is missing or wrong"), (404, "404 there is no such")]
+)
+def test_what_the_functions_host_refuses_without_a_word_is_explained(
+    api: RecordedApi, capsys: pytest.CaptureFixture[str], status: int, words: str
+) -> None:
+    api.answer = (status, {})
+    assert main(["campaign", "start", "c1", "--api", api.url]) == 1
+    assert capsys.readouterr().err.startswith(words)
+
+
 def test_the_fleet_is_stopped_with_a_reason_and_released(api: RecordedApi, capsys: pytest.CaptureFixture[str]) -> None:
     stopped = {"stopped": True, "reason": "pumps", "stopped_by": "ada", "stopped_at": "2026-01-01T00:00:00Z"}
     api.answer = (200, {**stopped, "released_by": None, "released_at": None})

@@ -25,7 +25,7 @@ def test_a_list_is_read_the_same_however_it_comes_in_pieces(devices: list[str], 
     [
         (b"a\nb c\n", "targets.list: line 2 of spring.txt: 'b c' is not an IoT Hub device id"),
         (b"a\n\n" + b"x" * 129, "targets.list: line 3 of spring.txt: "),
-        (b"\xef\xbb\xbfa\n", "targets.list: line 1 of spring.txt is no plain text"),
+        (b"\xef\xbb\xbfa\n", "targets.list: line 1 of spring.txt is not plain ASCII; save"),
         (b"", "targets.list: spring.txt names no device"),
         (b"\n \n", "targets.list: spring.txt names no device"),
         (b"x" * 5_000, "targets.list: spring.txt is no list of devices: it has a line of 5,000 bytes"),
