@@ -49,8 +49,8 @@ WAVE_MEANINGS: Mapping[WaveState, str] = {
     W.RUNNING: "all batches are out, devices report",
     W.SOAKING: "its gate is content, and goes on looking until the soak is over",
     W.PASSED: "the gate let the next wave start",
-    W.FAILED: "the gate stopped the campaign, maybe after it had let it pass",
-    W.SKIPPED: "left out by an operator",
+    W.FAILED: "the gate stopped the campaign, maybe after it had let it pass; or the campaign was ended in it",
+    W.SKIPPED: "left out by an operator, or not begun when the campaign was ended",
 }
 
 
