@@ -99,7 +99,7 @@ def _windows(campaign: Campaign, _around: Surroundings, now: datetime) -> Iterat
         return
     opening = earliest_opening(windows, now)
     if opening is not None and opening > now:
-        words = "devices download and install nothing: no maintenance window is open anywhere"
+        words = "devices download, but none installs: no maintenance window is open anywhere"
         yield Wait(what=WaitFor.WINDOW, words=words, since=last_closing(windows, now), until=opening)
 
 
