@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import secrets
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli import own_device
+from cli import core_tools, own_device
 from cli.keys import PUBLISHER_KEY
+from cli.local_app import INDEX_BINS, PROJECT, machine_settings, wait_for_signal
 from cli.local_keys import found_index
 from emulator.local import LocalCloud
 from emulator.state_lock import CloudRunsError
 from shared.settings import AuthMode
 
-PROJECT = Path(__file__).parents[1]
 CONFIG = PROJECT / "infra/local/cloud.json"
-INDEX_BINS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,32 +59,11 @@ def local_stack(
     with LocalCloud(config=config, state_dir=state_dir / "cloud") as cloud:
         keys = state_dir / "keys"
         root_json = found_index(cloud.settings, directory=keys, bins=INDEX_BINS)
-        own = {"KEYS_URI": cloud.settings["KEY_VAULT_URI"], **_app_settings(state_dir, root_json), **_hub_size(config)}
+        own = {"KEYS_URI": cloud.settings["KEY_VAULT_URI"], **machine_settings(state_dir, root_json, config)}
         settings = {**cloud.settings, **own, **(app_settings or {})}
         stack = LocalStack(cloud=cloud, settings=settings, root_json=root_json)
         cloud.start_functions(PROJECT, settings)
         yield stack
-
-
-def _app_settings(state_dir: Path, root_json: Path) -> dict[str, str]:
-    return {
-        "ROOT_FILE": str(root_json.resolve()),
-        "TICKET_KEYS": _ticket_keys(state_dir / "ticket-keys.json"),
-        "TWIN_CHANGES_HUB": "twin-changes",
-        "PYTHON_THREADPOOL_THREAD_COUNT": "16",
-    }
-
-
-def _hub_size(config: Path) -> dict[str, str]:
-    hub = json.loads(config.read_text())["iotHub"]
-    return {"HUB_TIER": hub["tier"], "HUB_UNITS": str(hub["units"])}
-
-
-def _ticket_keys(path: Path) -> str:
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(json.dumps({"current": "local-1", "keys": {"local-1": secrets.token_hex(32)}}))
-    return path.read_text()
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -99,6 +73,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     up.add_argument("--state", type=Path, default=PROJECT / ".local/emulator", help="folder for keys, logs and state")
     up.add_argument("--auth", choices=list(AuthMode), default=AuthMode.KEYS, help="how callers show who they are")
     up.set_defaults(run=_up)
+    core_tools.add_parser(local)
 
 
 def _up(arguments: argparse.Namespace) -> int:
@@ -120,7 +95,7 @@ def _keep_up(arguments: argparse.Namespace) -> int:
             root_json=stack.root_json,
         )
         print(_how_to_reach(stack, config), flush=True)
-        _wait_for_signal()
+        wait_for_signal()
     return 0
 
 
@@ -141,10 +116,3 @@ def _how_to_reach(stack: LocalStack, agent_config: Path) -> str:
         f"Its root of trust is {os.path.relpath(stack.root_json)}. "
         f"Logs are in {os.path.relpath(stack.cloud.logs_dir)}."
     )
-
-
-def _wait_for_signal() -> None:
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()

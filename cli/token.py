@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 
 from cli.keys.files import guarded
-from cli.local import PROJECT
+from cli.local_app import PROJECT
 from emulator.names import SETTINGS_FILE
 from shared.domain.errors import DomainError
 from shared.domain.roles import Role

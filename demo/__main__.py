@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from cli.local import PROJECT, local_stack
+from cli.local import local_stack
+from cli.local_app import PROJECT
 from demo.artifacts import build_artifacts
 from demo.devices import REAL_AGENTS, device_ids, register, running_fleet
 from demo.operator import Operator

@@ -10,7 +10,8 @@ from typing import Any
 
 import requests
 
-from cli.local import CONFIG, PROJECT, LocalStack, local_stack
+from cli.local import CONFIG, LocalStack, local_stack
+from cli.local_app import PROJECT
 from tests.support.waiting import wait_until
 
 LOCK = "PT5S"
