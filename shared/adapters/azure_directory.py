@@ -30,7 +30,7 @@ class AzureDirectory:
         self._registry = registry
 
     def list_page(self, query: str, continuation: str = "") -> Page[DeviceId]:
-        with _hub_errors():
+        with query_errors():
             result = self._registry.query_iot_hub(
                 QuerySpecification(query=query), continuation or None, str(PAGE_DEVICES)
             )
@@ -47,7 +47,8 @@ def _device(item: Any) -> DeviceId:
 
 
 @contextmanager
-def _hub_errors() -> Iterator[None]:
+def query_errors() -> Iterator[None]:
+    """The hub's errors about a query as ours."""
     try:
         yield
     except HttpOperationError as error:

@@ -46,6 +46,23 @@ def release(record: DeviceRecord, campaign: CampaignId, *, now: datetime) -> Dev
     return replace(record, held_by=None, changed_at=now)
 
 
+def restore(
+    record: DeviceRecord, *, sequence: int, installed: Mapping[str, str], hardware: str, now: datetime
+) -> DeviceRecord:
+    """The record as the device's twin has it; the same record where nothing changes.
+
+    Devices ignore offers whose sequence is not above the highest they took, so a row that was lost, or put back from
+    an older copy, must not begin below it.
+    """
+    after = replace(
+        record,
+        sequence=max(record.sequence, sequence),
+        installed={**record.installed, **installed},
+        hardware=hardware or record.hardware,
+    )
+    return record if after == record else replace(after, changed_at=now)
+
+
 def settle(record: DeviceRecord, rollout: Rollout, package: str, *, now: datetime) -> DeviceRecord:
     """The record once a rollout has ended: what the device runs, and no hold; the same record where nothing changes.
 

@@ -60,6 +60,31 @@ class TwinReader(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownTwin:
+    """What a twin tells about the device's row in ``devices``.
+
+    Attributes:
+        sequence: The highest that was offered to it, or that it reported; 0 where none was.
+    """
+
+    device: DeviceId
+    sequence: int
+    installed: Mapping[str, str]
+    hardware: str
+
+
+class TwinLister(Protocol):
+    """Goes through all twins."""
+
+    def list_twins(self, continuation: str = "") -> Page[KnownTwin]:
+        """One page of them, in the hub's order.
+
+        Raises:
+            PortError: The hub cannot answer now.
+        """
+
+
 class DeviceDirectory(Protocol):
     """Lists devices by query."""
 

@@ -116,6 +116,14 @@ def read_report(device: DeviceId, document: Mapping[str, Any], mark: OrderMark) 
         raise MalformedMessage(f"the report of {device} cannot be read: {error!r:.100}") from error
 
 
+def read_sequence(section: Mapping[str, Any] | None) -> int:
+    """The sequence in a section of a twin, offered or reported; 0 where it says none that can be read."""
+    try:
+        return max(0, _whole((section or {})[PROPERTY]["sequence"]))
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
 def read_installed(reported: Mapping[str, Any] | None) -> Mapping[str, str]:
     """Package name to the version the device says it runs; empty where its twin says nothing that can be read."""
     try:
