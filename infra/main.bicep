@@ -11,6 +11,9 @@ param location string
 @description('Object id of the person who deploys: may set the ticket keys.')
 param deployerId string
 
+@allowed(['User', 'ServicePrincipal'])
+param deployerType string = 'User'
+
 @allowed(['3.12', '3.13'])
 param pythonVersion string = '3.13'
 
@@ -118,6 +121,7 @@ module roles 'modules/roles.bicep' = {
       events: identities.outputs.eventsPrincipal
       deployer: deployerId
     }
+    deployerType: deployerType
     storageName: storage.outputs.name
     hostNames: storage.outputs.hostNames
     busName: servicebus.outputs.name

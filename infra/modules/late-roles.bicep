@@ -16,6 +16,7 @@ resource hubRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for ro
   scope: hub
   properties: {
     principalId: principals[row.who]
+    principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ids[row.role])
   }
 }]
@@ -29,6 +30,7 @@ resource topicRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for 
   scope: topicScopes[i]
   properties: {
     principalId: principals[row.who]
+    principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ids[row.role])
   }
 }]

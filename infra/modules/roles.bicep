@@ -1,5 +1,8 @@
 // Who may do what: the table infra/roles.json, each row at the narrowest scope Azure has for it.
 param principals object
+
+@description('Without the kind of a principal, one that was made a moment ago may not be found.')
+param deployerType string
 param storageName string
 param hostNames object
 param busName string
@@ -32,6 +35,7 @@ resource hostRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (
   scope: hostScopes[i]
   properties: {
     principalId: principals[row.who]
+    principalType: row.who == 'deployer' ? deployerType : 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ids[row.role])
   }
 }]
@@ -45,6 +49,7 @@ resource accountRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [fo
   scope: account
   properties: {
     principalId: principals[row.who]
+    principalType: row.who == 'deployer' ? deployerType : 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ids[row.role])
   }
 }]
@@ -58,6 +63,7 @@ resource containerRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   scope: containerScopes[i]
   properties: {
     principalId: principals[row.who]
+    principalType: row.who == 'deployer' ? deployerType : 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ids[row.role])
   }
 }]
@@ -71,6 +77,7 @@ resource tableRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for 
   scope: tableScopes[i]
   properties: {
     principalId: principals[row.who]
+    principalType: row.who == 'deployer' ? deployerType : 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ids[row.role])
   }
 }]
@@ -84,6 +91,7 @@ resource queueRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for 
   scope: queueScopes[i]
   properties: {
     principalId: principals[row.who]
+    principalType: row.who == 'deployer' ? deployerType : 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ids[row.role])
   }
 }]
@@ -97,6 +105,7 @@ resource eventHubRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [f
   scope: eventHubScopes[i]
   properties: {
     principalId: principals[row.who]
+    principalType: row.who == 'deployer' ? deployerType : 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ids[row.role])
   }
 }]
@@ -110,6 +119,7 @@ resource keyRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (r
   scope: keyScopes[i]
   properties: {
     principalId: principals[row.who]
+    principalType: row.who == 'deployer' ? deployerType : 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ids[row.role])
   }
   dependsOn: [custom]
@@ -125,6 +135,7 @@ resource vaultRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for 
   scope: vault
   properties: {
     principalId: principals[row.who]
+    principalType: row.who == 'deployer' ? deployerType : 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ids[row.role])
   }
 }]
@@ -138,6 +149,7 @@ resource insightsRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [f
   scope: insights
   properties: {
     principalId: principals[row.who]
+    principalType: row.who == 'deployer' ? deployerType : 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', ids[row.role])
   }
 }]

@@ -95,7 +95,7 @@ def test_what_is_set_for_azd_is_a_parameter() -> None:
     parameters = (INFRA / "main.parameters.json").read_text()
     known = set(re.findall(r"\$\{(\w+)", parameters))
     for page in PAGES:
-        assert set(re.findall(r"azd env set (\w+)", page.read_text())) <= known
+        assert set(re.findall(r"azd env set (\w+)", page.read_text())) <= known | {"AZURE_SUBSCRIPTION_ID"}
     # And each that is not made up by azd itself is told of somewhere.
     told = "".join(page.read_text() for page in PAGES)
     assert [name for name in known - {"AZURE_ENV_NAME", "AZURE_PRINCIPAL_ID"} if name not in told] == []
@@ -124,3 +124,14 @@ def test_containers_and_tables_of_the_page_exist_and_none_is_left_out_of_the_bac
     assert set(storage["tables"]) <= named
     assert set(storage["containers"]) - passing <= named
     assert passing.isdisjoint(named)
+
+
+def test_no_private_key_that_lies_about_is_deployed_or_committed() -> None:
+    for name in (".funcignore", ".gitignore"):
+        ignored = (ROOT / name).read_text().split()
+        assert "*.pem" in ignored
+        assert {"ceremony", "ceremony/"} & set(ignored)
+    # What the service is born with is deployed.
+    kept = {"1.root.json", "trust.toml", "prices.toml", "requirements.txt", "host.json", "shared", "function_app.py"}
+    ignored = (ROOT / ".funcignore").read_text().split()
+    assert [name for name in kept if any(Path(name).match(pattern) for pattern in ignored)] == []

@@ -77,3 +77,10 @@ def test_hooks_are_run_at_their_time() -> None:
     before, after = (ROOT / "azure.yaml").read_text().split("postprovision:")[1].split("postdeploy:")
     assert before.split("run: ")[1].strip() == "scripts/azure/ticket-keys"
     assert after.split("run: ")[1].strip() == "scripts/azure/subscribe"
+
+
+def test_roles_are_given_to_principals_of_a_known_kind() -> None:
+    """Azure looks up the kind where none is said, and may not find an identity that was made a moment ago."""
+    for name in ("roles", "late-roles"):
+        source = (INFRA / f"modules/{name}.bicep").read_text()
+        assert source.count("principalId: principals[row.who]\n    principalType: ") == source.count("roleAssignments@")
