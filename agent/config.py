@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -85,6 +86,8 @@ class AgentConfig(_Part):
     """Everything an agent is told. Relative paths are relative to the file."""
 
     connection_string: SecretStr
+    certificate_file: Path | None = None
+    certificate_key_file: Path | None = None
     hub_ca_file: Path | None = None
     service_url: str = Field(pattern=r"^https?://\S+$")
     service_ca_file: Path | None = None
@@ -125,9 +128,19 @@ class AgentConfig(_Part):
         return self
 
     @model_validator(mode="after")
+    def _device_signs_in_one_way(self) -> AgentConfig:
+        if bool(self.certificate_file) != bool(self.certificate_key_file):
+            raise ValueError("certificate_file and certificate_key_file go together")
+        if self.certificate_file and "SharedAccessKey=" in self.connection_string.get_secret_value():
+            raise ValueError("connection_string has a SharedAccessKey, and certificate_file is there, too: take one")
+        return self
+
+    @model_validator(mode="after")
     def _connection_string_names_a_device(self) -> AgentConfig:
         fields = parse_connection_string(self.connection_string.get_secret_value())
-        missing = [key for key in ("HostName", "DeviceId", "SharedAccessKey") if not fields.get(key)]
+        missing = [key for key in ("HostName", "DeviceId") if not fields.get(key)]
+        if not self.certificate_file and not fields.get("SharedAccessKey"):
+            missing.append("SharedAccessKey")
         if missing:
             raise ValueError(f"connection_string lacks {', '.join(missing)}")
         try:
@@ -168,8 +181,23 @@ def find_missing(config: AgentConfig) -> list[str]:
         "root_file": config.root_file,
         "hub_ca_file": config.hub_ca_file,
         "service_ca_file": config.service_ca_file,
+        "certificate_file": config.certificate_file,
+        "certificate_key_file": config.certificate_key_file,
     }
-    return [f"{field}: there is no file {path}" for field, path in named.items() if path and not path.is_file()]
+    missing = [f"{field}: there is no file {path}" for field, path in named.items() if path and not path.is_file()]
+    return missing or _bad_certificate(config)
+
+
+def _bad_certificate(config: AgentConfig) -> list[str]:
+    if config.certificate_file is None:
+        return []
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(
+            config.certificate_file, config.certificate_key_file, password=lambda: b""
+        )
+    except (OSError, ValueError) as error:
+        return [f"certificate_file: it and its key cannot be used: {error}"]
+    return []
 
 
 def _complaints(path: Path, error: ValidationError) -> list[str]:
@@ -180,6 +208,7 @@ def _complaints(path: Path, error: ValidationError) -> list[str]:
 
 
 def _anchor(config: AgentConfig, folder: Path) -> AgentConfig:
-    paths = ("hub_ca_file", "service_ca_file", "root_file", "state_dir", "slots_dir")
+    files = ("hub_ca_file", "service_ca_file", "root_file", "certificate_file", "certificate_key_file")
+    paths = (*files, "state_dir", "slots_dir")
     anchored = {name: folder / value for name in paths if (value := getattr(config, name)) is not None}
     return config.model_copy(update=anchored)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import requests
 
 from agent.adapters.clock import SystemClock
@@ -53,9 +55,16 @@ def _failure_log(config: AgentConfig, http: requests.Session) -> FailureLogSende
     return FailureLogSender(file, upload, config.state_dir / "failure-log-sent")
 
 
+def _certificate(config: AgentConfig) -> tuple[Path, Path] | None:
+    if config.certificate_file is None or config.certificate_key_file is None:
+        return None
+    return config.certificate_file, config.certificate_key_file
+
+
 def _outside(config: AgentConfig, http: requests.Session) -> Outside:
     address = HubAddress(
         connection_string=config.connection_string.get_secret_value(),
+        certificate=_certificate(config),
         ca_pem=config.hub_ca_file.read_text() if config.hub_ca_file else None,
         keep_alive_s=config.hub.keep_alive_s,
         timeout_s=config.hub.timeout_s,

@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from azure.iot.device import IoTHubDeviceClient
+from azure.iot.device import X509, IoTHubDeviceClient
 from azure.iot.device.exceptions import ClientError, OperationCancelled, OperationTimeout, ServiceError
 from azure.iot.device.iothub.pipeline import exceptions as inner
 
+from agent.config import parse_connection_string
 from agent.ports import ChannelDown, ChannelLost, ChannelRefused, ChannelThrottled, DesiredChanged, Event
 from shared.wire.twins import DEVICE_PROPERTY, PROPERTY, write_device_section
 
@@ -51,10 +53,13 @@ class HubAddress:
     """Where and as whom to connect.
 
     Attributes:
+        connection_string: With a SharedAccessKey where the device has no certificate.
+        certificate: The device's certificate and its key, PEM files; None: it signs in with its key.
         ca_pem: Certificates to trust instead of the system's, as PEM text; None for the system's.
     """
 
     connection_string: str
+    certificate: tuple[Path, Path] | None = None
     ca_pem: str | None = None
     keep_alive_s: int = 60
     timeout_s: float = 30.0
@@ -133,8 +138,8 @@ class IotHubChannel:
             log.debug("the hub client did not end in order: %r", error)
 
     def _make_client(self) -> Any:
-        client = IoTHubDeviceClient.create_from_connection_string(
-            self._address.connection_string,
+        client = _new_client(
+            self._address,
             server_verification_cert=self._address.ca_pem,
             keep_alive=self._address.keep_alive_s,
             auto_connect=False,
@@ -174,6 +179,18 @@ def _refusal(answer: BaseException) -> ChannelThrottled | ChannelRefused:
     told = _STATUS.search(str(answer))
     status = int(told[1]) if told else 0
     return ChannelRefused(str(answer)) if status in _FINAL else ChannelThrottled(str(answer))
+
+
+def _new_client(address: HubAddress, **options: Any) -> IoTHubDeviceClient:
+    if address.certificate is None:
+        return IoTHubDeviceClient.create_from_connection_string(address.connection_string, **options)
+    fields = parse_connection_string(address.connection_string)
+    if gateway := fields.get("GatewayHostName"):
+        options["gateway_hostname"] = gateway
+    certificate, key = address.certificate
+    return IoTHubDeviceClient.create_from_x509_certificate(
+        X509(str(certificate), str(key)), fields["HostName"], fields["DeviceId"], **options
+    )
 
 
 def _subscribe(client: Any, on_patch: Callable[[Mapping[str, Any]], None]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from agent.__main__ import EXIT_CONFIG, main
 from agent.config import ConfigInvalid, read_config
+from tests.support.certificates import make_certificate
 
 KEY = "c2VjcmV0"
 
@@ -64,6 +65,8 @@ def test_toml_is_read_too(tmp_path: Path) -> None:
         ({"restart": {"mode": "command"}}, "restart"),
         ({"connection_string": "HostName=h;DeviceId=d"}, "SharedAccessKey"),
         ({"connection_string": f"HostName=h;DeviceId=a b;SharedAccessKey={KEY}"}, "device id"),
+        ({"certificate_file": "d.pem"}, "certificate_file and certificate_key_file go together"),
+        ({"certificate_file": "d.pem", "certificate_key_file": "d.key"}, "take one"),
     ],
 )
 def test_a_wrong_field_is_named_and_no_secret_is_told(tmp_path: Path, change: dict[str, Any], complaint: str) -> None:
@@ -93,3 +96,26 @@ def test_status_tells_what_runs_and_lays_nothing_out(tmp_path: Path, capsys: pyt
     told = json.loads(capsys.readouterr().out)
     assert (told["slot"], told["installed"]) == ("", {"engine": "1.0.0"})
     assert not list(tmp_path.rglob("installed.json"))
+
+
+def test_a_device_with_a_certificate_needs_no_key_and_check_looks_at_its_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change = {
+        "connection_string": "HostName=h;DeviceId=dev-1",
+        "certificate_file": "dev-1.pem",
+        "certificate_key_file": "dev-1.key",
+    }
+    path = written(tmp_path, good(tmp_path) | change)
+    assert read_config(path).certificate_file == tmp_path / "dev-1.pem"
+    assert main(["check", "--config", str(path)]) == EXIT_CONFIG
+    assert "certificate_key_file: there is no file" in capsys.readouterr().err
+
+    for name in ("dev-1.pem", "dev-1.key"):
+        (tmp_path / name).write_text("no certificate")
+    assert main(["check", "--config", str(path)]) == EXIT_CONFIG
+    assert "certificate_file: it and its key cannot be used" in capsys.readouterr().err
+
+    certificate, key = make_certificate(tmp_path, "dev-1")
+    assert (certificate, key) == (tmp_path / "dev-1.pem", tmp_path / "dev-1.key")
+    assert main(["check", "--config", str(path)]) == 0
