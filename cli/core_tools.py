@@ -17,6 +17,7 @@ from cli.local_app import INDEX_BINS, PROJECT, machine_settings, wait_for_signal
 from cli.local_keys import found_index
 from emulator.eventhub.carry import carrying
 from emulator.local import LocalCloud
+from emulator.state_lock import CloudRunsError
 from emulator.storage.resources import make_containers, make_tables
 
 CONFIG = PROJECT / "infra/core-tools/cloud.json"
@@ -93,18 +94,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    try:
+        with LocalCloud(config=CONFIG, state_dir=arguments.state / "cloud") as cloud:
+            settings = prepare(cloud.settings, OFFICIAL, arguments.state)
+            write_settings(arguments.settings, settings, mode=arguments.mode)
+            return _stay(cloud.settings["EventHub"], settings["EventHub"], arguments.settings)
+    except CloudRunsError as error:
+        print(error, file=sys.stderr)
+    except FileExistsError:
+        print(f"{arguments.settings} is there already: name another file, or add --replace", file=sys.stderr)
+    return 1
+
+
+def _stay(ours: str, official: str, written: Path) -> int:
     # Installed for development only, and wanted by nobody else.
     from emulator.eventhub.official import EventHubSink  # noqa: PLC0415
 
-    with LocalCloud(config=CONFIG, state_dir=arguments.state / "cloud") as cloud:
-        settings = prepare(cloud.settings, OFFICIAL, arguments.state)
-        try:
-            write_settings(arguments.settings, settings, mode=arguments.mode)
-        except FileExistsError:
-            print(f"{arguments.settings} is there already: name another file, or add --replace", file=sys.stderr)
-            return 1
-        sink = EventHubSink(settings["EventHub"], HUB)
-        with closing(sink), carrying(cloud.settings["EventHub"], HUB, sink):
-            print(f"{arguments.settings} is written: start `func start` in another terminal. Ctrl-C ends the rest.")
-            wait_for_signal()
+    with closing(EventHubSink(official, HUB)) as sink, carrying(ours, HUB, sink):
+        print(f"{written} is written: start `func start` in another terminal. Ctrl-C ends the rest.", flush=True)
+        wait_for_signal()
     return 0
