@@ -83,6 +83,9 @@ def _describe(checked: Checked) -> Iterator[str]:
         f"{checked.verdicts} verdicts follow from their facts"
     )
     yield f"the last says: {last.entry.what} by {last.entry.who} at {last.entry.at.isoformat()}, {last.entry.after}"
+    for number in checked.overtaken:
+        record = checked.records[number - 1]
+        yield f"record {number} was decided and not done, because another step came first: {record.entry.deed}"
     sealed = checked.head.number if checked.head else 0
     if sealed < last.number:
         yield f"sealed up to record {sealed}; what follows is chained only, until the next verdict seals it"

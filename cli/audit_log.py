@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from securesystemslib.signer import Key
 
-from shared.domain.audit import BEGINNING, AuditEntry, AuditRecord, digest_record
+from shared.domain.audit import BEGINNING, AuditEntry, AuditRecord, digest_record, find_overtaken
 from shared.domain.errors import DomainError
 from shared.domain.verdicts import judge_wave
 from shared.trust.audit_seals import is_sealed
@@ -48,11 +48,13 @@ class Checked:
 
     Attributes:
         verdicts: How many were derived again.
+        overtaken: Numbers of the records that tell of what was decided and not done, because another step came first.
         head: The last sealed record; None where nothing is sealed yet. What comes behind it is chained only.
     """
 
     records: Sequence[AuditRecord]
     verdicts: int
+    overtaken: Sequence[int]
     head: AuditRecord | None
 
 
@@ -96,7 +98,8 @@ def check_log(records: Sequence[AuditRecord], keys: Sequence[Key], *, known: Aud
     _check_end(records, known)
     sealed = [record for record in records if record.seal]
     verdicts = sum(record.entry.is_verdict for record in records)
-    return Checked(records=records, verdicts=verdicts, head=sealed[-1] if sealed else None)
+    head = sealed[-1] if sealed else None
+    return Checked(records=records, verdicts=verdicts, overtaken=find_overtaken(records), head=head)
 
 
 def _check_place(number: int, record: AuditRecord, later: Sequence[int]) -> None:

@@ -23,6 +23,9 @@ SERVICE = "service"
 
 SEALED_AFTER = frozenset({*FINISHED, "released"})
 
+OVERTAKEN = "overtaken"
+"""What is said where another step came first: an entry before it tells of something that was decided and not done."""
+
 BEGINNING = "0" * 64
 """What the first record of a chain names in the place of a hash."""
 
@@ -56,7 +59,12 @@ class AuditEntry:
     def identity(self) -> tuple[object, ...]:
         """Entries of a campaign with the same identity tell of the same deed, and the first that came is kept."""
         said = "" if self.who in (GATE, SERVICE) else self.detail
-        return self.step, self.what, self.who, self.facts.get("wave"), said
+        return self.step, self.what, self.who, self.facts.get("wave"), self.facts.get(OVERTAKEN), said
+
+    @property
+    def deed(self) -> str:
+        """What was done, or was to be, and by whom."""
+        return f"{self.what} by {self.who}"
 
     @property
     def is_verdict(self) -> bool:
@@ -93,6 +101,36 @@ def next_record(chain: Sequence[AuditRecord], entry: AuditEntry) -> AuditRecord 
         return None
     number, previous = (chain[-1].number + 1, chain[-1].hash) if chain else (1, BEGINNING)
     return AuditRecord(number=number, previous=previous, entry=entry, hash=digest_record(number, previous, entry))
+
+
+def overtake(entry: AuditEntry, *, state: str, now: datetime) -> AuditEntry:
+    """The entry that says that what another one tells of was not done.
+
+    Args:
+        state: Of the campaign as it is.
+    """
+    return AuditEntry(
+        campaign=entry.campaign,
+        step=entry.step,
+        at=now,
+        who=SERVICE,
+        what=OVERTAKEN,
+        before=state,
+        after=state,
+        detail=f"{entry.deed} was not done: another step came first",
+        facts={OVERTAKEN: _told(entry)},
+    )
+
+
+def find_overtaken(chain: Sequence[AuditRecord]) -> list[int]:
+    """The numbers of the records that tell of what was decided and not done."""
+    said = [(each.entry.step, each.entry.facts.get(OVERTAKEN)) for each in chain if each.entry.what == OVERTAKEN]
+    return [each.number for each in chain if (each.entry.step, _told(each.entry)) in said]
+
+
+def _told(entry: AuditEntry) -> list[str]:
+    """What tells an entry from others of its step, as JSON."""
+    return [entry.what, entry.who, entry.detail]
 
 
 def owes_seal(chain: Sequence[AuditRecord]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.audit import GATE
+from shared.domain.audit import GATE, AuditEntry
 from shared.domain.campaigns import RECUTTING, STEPPING, Campaign, CampaignState, PlanningPhase, ReversionPhase
 from shared.domain.endings import give_up
 from shared.domain.errors import Conflict
@@ -122,10 +122,15 @@ def is_judged(campaign: Campaign) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a campaign shall become, and when its next step is due."""
+    """What a campaign shall become, and when its next step is due.
+
+    Attributes:
+        told: The audit entry that tells of it; None for what needs none, or has told by itself.
+    """
 
     campaign: Campaign
     due_at: datetime
+    told: AuditEntry | None = None
 
 
 def take_step(before: Campaign, change: Change, *, now: datetime) -> Campaign:

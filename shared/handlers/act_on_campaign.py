@@ -61,8 +61,8 @@ def _try_to_act(campaign: CampaignId, request: Request, ports: CampaignPorts) ->
         raise Conflict(f"{before.id} is archived: its devices' rows are no longer in the table", code="archived")
     if request.action in _GOING_ON:
         _check_genuine(before, ports)
-    ports.audit.append(_entry(before, after, request))
-    return keep_step(ports, stored, Change(campaign=after, due_at=request.now), now=request.now)
+    change = Change(campaign=after, due_at=request.now, told=_entry(before, after, request))
+    return keep_step(ports, stored, change, now=request.now)
 
 
 def _check_genuine(campaign: Campaign, ports: CampaignPorts) -> None:

@@ -74,7 +74,7 @@ def advance_campaign(message: CampaignStep, ports: CampaignPorts, *, now: dateti
         _answer_stale(message.step, stored.value, ports, now)
         return
     if has_run_out(stored.value, now=now):
-        keep_step(ports, stored, end_campaign(stored.value, ports, now=now), now=now)
+        keep_step(ports, stored, end_campaign(stored.value, now=now), now=now)
         return
     if message.step is None and (passed := find_passed(stored.value, message.wave)) is not None:
         if (late := reconsider_wave(stored.value, passed, ports, now=now)) is not None:
@@ -106,11 +106,12 @@ def _is_genuine(campaign: Campaign, ports: CampaignPorts, now: datetime) -> bool
     return True
 
 
-def _note_turn(before: Campaign, after: Campaign, ports: CampaignPorts, now: datetime) -> None:
-    """Audit that the campaign rests or ends with this step."""
+def _note_turn(before: Campaign, change: Change, now: datetime) -> Change:
+    """The change, and that the campaign rests or ends with it, for the audit log."""
+    after = change.campaign
     what = "await_approval" if _asks_about_going_back(after) else _TURNS.get(after.state)
     if what is None or after.state is before.state:
-        return
+        return change
     entry = AuditEntry(
         campaign=before.id,
         step=before.step + 1,
@@ -121,7 +122,7 @@ def _note_turn(before: Campaign, after: Campaign, ports: CampaignPorts, now: dat
         after=after.state,
         detail=f"{after.reason}; plan {digest_plan(after)}" if _asks_about_going_back(after) else after.reason,
     )
-    ports.audit.append(entry)
+    return replace(change, told=entry)
 
 
 def _asks_about_going_back(campaign: Campaign) -> bool:
@@ -149,9 +150,7 @@ def _take(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change 
             return change
     step = _STEPS.get(kind)
     change = step(campaign, ports, now=now) if step else None
-    if change is not None:
-        _note_turn(campaign, change.campaign, ports, now)
-    return change
+    return None if change is None else _note_turn(campaign, change, now)
 
 
 def _start(campaign: Campaign, _ports: CampaignPorts, *, now: datetime) -> Change:

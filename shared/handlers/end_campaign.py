@@ -10,7 +10,6 @@ from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.endings import give_up
 from shared.domain.schedules import AtEnd
 from shared.domain.steps import Change
-from shared.handlers.campaign_ports import CampaignPorts
 
 
 def has_run_out(campaign: Campaign, *, now: datetime) -> bool:
@@ -19,11 +18,10 @@ def has_run_out(campaign: Campaign, *, now: datetime) -> bool:
     return end is not None and now >= end
 
 
-def end_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
+def end_campaign(campaign: Campaign, *, now: datetime) -> Change:
     """The campaign paused or cancelled, as its schedule asks; devices go on with what they have begun."""
     after = _ended(campaign, now)
-    ports.audit.append(_entry(campaign, after, now))
-    return Change(campaign=after, due_at=now)
+    return Change(campaign=after, due_at=now, told=_entry(campaign, after, now))
 
 
 def _ended(campaign: Campaign, now: datetime) -> Campaign:

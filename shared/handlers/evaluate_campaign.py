@@ -58,7 +58,7 @@ def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime
     ended = change.campaign.waves[wave.number - 1]
     if ended.state in _ENDED:
         _visit_all(campaign, wave, ports, now)
-        ports.audit.append(_entry(campaign, change.campaign, ended, facts, now))
+        return replace(change, told=_entry(campaign, change.campaign, ended, facts, now))
     return change
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 
+from shared.domain.audit import AuditEntry, overtake
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import NotFound
 from shared.domain.ids import CampaignId
@@ -16,7 +17,7 @@ from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.wakeups import request_end, request_step
 from shared.ports.bus import EventPublisher, OutgoingEvent, OutgoingMessage, Queue
 from shared.ports.campaigns import CampaignStore
-from shared.ports.errors import NotThere, PortError
+from shared.ports.errors import ConcurrentChange, NotThere, PortError
 from shared.ports.stored import Stored
 from shared.telemetry.signals import Signal, emit
 from shared.wire.campaign_events import (
@@ -46,7 +47,8 @@ def get_stored_campaign(campaigns: CampaignStore, campaign: CampaignId) -> Store
 def keep_step(ports: CampaignPorts, before: Stored[Campaign], change: Change, *, now: datetime) -> Campaign:
     """Write the campaign one step on, then send the message for its next step.
 
-    A death between the two leaves a campaign whose ``step_due_at`` passes; ``every_minute_resume`` finds it.
+    What tells of it in the audit log comes first. A death between the two leaves a campaign whose ``step_due_at``
+    passes; ``every_minute_resume`` finds it.
 
     Raises:
         ConcurrentChange: Somebody else wrote it since it was read.
@@ -54,11 +56,37 @@ def keep_step(ports: CampaignPorts, before: Stored[Campaign], change: Change, *,
     after = take_step(before.value, change, now=now)
     if is_newly_ordered(before.value, after):
         after = ports.specs.sign_reversion(after)
-    ports.campaigns.save(Stored(value=after, etag=before.etag))
+    if change.told is not None:
+        ports.audit.append(change.told)
+    try:
+        ports.campaigns.save(Stored(value=after, etag=before.etag))
+    except ConcurrentChange:
+        if change.told is not None:
+            _note_overtaken(change.told, after, ports, now)
+        raise
     if after.awaits_step:
         ports.sender.send(Queue.CAMPAIGN_STEPS, [step_when_due(after, now=now), *_end_of(before.value, after)])
     announce(ports.publisher, before.value, after)
     return after
+
+
+def _note_overtaken(told: AuditEntry, wanted: Campaign, ports: CampaignPorts, now: datetime) -> None:
+    """Audit that what was told of was not done, where that is certain.
+
+    A write whose answer was lost is tried again by the SDK, and refused because of itself. Where further steps have
+    been taken since, nobody can tell any more.
+    """
+    try:
+        found = ports.campaigns.get(wanted.id).value
+        if found.step == wanted.step and _mark(found) != _mark(wanted):
+            ports.audit.append(overtake(told, state=found.state, now=now))
+    except PortError as error:
+        log.warning("%s: nobody is told that %s was not done: %s", wanted.id, told.deed, error)
+
+
+def _mark(campaign: Campaign) -> tuple[object, ...]:
+    """What tells two ways of taking the same step apart."""
+    return campaign.state, campaign.reason, campaign.changed_at, [wave.state for wave in campaign.waves]
 
 
 def step_when_due(campaign: Campaign, *, now: datetime) -> OutgoingMessage:

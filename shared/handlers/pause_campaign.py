@@ -31,8 +31,7 @@ def pause_campaign(campaign: CampaignId, reason: str, ports: CampaignPorts, *, n
         if stored.value.state not in PAUSABLE:
             return
         paused = replace(stored.value, state=CampaignState.PAUSED, reason=reason)
-        ports.audit.append(_entry(stored.value, paused, now))
-        keep_step(ports, stored, Change(campaign=paused, due_at=now), now=now)
+        keep_step(ports, stored, Change(campaign=paused, due_at=now, told=_entry(stored.value, paused, now)), now=now)
 
     until_written(attempt, what=campaign)
 

@@ -35,6 +35,5 @@ def reconsider_wave(campaign: Campaign, wave: Wave, ports: CampaignPorts, *, now
         detail=after.reason,
         facts=write_verdict_facts(facts),
     )
-    ports.audit.append(entry)
     raise_alert(ports.publisher, subject=f"campaigns/{campaign.id}", code="late_failure", message=after.reason, now=now)
-    return Change(campaign=after, due_at=campaign.step_due_at if after.awaits_step else now)
+    return Change(campaign=after, due_at=campaign.step_due_at if after.awaits_step else now, told=entry)
