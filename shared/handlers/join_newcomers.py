@@ -23,7 +23,8 @@ from shared.domain.rates import batch_devices
 from shared.domain.steps import Change
 from shared.domain.waves import MAX_BATCH_DEVICES
 from shared.handlers.campaign_ports import CampaignPorts
-from shared.handlers.claim_devices import Claimer, count_skipped
+from shared.handlers.claim_devices import count_skipped
+from shared.handlers.claimer import Claimer
 from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import keep_step
 from shared.handlers.plan_campaign import list_some

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from shared.wire.http_campaign_views import view_campaign
 from shared.wire.http_fields import InvalidRequest
 from tests.support.campaign_sources import NOON
 from tests.support.campaign_world import CampaignWorld
+from tests.support.memory_hub import MemoryHub
 from tests.support.mortal import Died, Life
 
 C, S = CampaignState, RolloutState
@@ -196,6 +199,32 @@ def test_twins_that_cannot_be_read_now_hold_the_planning_up() -> None:
     world.twins.failures += [Throttled("429"), Throttled("429")]
     campaign = world.post(**BOTH)
     assert chosen(world, world.run_until(campaign.id, C.COMPLETED)) == EXPECTED
+
+
+class ScarceHub(MemoryHub):
+    """It answers two reads of twins in a quarter of a minute."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        super().__init__()
+        self._clock = clock
+        self._read: Counter[datetime] = Counter()
+
+    def read_reported(self, device: DeviceId) -> Mapping[str, Any] | None:
+        self._read[self._clock()] += 1
+        if self._read[self._clock()] > 2:
+            raise Throttled("429")
+        return super().read_reported(device)
+
+
+def test_a_hub_that_answers_less_than_a_batch_at_a_time_is_asked_on_from_where_it_stopped() -> None:
+    worlds: list[CampaignWorld] = []
+    hub = ScarceHub(lambda: worlds[0].now)
+    kinds = {f"a-{number}": "gw-1" for number in range(9)}
+    worlds.append(world_of(kinds, known=False, shards=1, stores={"twins": hub}))
+    campaign = worlds[0].post(**BOTH)
+    done = worlds[0].run_until(campaign.id, C.COMPLETED)
+    assert done.planning.by_variant == (9, 0)
+    assert dict(hub.reads) == dict.fromkeys(kinds, 1)
 
 
 def test_newcomers_get_the_package_for_their_hardware() -> None:
