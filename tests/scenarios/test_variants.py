@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from demo.truth import find_miscounts
+from tests.scenarios.test_dynamic_membership import joins, tag
 from tests.support.scenario import kill_and_restart
 from tests.support.scenario_artifacts import NEW_VERSION
 from tests.support.scenario_scene import FACTORY_VERSION, Scene
@@ -86,3 +87,26 @@ def test_packages_that_two_devices_could_take_are_refused(scene: Scene) -> None:
 
 def _is_done(scene: Scene, campaign: str) -> bool:
     return bool(scene.show(campaign)["state"] == "completed")
+
+
+def test_a_device_that_was_made_and_never_switched_on_joins_once_it_has_said_what_it_is(scene: Scene) -> None:
+    devices = scene.devices(3)
+    hardware = {devices[0]: "mk2", devices[1]: "mk3", devices[2]: "mk3"}
+    packages, big = publish_variants(scene)
+    query = f"SELECT * FROM devices WHERE tags.site = '{scene.name}'"  # noqa: S608 - a name of our own
+    targets = {"query": query, "membership": "dynamic", "relist_s": 60}
+    last = scene.fleet(devices[2:], hardware=hardware, installed={devices[2]: {}})
+    with scene.fleet(devices[:2], hardware=hardware, installed={devices[1]: {}}):
+        tag(scene, devices[0])
+        campaign = scene.start(devices, package=None, packages=packages, targets=targets)
+        scene.wait_for_states(campaign, {devices[0]: "succeeded"})
+
+        tag(scene, devices[1])
+        tag(scene, devices[2])
+        wait_until(lambda: joins(scene, campaign, devices[1]), timeout_s=90, every_s=2, what="a newcomer")
+        assert devices[2] not in scene.tables.states(campaign), "it must not be left out for good"
+        with last as fleet:
+            wait_until(lambda: joins(scene, campaign, devices[2]), timeout_s=90, every_s=2, what="another")
+            scene.wait_for_states(campaign, dict.fromkeys(devices, "succeeded"))
+            assert fleet.installed(devices[2]) == {big: NEW_VERSION}
+        assert {each["name"]: each["devices"] for each in scene.show(campaign)["packages"]} == {scene.name: 1, big: 2}
