@@ -5,12 +5,13 @@ Every step may be repeated: pages are written over, a child has one id, and the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.audit import SERVICE, AuditEntry
 from shared.domain.campaigns import Campaign, Reversion, ReversionPhase, digest_devices
-from shared.domain.ids import CampaignId
+from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package, PackageState
 from shared.domain.reverting import (
     by_former_version,
@@ -37,6 +38,12 @@ COLLECT_BATCHES = 20
 
 LOOK_AGAIN = timedelta(seconds=15)
 
+MAX_IMPOSSIBLE = 10
+MAX_FORMER_LENGTH = 100
+"""So many former versions, no longer than this, are told of by name though they cannot be had."""
+
+UNKNOWN_VERSION = ""
+
 
 def collect_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
     """The campaign with more of its devices sorted by the version they ran before.
@@ -55,11 +62,30 @@ def collect_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) 
     if not batches:
         return Change(campaign=_with(campaign, replace(reversion, wave=reversion.wave + 1, batches=0)), due_at=now)
     rows = [row.value for batch in batches for row in ports.rollouts.read_batch(campaign.id, batch)]
-    found = by_former_version(campaign, rows)
+    reversion, found = _known_versions(campaign, reversion, by_former_version(campaign, rows), ports.packages)
     for former, devices in found.items():
         ports.manifests.write_page(_child(campaign, former), reversion.pages.get(former, 0), devices)
     collected = note_collected(reversion, found)
     return Change(campaign=_with(campaign, replace(collected, batches=reversion.batches + len(batches))), due_at=now)
+
+
+def _known_versions(
+    campaign: Campaign, reversion: Reversion, found: Mapping[str, list[DeviceId]], packages: PackageStore
+) -> tuple[Reversion, Mapping[str, list[DeviceId]]]:
+    """What devices ran before, with the versions that cannot be had noted; beyond some, those count as unknown.
+
+    A device may say that it ran anything, and each version it makes up would be kept in the campaign's row.
+    """
+    impossible = dict(reversion.impossible)
+    known: dict[str, list[DeviceId]] = {}
+    for former, devices in found.items():
+        is_new = former not in reversion.pages and former not in impossible
+        package = _find_package(packages, read_former(campaign, former)) if is_new else None
+        if isinstance(package, str) and len(impossible) < MAX_IMPOSSIBLE and len(former) <= MAX_FORMER_LENGTH:
+            impossible[former] = package
+        is_told = not isinstance(package, str) or former in impossible
+        known.setdefault(former if is_told else UNKNOWN_VERSION, []).extend(devices)
+    return replace(reversion, impossible=impossible), known
 
 
 def start_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:

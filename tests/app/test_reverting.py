@@ -13,9 +13,11 @@ from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.reverting import child_id
 from shared.domain.rollouts import RolloutState
 from shared.domain.waves import WaveState
+from shared.handlers.revert_campaign import MAX_IMPOSSIBLE
 from shared.ports.rollouts import RolloutChange
 from shared.ports.stored import Stored
 from shared.wire.alerts import ALERT
+from shared.wire.campaign_rows import write_campaign_row
 from tests.support.campaign_world import CampaignWorld, fleet
 from tests.support.mortal import Life
 
@@ -85,6 +87,31 @@ def test_devices_whose_former_version_cannot_be_had_stay_and_are_told_of() -> No
     assert world.run_until(campaign.id, C.REVERTED).reason == (
         "60 devices stay as they are, because thermostat 0.9.0 was never published"
     )
+
+
+def test_versions_that_devices_make_up_keep_nobody_from_going_back() -> None:
+    """Every device says another one, some of them at length: the row of the campaign stays small."""
+    world, campaign = completed()
+    for shard in range(campaign.shards):
+        batches = [batch for wave in (1, 2) for batch in world.manifests.read_batches(campaign.id, wave)]
+        for batch in (each for each in batches if each.shard == shard):
+            rows = world.rollouts.read_batch(campaign.id, batch)[1:]
+            lies = [f"9.{shard}.{batch.number}.{number}" + "x" * 4000 * (number % 2) for number in range(len(rows))]
+            changes = [
+                RolloutChange(before=row, after=replace(row.value, former_version=lie))
+                for row, lie in zip(rows, lies, strict=True)
+            ]
+            world.rollouts.write(campaign.id, shard, changes)
+    honest = [row for row in world.rollouts.rows(campaign.id).values() if row.former_version == "1.4.0"]
+    world.act(campaign.id, "revert")
+    reverted = world.run_until(campaign.id, C.REVERTED)
+    child = world.campaign(child_id(campaign.id, "1.4.0"))
+    assert (child.state, child.targets) == (C.COMPLETED, len(honest))
+    assert reverted.reversion is not None
+    assert sum(reverted.reversion.devices.values()) == 60
+    assert len(reverted.reversion.devices) <= MAX_IMPOSSIBLE + 2
+    assert len(reverted.reason) < 2_000
+    assert len(write_campaign_row(reverted)["reversion"]) < 10_000
 
 
 def test_devices_go_back_to_the_versions_they_came_from_each_in_a_campaign_of_its_own() -> None:
