@@ -75,6 +75,11 @@ def open_attempt(rollout: Rollout, *, retry_at: datetime, now: datetime) -> Roll
     )
 
 
+def may_begin(rollout: Rollout, *, by: datetime) -> bool:
+    """Whether the row waits for a further attempt that may begin by then."""
+    return rollout.state is S.PLANNED and rollout.retry_at is not None and rollout.retry_at <= by
+
+
 def cut_short(rollout: Rollout, state: RolloutState, *, now: datetime, code: str, detail: str = "") -> Rollout:
     """The rollout after the service ended it before its device had, in ``state``; unchanged where it has ended.
 

@@ -11,7 +11,8 @@ class BatchPurpose(StrEnum):
     """What a device batch is dispatched for; the values are the words in queue messages.
 
     WITHDRAW takes back all open offers, RECALL those that no device has begun with, SKIP leaves out the devices that
-    have none, RETRY opens a new attempt for those that failed or were silent.
+    have none, RETRY opens a new attempt for those that failed or were silent, AGAIN gives those that wait for a further
+    attempt their time slot.
     """
 
     OFFER = "offer"
@@ -19,6 +20,7 @@ class BatchPurpose(StrEnum):
     RECALL = "recall"
     SKIP = "skip"
     RETRY = "retry"
+    AGAIN = "again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from shared.domain.late_failures import find_passed
 from shared.domain.plans import digest_plan
 from shared.domain.starting import await_approval, go_on, missing_approvals
 from shared.domain.steps import Change, StepKind, complete, is_judged, next_step, start_wave
+from shared.domain.walks import BatchPurpose
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.claim_devices import claim_batches
 from shared.handlers.dispatch_wave import dispatch_wave
@@ -141,7 +142,7 @@ def _evaluate(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Cha
 
 def _take(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change | None:
     kind = next_step(campaign)
-    if kind in _HELD_BY_STOP and ports.stops.get().value.stands:
+    if _is_held_by_stop(campaign, kind) and ports.stops.get().value.stands:
         return Change(campaign=campaign, due_at=now + timedelta(seconds=STOPPED_LOOK_S))
     if kind in (StepKind.START_WAVE, StepKind.COMPLETE):
         passed = (found for wave in campaign.waves if (found := find_passed(campaign, wave.number)) is not None)
@@ -151,6 +152,13 @@ def _take(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change 
     step = _STEPS.get(kind)
     change = step(campaign, ports, now=now) if step else None
     return None if change is None else _note_turn(campaign, change, now)
+
+
+def _is_held_by_stop(campaign: Campaign, kind: StepKind) -> bool:
+    """Whether the step would lead to offers: their slots would pass unused, and all of them go out at the release."""
+    walk = campaign.walk_in_hand
+    is_retry = kind is StepKind.WALK and walk is not None and walk.purpose is BatchPurpose.RETRY
+    return is_retry or kind in _HELD_BY_STOP
 
 
 def _start(campaign: Campaign, _ports: CampaignPorts, *, now: datetime) -> Change:

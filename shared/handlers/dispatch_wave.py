@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign
 from shared.domain.errors import Conflict
 from shared.domain.pacing import HORIZON_S, Load
-from shared.domain.rates import ExponentialRate, Paced, next_free_at, seconds_per_device
 from shared.domain.rollouts import Rollout, RolloutState
 from shared.domain.steps import Change, note_dispatched
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch, Wave
 from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.offer_loads import load_of, look_again_at, paced_by
 from shared.handlers.reserve_slots import Reservation, reserve_slots
 from shared.handlers.wakeups import request_visit
 from shared.ports.bus import Queue
@@ -22,8 +22,6 @@ from shared.ports.rollouts import RolloutStore
 
 PACED_BATCHES = 20
 """Batches of a campaign with a pace of its own that one step looks into: seconds, at one query each."""
-
-GROWTH_LOOK_S = 20.0
 
 S = RolloutState
 
@@ -35,13 +33,13 @@ def dispatch_wave(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     batches = ports.manifests.read_batches(campaign.id, wave.number)[wave.dispatched : wave.batches]
     if not batches:
         return Change(campaign=note_dispatched(campaign, wave.dispatched), due_at=now)
-    load = _load(campaign, ports.rollouts)
+    load = load_of(campaign, ports.rollouts)
     look = _look_into(campaign, wave, batches, load, ports.rollouts)
     reservation = reserve_slots(ports.budget, look.batches, now=now, load=load, sizes=look.sizes)
     _send(campaign, reservation, ports)
-    after = note_dispatched(_paced(campaign, look, reservation), look.places[len(reservation.slots)])
+    after = note_dispatched(paced_by(campaign, reservation, look.sizes), look.places[len(reservation.slots)])
     all_granted = len(reservation.slots) == len(look.batches)
-    return Change(campaign=after, due_at=now if all_granted else _look_again_at(campaign, reservation, now))
+    return Change(campaign=after, due_at=now if all_granted else look_again_at(campaign, reservation, now=now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +52,7 @@ class _Look:
     """
 
     batches: Sequence[DeviceBatch]
-    sizes: Sequence[int]
+    sizes: list[int]
     places: Sequence[int]
 
 
@@ -92,39 +90,8 @@ def _count_lacking(
 
 
 def _lacks_offer(rollout: Rollout) -> bool:
-    return rollout.sent_at is None and rollout.state in (S.PLANNED, S.OFFERED)
-
-
-def _load(campaign: Campaign, rollouts: RolloutStore) -> Load:
-    length_bytes, pace = campaign.largest_bytes, campaign.spec.pace
-    grows = isinstance(pace.rate, ExponentialRate)
-    device_s = seconds_per_device(pace, length_bytes, _succeeded(campaign, rollouts) if grows else 0)
-    return Load(
-        priority=campaign.spec.precedence.priority,
-        length_bytes=length_bytes,
-        device_s=device_s,
-        free_at=next_free_at(campaign.paced, device_s),
-    )
-
-
-def _succeeded(campaign: Campaign, rollouts: RolloutStore) -> int:
-    """Over all waves that have begun, from their counters."""
-    started = [wave.number for wave in campaign.waves if wave.started_at is not None]
-    return sum(rollouts.read_counters(campaign.id, number, campaign.shards).of(S.SUCCEEDED) for number in started)
-
-
-def _paced(campaign: Campaign, look: _Look, reservation: Reservation) -> Campaign:
-    if not reservation.slots or not campaign.spec.pace.is_bounded:
-        return campaign
-    last = len(reservation.slots) - 1
-    return replace(campaign, paced=Paced(at=reservation.slots[last][1], devices=look.sizes[last]))
-
-
-def _look_again_at(campaign: Campaign, reservation: Reservation, now: datetime) -> datetime:
-    """A rate that grows is looked at often, because the next slot may come sooner than it seems now."""
-    if not isinstance(campaign.spec.pace.rate, ExponentialRate):
-        return reservation.look_again_at
-    return min(reservation.look_again_at, now + timedelta(seconds=GROWTH_LOOK_S))
+    """Further attempts have slots of their own."""
+    return rollout.sent_at is None and rollout.retry_at is None and rollout.state in (S.PLANNED, S.OFFERED)
 
 
 def _send(campaign: Campaign, reservation: Reservation, ports: CampaignPorts) -> None:

@@ -15,7 +15,7 @@ from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.retries import retry_if_wanted
 from shared.domain.rollouts import Report, Rollout
 from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
-from shared.handlers.wakeups import alone, request_evaluation, request_retry, request_settlement
+from shared.handlers.wakeups import alone, request_attempts, request_evaluation, request_settlement
 from shared.ports.bus import MessageSender, OutgoingMessage, Queue
 from shared.ports.errors import ConcurrentChange
 from shared.ports.rollouts import RolloutChange, RolloutStore
@@ -170,7 +170,7 @@ def with_deadline(before: Rollout, after: Rollout, deadlines: Deadlines, *, now:
 
 def _wake(campaign: CampaignId, shard: int, changes: Sequence[RolloutChange], ports: FoldPorts) -> None:
     """Ask for what follows: an evaluation, further attempts, a visit where an ended row was put right."""
-    if retries := [_retry(change.after, shard) for change in changes if _is_retried(change)]:
+    if retries := request_attempts([change.after for change in changes if _is_retried(change)], shard):
         ports.sender.send(Queue.DEVICE_BATCHES, retries)
     if any(_matters_to_gate(change) for change in changes):
         ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign, changes[0].after.wave, ports.clock())])
@@ -190,10 +190,6 @@ def _wake_later(campaign: CampaignId, changes: Sequence[RolloutChange], ports: F
 
 def _is_retried(change: RolloutChange) -> bool:
     return change.after.attempt > change.before.value.attempt
-
-
-def _retry(rollout: Rollout, shard: int) -> OutgoingMessage:
-    return request_retry(rollout, alone(rollout, shard))
 
 
 def _matters_to_gate(change: RolloutChange) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign, Deadlines
 from shared.domain.conflicts import held_by, is_waiting
-from shared.domain.retries import cut_short
+from shared.domain.retries import cut_short, may_begin
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.domain.variants import NO_PACKAGE, fits
 from shared.handlers.quarantine_cohorts import hold_back
@@ -45,17 +45,17 @@ class Marked:
 
 
 def mark_offers(work: BatchWork, campaign: Campaign, ports: TakeOverPorts, *, now: datetime) -> Marked:
-    """Mark the rows as offered that are ours to offer and whose time has come, in one transaction.
+    """Mark the rows as offered that are ours to offer and that the work is meant for, in one transaction.
 
     Raises:
         ConcurrentChange: A row changed meanwhile; marking again is safe.
     """
     rows = ports.rollouts.read_batch(work.campaign, work.batch)
-    settled = _settle([row.value for row in rows], campaign, ports, now)
-    again = [rollout for rollout in settled if _is_ready(rollout, now) and rollout.retry_at is not None]
+    settled = _settle([row.value for row in rows], work, campaign, ports, now)
+    again = [rollout for rollout in settled if _is_meant(rollout, work) and rollout.retry_at is not None]
     claims = renew_claims(work.campaign, again, ports, now=now)
     deadlines = campaign.spec.deadlines
-    after = [_offered(rollout, claims, deadlines, now) if _is_ready(rollout, now) else rollout for rollout in settled]
+    after = [_offered(rollout, claims, deadlines, now) if _is_meant(rollout, work) else rollout for rollout in settled]
     changes = [RolloutChange(before=row, after=new) for row, new in zip(rows, after, strict=True) if new != row.value]
     written = {row.value.device: row for row in ports.rollouts.write(work.campaign, work.batch.shard, changes)}
     return Marked(
@@ -64,9 +64,12 @@ def mark_offers(work: BatchWork, campaign: Campaign, ports: TakeOverPorts, *, no
     )
 
 
-def _settle(rollouts: Sequence[Rollout], campaign: Campaign, ports: TakeOverPorts, now: datetime) -> list[Rollout]:
+def _settle(
+    rollouts: Sequence[Rollout], work: BatchWork, campaign: Campaign, ports: TakeOverPorts, now: datetime
+) -> list[Rollout]:
     """The rows after unfit ones and cohorts were held back, and devices taken over that were waited for."""
-    wanted = [rollout for rollout in rollouts if is_waiting(rollout) or _is_ready(rollout, now)]
+    is_first = work.ready_by is None
+    wanted = [rollout for rollout in rollouts if (is_first and is_waiting(rollout)) or _is_meant(rollout, work)]
     unfit = {rollout.device: _unfit(rollout, now) for rollout in wanted if not fits(campaign.packages, rollout)}
     fitting = [rollout for rollout in wanted if rollout.device not in unfit]
     held = {**unfit, **hold_back(campaign, fitting, ports.devices, now=now)}
@@ -81,8 +84,15 @@ def _unfit(rollout: Rollout, now: datetime) -> Rollout:
     return cut_short(rollout, S.SKIPPED, now=now, code=NO_PACKAGE, detail=detail)
 
 
-def _is_ready(rollout: Rollout, now: datetime) -> bool:
-    return rollout.state is S.PLANNED and not is_waiting(rollout) and (rollout.retry_at or now) <= now
+def _is_meant(rollout: Rollout, work: BatchWork) -> bool:
+    """First attempts have the slot of their batch, further ones a slot of their own."""
+    if rollout.state is not S.PLANNED or is_waiting(rollout):
+        return False
+    if work.ready_by is None:
+        return rollout.retry_at is None
+    # Others may have become ready since the slot was asked for: they are not charged yet.
+    is_theirs = work.slot_epoch_s is None or rollout.retry_at == work.ready_by
+    return is_theirs and may_begin(rollout, by=work.ready_by)
 
 
 def _offered(rollout: Rollout, claims: Claims, deadlines: Deadlines, now: datetime) -> Rollout:

@@ -27,7 +27,7 @@ from shared.handlers.take_over import TakeOverPorts, look_again_s
 from shared.handlers.wakeups import request_evaluation, request_work_again, request_work_later, utc_now
 from shared.handlers.withdraw_package import find_withdrawn
 from shared.ports.bus import MessageSender, Queue
-from shared.ports.campaigns import BudgetStore, CampaignStore
+from shared.ports.campaigns import BudgetStore, CampaignStore, ManifestStore
 from shared.ports.errors import QuotaExceeded
 from shared.ports.hub import TwinOutcome, TwinResult, TwinWriter
 from shared.ports.packages import PackageStore
@@ -52,6 +52,7 @@ class DispatchPorts:
     """
 
     campaigns: CampaignStore
+    manifests: ManifestStore
     rollouts: RolloutStore
     devices: DeviceStore
     twins: TwinWriter
@@ -83,26 +84,13 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     Raises:
         PortError: A service needed for it is down, or the rows change too fast; offering again is safe.
     """
-    if not may_offer(campaign, work.batch.wave, now=now):
-        log.info("%s is %s: the offers of a batch are dropped", campaign.id, campaign.state)
-        if campaign.is_finished:
-            _leave_out(work, ports, S.CANCELLED, "campaign_over", now)
-        return
-    if _is_skipped(campaign, work):
-        log.info("wave %d of %s is skipped: the offers of a batch are dropped", work.batch.wave, campaign.id)
-        _leave_out(work, ports, S.SKIPPED, "wave_skipped", now)
-        return
-    if ports.stops.get().value.stands:
-        log.warning("the fleet is stopped: %s waits", name_of(work))
-        ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=now)])
-        return
-    if not _may_be_offered(campaign, ports, now):
+    if not is_its_time(work, campaign, ports, now=now) or not _may_be_offered(campaign, ports, now):
         return
     what = name_of(work)
     marked = until_written(lambda: mark_offers(work, campaign, ports.take_over_ports, now=now), what=what)
     if marked.left_out:
         ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, work.batch.wave, ports.clock())])
-    if marked.has_waiting:
+    if marked.has_waiting and work.ready_by is None:
         again_s = look_again_s(campaign, work.batch.wave, now=now)
         ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=now, every_s=again_s)])
     if not marked.unsent:
@@ -118,6 +106,25 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     if wants_retry(results):
         again = request_work_again(work, enqueue_at=retry_at(work.retry, now=now))
         ports.sender.send(Queue.DEVICE_BATCHES, [again])
+
+
+def is_its_time(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, now: datetime) -> bool:
+    """Whether the batch may be offered the package now. If not, it comes back once the fleet is released, or rows that
+    wait for a further attempt are ended, because nobody will ever offer them one."""
+    if not may_offer(campaign, work.batch.wave, now=now):
+        log.info("%s is %s: the offers of a batch are dropped", campaign.id, campaign.state)
+        if campaign.is_finished:
+            _leave_out(work, ports, S.CANCELLED, "campaign_over", now)
+        return False
+    if _is_skipped(campaign, work):
+        log.info("wave %d of %s is skipped: the offers of a batch are dropped", work.batch.wave, campaign.id)
+        _leave_out(work, ports, S.SKIPPED, "wave_skipped", now)
+        return False
+    if ports.stops.get().value.stands:
+        log.warning("the fleet is stopped: %s waits", name_of(work))
+        ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=now)])
+        return False
+    return True
 
 
 def _leave_out(work: BatchWork, ports: DispatchPorts, state: RolloutState, code: str, now: datetime) -> None:

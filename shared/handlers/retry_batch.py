@@ -6,20 +6,17 @@ The device is claimed before its row is opened again: a row that is open holds i
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.campaigns import Campaign
 from shared.domain.retries import RETRYABLE, open_attempt
 from shared.domain.rollouts import Rollout
 from shared.domain.starting import may_offer
-from shared.domain.walks import BatchPurpose
 from shared.domain.waves import WaveState
 from shared.handlers.contention import until_written
 from shared.handlers.offer_batch import DispatchPorts, name_of, offer_batch
 from shared.handlers.renew_claims import renew_claims
-from shared.handlers.wakeups import request_work_later
-from shared.ports.bus import Queue
+from shared.handlers.wakeups import further_attempts
 from shared.ports.rollouts import RolloutChange
 from shared.wire.messages import BatchWork
 
@@ -35,9 +32,6 @@ def retry_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
         PortError: A service needed for it is down, or the rows change too fast; trying again is safe.
     """
     wave = campaign.waves[work.batch.wave - 1]
-    if campaign.state is CampaignState.PAUSED:
-        ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=now, every_s=60)])
-        return
     if not may_offer(campaign, wave.number, now=now) or wave.state is WaveState.SKIPPED:
         log.info("%s is %s: the retries of a batch are dropped", campaign.id, campaign.state)
         return
@@ -54,7 +48,8 @@ def retry_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
         ports.rollouts.write(work.campaign, work.batch.shard, changes)
 
     until_written(attempt, what=name_of(work))
-    offer_batch(replace(work, purpose=BatchPurpose.OFFER), campaign, ports, now=now)
+    # Its walk gave it a slot.
+    offer_batch(further_attempts(campaign.id, work.batch, ready_by=now), campaign, ports, now=now)
 
 
 def _ended_in_time(rollout: Rollout, work: BatchWork) -> bool:

@@ -17,10 +17,10 @@ from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
 from shared.handlers.contention import until_written
 from shared.handlers.wakeups import (
-    alone,
+    request_attempts,
     request_evaluation,
     request_offers_again,
-    request_retry,
+    request_slots_again,
     request_visit,
     utc_now,
 )
@@ -62,8 +62,7 @@ def visit_batch(visit: BatchVisit, ports: VisitPorts, *, now: datetime) -> int:
         return 0
     what = f"batch {visit.batch.number} of wave {visit.batch.wave} of {visit.campaign}"
     rows, timed_out = until_written(lambda: _time_out(visit, facts, ports.rollouts, now), what=what)
-    if retries := [request_retry(row, alone(row, visit.batch.shard)) for row in rows if _awaits_retry(row)]:
-        ports.sender.send(Queue.DEVICE_BATCHES, retries)
+    _try_again(visit, rows, ports, now)
     if timed_out or any(row.state in BAD_ENDS for row in rows):
         # Whoever wrote such an end may have died before the gate was asked, and the wave may have passed by now.
         ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(visit.campaign, visit.batch.wave, ports.clock())])
@@ -96,6 +95,16 @@ def next_visit(visit: BatchVisit, rows: Sequence[Rollout], deadlines: Deadlines,
     return datetime.fromtimestamp(epoch + (phase_s - epoch) % grid_s, UTC)
 
 
+def _try_again(visit: BatchVisit, rows: Sequence[Rollout], ports: VisitPorts, now: datetime) -> None:
+    """Ask for the slots of further attempts, whose messages may be lost; of those that begin now it is on its way."""
+    later = [row for row in rows if _awaits_retry(row) and row.retry_at is not None and row.retry_at > now]
+    messages = request_attempts(later, visit.batch.shard)
+    if any(_awaits_retry(row) and _waits_too_long(row, now) for row in rows):
+        messages.append(request_slots_again(visit.campaign, visit.batch, now=now))
+    if messages:
+        ports.sender.send(Queue.DEVICE_BATCHES, messages)
+
+
 def _offer_again(visit: BatchVisit, rows: Sequence[Rollout], ports: VisitPorts, now: datetime) -> None:
     """Ask for the offers of rows whose dispatch was lost with its message; a batch is visited only after its slot."""
     if not any(_is_forgotten(row, now) for row in rows) or ports.facts.read_state(visit.campaign) not in OFFERING:
@@ -110,8 +119,12 @@ def _awaits_retry(rollout: Rollout) -> bool:
 
 def _is_forgotten(rollout: Rollout, now: datetime) -> bool:
     is_unsent = rollout.state in (RolloutState.PLANNED, RolloutState.OFFERED) and rollout.sent_at is None
+    return is_unsent and not _awaits_retry(rollout) and _waits_too_long(rollout, now)
+
+
+def _waits_too_long(rollout: Rollout, now: datetime) -> bool:
     waits_since = max(rollout.changed_at, rollout.retry_at or rollout.changed_at)
-    return is_unsent and now - waits_since >= timedelta(seconds=LOST_AFTER_S)
+    return now - waits_since >= timedelta(seconds=LOST_AFTER_S)
 
 
 def _time_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,6 +17,9 @@ from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, write_mess
 
 OFFER_AGAIN_S = 600
 """Offers presumed lost are asked for at most this often for one batch; duplicate detection looks back as far."""
+
+ATTEMPTS_TOGETHER = 16
+"""Further attempts of a batch that begin within this part of their wait of each other ask for slots together."""
 
 STOPPED_LOOK_S = 15
 """While the fleet is stopped, work that waits for it looks this often whether it still is."""
@@ -78,7 +82,8 @@ def request_visit(campaign: CampaignId, batch: DeviceBatch, *, due: datetime) ->
 def request_work_again(work: BatchWork, *, enqueue_at: datetime) -> OutgoingMessage:
     """A message for ``device-batches``: the same work later, for the devices that the hub had no room for."""
     again = replace(work, retry=work.retry + 1)
-    message_id = f"{work.campaign}:{_place(work.batch)}:{work.step}:{again.retry}"
+    kind = "" if work.ready_by_epoch_s is None else ":attempts"
+    message_id = f"{work.campaign}{kind}:{_place(work.batch)}:{work.step}:{again.retry}"
     return OutgoingMessage(body=write_message(again), message_id=message_id, enqueue_at=enqueue_at)
 
 
@@ -86,9 +91,12 @@ def request_work_later(work: BatchWork, *, now: datetime, every_s: int = STOPPED
     """A message for ``device-batches``: the same work in a while, because the fleet is stopped or devices are held.
 
     Times lie on a grid and take the place of the step: however many messages for a batch are put off, one comes back,
-    and neither it nor its retries are taken for repeats of those that came before.
+    and neither it nor its retries are taken for repeats of those that came before. Further attempts ask for slots anew.
     """
-    epoch = (math.floor(now.timestamp()) // every_s + 1) * every_s
+    # Later than the message in hand also where this instance's clock is behind: it would be dropped as its repeat.
+    epoch = (max(math.floor(now.timestamp()), work.step) // every_s + 1) * every_s
+    if work.purpose is BatchPurpose.AGAIN or work.ready_by_epoch_s is not None:
+        return request_slots(work.campaign, work.batch, at_epoch_s=epoch)
     at = datetime.fromtimestamp(epoch, UTC)
     return request_work(work.campaign, work.batch, work.purpose, epoch, enqueue_at=at)
 
@@ -113,15 +121,65 @@ def request_settlement(campaign: CampaignId, alone: DeviceBatch, *, due: datetim
     return replace(visit, message_id=f"{visit.message_id}:{device}")
 
 
-def request_retry(rollout: Rollout, alone: DeviceBatch) -> OutgoingMessage:
-    """A message for ``device-batches``: offer to this one device once its further attempt may begin."""
-    device = hashlib.sha256(rollout.device.encode()).hexdigest()[:16]
-    work = BatchWork(campaign=rollout.campaign, batch=alone, purpose=BatchPurpose.OFFER, step=0)
+def request_attempts(rollouts: Iterable[Rollout], shard: int) -> list[OutgoingMessage]:
+    """Messages for ``device-batches``: give these rows of a shard their slots once their further attempts may begin.
+
+    Devices of one batch that failed together ask together, whichever folds told of them: their times are drawn to a
+    grid, and of messages with one batch and time duplicate detection leaves one.
+    """
+    messages = [
+        request_slots(rollout.campaign, alone(rollout, shard), at_epoch_s=_begins_epoch_s(rollout, rollout.retry_at))
+        for rollout in rollouts
+        if rollout.retry_at is not None
+    ]
+    return list({message.message_id: message for message in messages}.values())
+
+
+def request_slots(campaign: CampaignId, batch: DeviceBatch, *, at_epoch_s: int) -> OutgoingMessage:
+    """A message for ``device-batches``: give the further attempts of a batch that may begin by then their slots.
+
+    Args:
+        batch: May be any part of the batch: who reads it finds the whole.
+    """
+    work = BatchWork(campaign=campaign, batch=batch, purpose=BatchPurpose.AGAIN, step=at_epoch_s)
     return OutgoingMessage(
         body=write_message(work),
-        message_id=f"{rollout.campaign}:retry:{device}:{rollout.attempt}",
-        enqueue_at=rollout.retry_at,
+        message_id=f"{campaign}:again:w{batch.wave}:s{batch.shard}:b{batch.number}:{at_epoch_s}",
+        enqueue_at=datetime.fromtimestamp(at_epoch_s, UTC),
     )
+
+
+def request_slots_again(campaign: CampaignId, batch: DeviceBatch, *, now: datetime) -> OutgoingMessage:
+    """A message for ``device-batches``: give the batch's further attempts slots now, though that was asked before."""
+    epoch = math.floor(now.timestamp())
+    message = request_slots(campaign, batch, at_epoch_s=epoch)
+    # Duplicate detection looks back as far as this, and the id of the message that was lost must not be taken.
+    return replace(message, message_id=f"{message.message_id.rpartition(':')[0]}:lost:{epoch - epoch % OFFER_AGAIN_S}")
+
+
+def request_attempts_at(campaign: CampaignId, batch: DeviceBatch, slot: datetime) -> OutgoingMessage:
+    """A message for ``device-batches``: these further attempts have their slot, a whole second."""
+    work = replace(further_attempts(campaign, batch, ready_by=slot), slot_epoch_s=int(slot.timestamp()))
+    message_id = f"{campaign}:attempts:{_place(batch)}:{work.step}"
+    return OutgoingMessage(body=write_message(work), message_id=message_id, enqueue_at=slot)
+
+
+def further_attempts(campaign: CampaignId, batch: DeviceBatch, *, ready_by: datetime) -> BatchWork:
+    """The work of offering the batch's further attempts that may begin by then."""
+    epoch = math.ceil(ready_by.timestamp())
+    return BatchWork(
+        campaign=campaign,
+        batch=batch,
+        purpose=BatchPurpose.OFFER,
+        step=epoch,
+        ready_by_epoch_s=epoch,
+    )
+
+
+def _begins_epoch_s(rollout: Rollout, retry_at: datetime) -> int:
+    wait_s = (retry_at - rollout.changed_at).total_seconds()
+    grid_s = max(1, int(wait_s) // ATTEMPTS_TOGETHER)
+    return math.ceil(retry_at.timestamp() / grid_s) * grid_s
 
 
 def alone(rollout: Rollout, shard: int) -> DeviceBatch:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign
+from shared.domain.ids import CampaignId
 from shared.domain.joining import is_over
 from shared.domain.retries import RETRYABLE
 from shared.domain.rollouts import PROGRESS, RolloutState
 from shared.domain.steps import Change
 from shared.domain.walks import TAKES_BACK, BatchPurpose, Walk, look_after
+from shared.domain.waves import DeviceBatch
 from shared.handlers.campaign_ports import CampaignPorts
-from shared.handlers.reserve_slots import reserve_slots
+from shared.handlers.offer_loads import load_of, look_again_at, paced_by
+from shared.handlers.reserve_slots import Reservation, reserve_slots
 from shared.handlers.wakeups import request_visit
 from shared.ports.bus import Queue
+from shared.ports.rollouts import RolloutStore
 
 S = RolloutState
+
+RETRIED_BATCHES = 20
+"""Batches that one step of a retry looks into: seconds, at one query each."""
 
 SETTLE_AFTER_S = 60.0
 """A batch is visited this long after its work: the visit finds the rows ended and frees the devices."""
@@ -40,15 +47,45 @@ def walk_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> 
     batches = ports.manifests.read_batches(campaign.id, walk.wave)[walk.batches :]
     if not batches or not _concerns_wave(campaign, walk, walk.wave, ports):
         return Change(campaign=_with(campaign, walk, replace(walk, wave=walk.wave + 1, batches=0)), due_at=now)
+    if walk.purpose is BatchPurpose.RETRY:
+        return _offer_anew(campaign, walk, batches, ports, now)
     reservation = reserve_slots(ports.budget, batches, now=now)
-    if reservation.slots:
-        settle = timedelta(seconds=SETTLE_AFTER_S)
-        visits = [request_visit(campaign.id, batch, due=at + settle) for batch, at in reservation.slots]
-        ports.sender.send(Queue.DEVICE_BATCHES, list(reservation.work(campaign.id, walk.purpose, campaign.step)))
-        ports.sender.send(Queue.BATCH_DEADLINES, visits)
+    _send(campaign, walk, reservation, ports)
     further = replace(walk, batches=walk.batches + len(reservation.slots))
     all_out = len(reservation.slots) == len(batches)
     return Change(campaign=_with(campaign, walk, further), due_at=now if all_out else reservation.look_again_at)
+
+
+def _offer_anew(
+    campaign: Campaign, walk: Walk, batches: Sequence[DeviceBatch], ports: CampaignPorts, now: datetime
+) -> Change:
+    """Devices that are to be offered the package once more are charged as for the first time, and keep to the pace."""
+    looked_at = batches[:RETRIED_BATCHES]
+    counts = [_count_retryable(campaign.id, batch, ports.rollouts) for batch in looked_at]
+    wanted = [place for place, count in enumerate(counts) if count]
+    sizes = [counts[place] for place in wanted]
+    load = load_of(campaign, ports.rollouts)
+    asked = [looked_at[place] for place in wanted]
+    reservation = reserve_slots(ports.budget, asked, now=now, load=load, sizes=sizes)
+    _send(campaign, walk, reservation, ports)
+    places = [*wanted, len(looked_at)]
+    further = replace(walk, batches=walk.batches + places[len(reservation.slots)])
+    after = _with(paced_by(campaign, reservation, sizes), walk, further)
+    all_out = len(reservation.slots) == len(asked)
+    return Change(campaign=after, due_at=now if all_out else look_again_at(campaign, reservation, now=now))
+
+
+def _count_retryable(campaign: CampaignId, batch: DeviceBatch, rollouts: RolloutStore) -> int:
+    return sum(row.value.state in RETRYABLE for row in rollouts.read_batch(campaign, batch))
+
+
+def _send(campaign: Campaign, walk: Walk, reservation: Reservation, ports: CampaignPorts) -> None:
+    if not reservation.slots:
+        return
+    settle = timedelta(seconds=SETTLE_AFTER_S)
+    visits = [request_visit(campaign.id, batch, due=at + settle) for batch, at in reservation.slots]
+    ports.sender.send(Queue.DEVICE_BATCHES, list(reservation.work(campaign.id, walk.purpose, campaign.step)))
+    ports.sender.send(Queue.BATCH_DEADLINES, visits)
 
 
 def _look_after(campaign: Campaign, walk: Walk, ports: CampaignPorts, *, now: datetime) -> Change:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -50,6 +51,8 @@ class BatchWork:
     Attributes:
         retry: How often the batch has sent itself again, because the hub had no room for all of it.
         slot_epoch_s: The second of Unix time of its time slot; None in old messages.
+        ready_by_epoch_s: Of offers of further attempts: those are meant that may begin by this second of Unix time, and
+            where it is a time slot, only those that were put off to it. None: first attempts are meant.
     """
 
     campaign: CampaignId
@@ -58,6 +61,12 @@ class BatchWork:
     step: int
     retry: int = 0
     slot_epoch_s: int | None = None
+    ready_by_epoch_s: int | None = None
+
+    @property
+    def ready_by(self) -> datetime | None:
+        """The same as a moment."""
+        return None if self.ready_by_epoch_s is None else datetime.fromtimestamp(self.ready_by_epoch_s, UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,6 +165,7 @@ class HandlerPorts:
         adapters = self._adapters
         return DispatchPorts(
             campaigns=adapters.campaigns,
+            manifests=adapters.manifests,
             rollouts=adapters.rollouts,
             devices=adapters.devices,
             twins=adapters.twins,

@@ -17,7 +17,7 @@ from shared.domain.walks import BatchPurpose
 from shared.domain.waves import WaveState
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.fold_reports import fold_reports
-from shared.handlers.wakeups import alone, request_retry, request_work_again, request_work_later
+from shared.handlers.wakeups import further_attempts, request_attempts, request_work_again, request_work_later
 from shared.ports.bus import Queue
 from shared.ports.stored import Stored
 from shared.wire.messages import BatchWork, read_batch_work
@@ -110,13 +110,18 @@ def test_one_operators_retry_with_a_waiting_neighbour_is_one_attempt() -> None:
     assert plane.row("gw-1").attempt == 2, plane.row("gw-1").attempt
 
 
-def test_put_off_retries_of_two_devices_have_ids_of_their_own() -> None:
-    plane = plane_with(TWICE)
-    rows = [replace(plane.row(name), attempt=2, retry_at=NOON) for name in NAMES[:2]]
-    works = [read_batch_work(request_retry(row, alone(row, 0)).body) for row in rows]
-    again = {request_work_again(work, enqueue_at=NOON).message_id for work in works}
-    later = {request_work_later(work, now=NOON).message_id for work in works}
-    assert (len(again), len(later)) == (2, 2), (again, later)
+def test_further_attempts_that_are_put_off_have_ids_of_their_own() -> None:
+    """Those of one batch come back as one message, and none is taken for a repeat of the batch's first offers."""
+    plane = DataPlane([f"gw-{n}" for n in range(200)])
+    rows = [replace(row, attempt=2, retry_at=NOON) for row in plane.rows().values()]
+    asked = [read_batch_work(message.body) for message in request_attempts(rows, 0)]
+    assert len(asked) == len(plane.batches) > 1
+    first = [BatchWork(campaign=CAMPAIGN, batch=each, purpose=BatchPurpose.OFFER, step=3) for each in plane.batches]
+    further = [further_attempts(CAMPAIGN, each, ready_by=NOON) for each in plane.batches]
+    again = [request_work_again(work, enqueue_at=NOON).message_id for work in (*first, *further)]
+    later = [request_work_later(work, now=NOON).message_id for work in (*first, *further)]
+    assert len({*again, *later}) == 4 * len(plane.batches)
+    assert {request_work_later(work, now=NOON).message_id for work in asked} == set(later[len(first) :])
 
 
 def test_throttled_retries_of_two_devices_both_go_out() -> None:
@@ -249,7 +254,8 @@ def test_a_batch_put_off_is_not_taken_for_one_of_its_devices() -> None:
     plane.stops.save(Stored(value=stop(stopped.value, "x", who="ada", now=NOON), etag=stopped.etag))
 
     row = replace(plane.row("gw-1"), attempt=2, retry_at=NOON)
-    dispatch_batch(read_batch_work(request_retry(row, alone(row, 0)).body), plane.dispatch_ports(), now=plane.now)
+    [message] = request_attempts([row], 0)
+    dispatch_batch(read_batch_work(message.body), plane.dispatch_ports(), now=plane.now)
     plane.dispatch()
     standing = plane.stops.get()
     plane.stops.save(Stored(value=stopped.value, etag=standing.etag))

@@ -22,6 +22,7 @@ from shared.ports.stored import Stored
 from shared.trust.intents import check_claim, verify_intent
 from shared.trust.merkle import ProofRefused
 from shared.wire.twins import read_offer
+from tests.app.test_retries import deliver_work
 from tests.support.data_plane import DataPlane
 from tests.support.made_campaigns import make_variant
 from tests.support.memory_campaigns import MemoryStops, MemoryTraffic
@@ -211,7 +212,7 @@ def fail_and_wait(plane: DataPlane, **said: Any) -> None:
 def test_a_further_attempt_is_for_the_same_package() -> None:
     plane = plane_that_retries()
     fail_and_wait(plane, hardware="gw-2")
-    plane.dispatch()
+    deliver_work(plane)
     offer, intent = offer_to(plane, "two")
     assert (offer.attempt, offer.path, intent.path) == (2, B.path, B.path)
     assert plane.row("two").state is S.OFFERED
@@ -220,7 +221,7 @@ def test_a_further_attempt_is_for_the_same_package() -> None:
 def test_a_device_that_turns_out_to_be_another_board_gets_no_further_attempt_and_its_failure_stands() -> None:
     plane = plane_that_retries()
     fail_and_wait(plane, hardware="gw-1")
-    plane.dispatch()
+    deliver_work(plane)
     row = plane.row("two")
     assert (row.state, row.code) == (S.FAILED, "health_check")
     assert "no_package" in row.detail

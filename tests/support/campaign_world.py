@@ -31,7 +31,7 @@ from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.show_campaigns import ViewPorts
 from shared.handlers.spec_desk import SpecDesk
 from shared.handlers.take_over import TakeOverPorts, look_again_s
-from shared.handlers.wakeups import request_evaluation, request_work_later
+from shared.handlers.wakeups import further_attempts, request_evaluation, request_work_later
 from shared.ports.bus import Queue
 from shared.ports.errors import PortError
 from shared.ports.rollouts import RolloutChange
@@ -276,7 +276,7 @@ class CampaignWorld:
             if row.value.state in RETRYABLE
         ]
         self.rollouts.write(work.campaign, work.batch.shard, changes)
-        self._work(replace(work, purpose=BatchPurpose.OFFER))
+        self._work(further_attempts(work.campaign, work.batch, ready_by=self.now))
 
     def _mark(self, work: BatchWork) -> None:
         ports = self.ports

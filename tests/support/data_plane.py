@@ -99,6 +99,10 @@ class DataPlane:
             self.packages.create(RegisteredPackage(package=package, state=PackageState.PUBLISHED, accepted_at=NOON))
         self.campaigns.create(self.campaign)
         self.batches = self._plan()
+        self.manifests = MemoryManifests()
+        for wave in self.campaign.waves:
+            ours = [batch for batch in self.batches if batch.wave == wave.number]
+            self.manifests.write_batches(CAMPAIGN, wave.number, ours)
 
     def _plan(self) -> list[DeviceBatch]:
         """Claim every device and write its row, as planning does."""
@@ -130,6 +134,7 @@ class DataPlane:
         """What dispatching needs."""
         return DispatchPorts(
             campaigns=self.mortal(self.campaigns),
+            manifests=self.manifests,
             rollouts=self.mortal(self.rollouts),
             devices=self.mortal(self.devices),
             twins=self.mortal(self.hub),
@@ -148,7 +153,7 @@ class DataPlane:
         """What acting on the campaign as a whole needs."""
         return CampaignPorts(
             campaigns=self.mortal(self.campaigns),
-            manifests=MemoryManifests(),
+            manifests=self.manifests,
             budget=self.mortal(self.budget),
             stops=self.stops,
             audit=self.mortal(self.audit),
