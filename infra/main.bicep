@@ -41,6 +41,9 @@ param deviceRanges string = ''
 @description('From where the hub may be reached by devices and by the apps, whose addresses change: only behind a NAT gateway.')
 param hubRanges string = ''
 
+@description('Who is told when something is wrong; nobody when empty.')
+param alertEmail string = ''
+
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 
@@ -96,6 +99,23 @@ module keyvault 'modules/keyvault.bicep' = {
 module monitoring 'modules/monitoring.bicep' = {
   scope: group
   params: { location: location, tags: tags, token: token }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    workspaceId: monitoring.outputs.workspaceId
+    scopes: {
+      bus: servicebus.outputs.id
+      reports: eventgrid.outputs.reportsId
+      lifecycle: eventgrid.outputs.hubTopicId
+      artifacts: eventgrid.outputs.storageTopicId
+    }
+    email: alertEmail
+  }
 }
 
 module eventgrid 'modules/eventgrid.bicep' = {

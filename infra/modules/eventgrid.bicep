@@ -32,6 +32,9 @@ resource storageTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   properties: { source: storageId, topicType: 'Microsoft.Storage.StorageAccounts' }
 }
 
+output reportsId string = topics[0].id
+output hubTopicId string = hubTopic.id
+output storageTopicId string = storageTopic.id
 output topicNames object = { reports: topics[0].name, events: topics[1].name }
 output reportsEndpoint string = topics[0].properties.endpoint
 output eventsEndpoint string = topics[1].properties.endpoint

@@ -17,5 +17,6 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   properties: { Application_Type: 'web', WorkspaceResourceId: workspace.id, DisableLocalAuth: true }
 }
 
+output workspaceId string = workspace.id
 output insightsName string = insights.name
 output connection string = insights.properties.ConnectionString

@@ -27,5 +27,6 @@ resource queue 'Microsoft.ServiceBus/namespaces/queues@2022-10-01-preview' = [fo
   }
 }]
 
+output id string = bus.id
 output name string = bus.name
 output host string = '${bus.name}.servicebus.windows.net'

@@ -12,6 +12,12 @@ from tests.support.bicep import INFRA, ROOT, declared, parse, properties, templa
 
 INVENTORY = {
     "main.bicep": {"group": "Microsoft.Resources/resourceGroups"},
+    "modules/alerts.bicep": {
+        "people": "Microsoft.Insights/actionGroups",
+        "queries": "Microsoft.Insights/scheduledQueryRules",
+        "metrics": "Microsoft.Insights/metricAlerts",
+        "workbook": "Microsoft.Insights/workbooks",
+    },
     "modules/app.bicep": {
         "plan": "Microsoft.Web/serverfarms",
         "site": "Microsoft.Web/sites",
@@ -29,6 +35,10 @@ INVENTORY = {
     "modules/identities.bicep": {"identity": "Microsoft.ManagedIdentity/userAssignedIdentities"},
     "modules/iothub.bicep": {"hub": "Microsoft.Devices/IotHubs"},
     "modules/keyvault.bicep": {"vault": "Microsoft.KeyVault/vaults", "key": "Microsoft.KeyVault/vaults/keys"},
+    "modules/monitoring.bicep": {
+        "workspace": "Microsoft.OperationalInsights/workspaces",
+        "insights": "Microsoft.Insights/components",
+    },
     "modules/network.bicep": {"network": "Microsoft.Network/virtualNetworks"},
     "modules/servicebus.bicep": {
         "bus": "Microsoft.ServiceBus/namespaces",
@@ -52,12 +62,12 @@ INVENTORY = {
         "artifacts": "Microsoft.EventGrid/systemTopics/eventSubscriptions",
     },
 }
-ELSEWHERE = {"modules/monitoring.bicep", "modules/roles.bicep", "modules/late-roles.bicep"}
-"""Held by the tests of monitoring and of roles."""
+ELSEWHERE = {"modules/roles.bicep", "modules/late-roles.bicep"}
+"""Held by the tests of roles."""
 
 MODULES = {
-    "identities", "fence", "storage", "servicebus", "eventhubs", "keyvault", "monitoring", "eventgrid", "roles",
-    "iothub", "lateRoles", "apps",
+    "identities", "fence", "storage", "servicebus", "eventhubs", "keyvault", "monitoring", "alerts", "eventgrid",
+    "roles", "iothub", "lateRoles", "apps",
 }  # fmt: skip
 
 

@@ -16,8 +16,9 @@ from tests.support.bicep import INFRA, ROOT, declared, mistakes, nodes, parse, p
 from tests.support.functions import read_triggers
 
 FUNCTIONS = {
-    "contains", "empty", "endsWith", "environment", "filter", "guid", "int", "items", "loadJsonContent", "map",
-    "resourceGroup", "resourceId", "split", "subscription", "subscriptionResourceId", "substring", "tenant", "toLower",
+    "contains", "empty", "endsWith", "environment", "filter", "guid", "int", "items", "join", "loadJsonContent", "map",
+    "resourceGroup", "resourceId", "split", "string", "subscription", "subscriptionResourceId", "substring", "tenant",
+    "toLower",
     "toObject", "union", "uniqueString",
 }  # fmt: skip
 DECORATORS = {"allowed", "description", "maxLength", "minLength", "secure"}
