@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from threading import Lock
 
 from azure.iot.hub import IoTHubRegistryManager
@@ -31,7 +32,9 @@ class AzureTwinPatches:
 
     def write(self, writes: Sequence[TwinWrite]) -> list[TwinResult]:
         brake = _Brake()
-        return list(self._pool.map(lambda write: self._write(write, brake), writes))
+        # What is logged in the pool's threads is about the same campaign and batch.
+        present = copy_context()
+        return list(self._pool.map(lambda write: present.copy().run(self._write, write, brake), writes))
 
     def _write(self, write: TwinWrite, brake: _Brake) -> TwinResult:
         """Write one twin, unless the hub has asked for fewer calls, or failed too often, since the batch began."""

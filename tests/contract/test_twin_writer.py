@@ -15,8 +15,10 @@ from shared.adapters.azure_twins_patch import MAX_OUTAGES, PARALLEL_WRITES, Azur
 from shared.domain.ids import DeviceId
 from shared.ports.errors import QuotaExceeded, Unavailable
 from shared.ports.hub import TwinOutcome, TwinWrite, TwinWriter
+from shared.telemetry.execution import about, execution
 from tests.support.hub import LocalHub, local_hub
 from tests.support.memory_hub import MemoryHub
+from tests.support.spans import records_sent
 
 ODD_CHARACTERS = "-.%_*?!(),:=@$'#"
 T = TwinOutcome
@@ -148,3 +150,16 @@ def test_the_hub_in_memory_gives_the_same_results() -> None:
     results = hub.write([write(DeviceId(device), update={"n": 1}) for device in ("gw-1", "nobody", "gw-2")])
     assert [result.outcome for result in results] == [T.WRITTEN, T.NO_DEVICE, T.THROTTLED]
     assert hub.desired[DeviceId("gw-1")] == {"update": {"n": 1}}
+
+
+def test_what_a_thread_of_the_pool_logs_is_about_the_present_batch(hub: LocalHub) -> None:
+    """A policy that may not write twins is refused; whoever reads of it wants to know the campaign."""
+    [device] = new_devices(hub, 1)
+    said: list[tuple[str, dict[str, object]]] = []
+    with records_sent(lambda text, fields: said.append((text, fields))), execution("on_device_batch"):
+        about(campaign="spring-fix", batch=3)
+        [result] = AzureTwinPatches(hub.service("device")).write([write(device, update=1)])
+
+    assert result.outcome is T.UNAVAILABLE
+    [fields] = [fields for text, fields in said if text.startswith("IoT Hub refused a twin write")]
+    assert fields == {"groundswell.campaign": "spring-fix", "groundswell.batch": 3}

@@ -6,12 +6,17 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from agent.fleet.behaviour import FAILS_HEALTH
 from cli.local import LocalStack
+from shared.ports.bus import Queue
+from tests.scenarios.test_replay import send
 from tests.scenarios.test_secrets import PRIVATE_KEY, SIGNATURE, read_secrets
 from tests.support.ingestion import Ingestion, Span, ingestion
 from tests.support.scenario import functions_told, run_timer
 from tests.support.scenario_scene import Scene
 from tests.support.waiting import wait_until
+from tests.support.workspace import Workspace
+from tests.unit.test_infra_alerts import ALERTS, QUERIES
 
 CHAIN = ("post_campaign", "on_campaign_step", "on_device_batch")
 
@@ -57,16 +62,29 @@ def test_one_trace_goes_from_the_call_to_the_twins_and_another_from_the_twins_to
     assert all(float(record.fields["slowest_s"]) < 60 and record.fields["late"] == "0" for record in written)
 
 
-def test_signals_come_with_what_alerts_ask_for(sent: Ingestion, scene: Scene) -> None:
-    run_timer(scene.stack, "every_hour_reconcile")
-    run_timer(scene.stack, "every_day_refresh_index")
+def test_alerts_fire_over_what_was_really_sent(sent: Ingestion, scene: Scene) -> None:
+    """A gate stops a campaign, and a message comes that nobody can read; timers run meanwhile."""
+    devices = scene.devices(2)
+    scene.artifacts.publish()
+    send(scene, Queue.DEVICE_BATCHES, b"nonsense")
+    with scene.fleet(dict.fromkeys(devices, FAILS_HEALTH)):
+        campaign = scene.start(devices, waves=[{"rest": True, "gate": {"failure_percent": 0}}])
+        scene.wait_for_campaign(campaign, "paused")
+    for timer in ("every_hour_reconcile", "every_day_refresh_index", "every_minute_resume"):
+        run_timer(scene.stack, timer)
+    wait_until(lambda: sent.spans() and {"every_minute_resume"} <= {span.name for span in sent.spans()}, timeout_s=15)
+    wait_until(lambda: sent.records(signal="parked", code="malformed_message"), timeout_s=15)
 
-    def roles() -> set[str]:
-        return {record.fields["role"] for record in sent.records(signal="index_refreshed")}
-
-    wait_until(lambda: roles() == {"root", "targets", "snapshot", "timestamp"}, timeout_s=15)
-    wait_until(lambda: sent.records(signal="reconciled"), timeout_s=15)
-    assert all(float(record.fields["days_left"]) > 0 for record in sent.records(signal="index_refreshed"))
+    workspace = Workspace()
+    workspace.take(sent.envelopes())
+    fired = {rule["name"] for rule in ALERTS["queries"] if workspace.fires(rule)}
+    assert fired >= {"parked", "stopped-by-gate"}
+    assert not fired & {"silence", "index-not-refreshed", "index-expiry", "event-to-table", "relay-lag", "quota"}
+    told = workspace.ask(QUERIES["workbook one-campaign"].replace("{Campaign}", campaign))
+    assert any("the gate of wave 1" in row["text"] for row in told)
+    done = workspace.ask(QUERIES["workbook one-campaign-executions"].replace("{Campaign}", campaign))
+    assert {row["Name"] for row in done} >= {*CHAIN, "on_rollout_reported"}
+    assert all(row["Success"] and row["DurationMs"] > 0 for row in done)
 
 
 def test_no_secret_is_in_what_is_sent(sent: Ingestion, scene: Scene) -> None:

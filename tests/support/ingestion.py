@@ -45,6 +45,11 @@ class Ingestion:
         with self._lock:
             self._items += items
 
+    def envelopes(self) -> list[dict[str, Any]]:
+        """All of it as it came."""
+        with self._lock:
+            return list(self._items)
+
     def everything(self) -> str:
         """All of it as text."""
         with self._lock:

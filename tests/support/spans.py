@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult, SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -43,16 +44,35 @@ def spans_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
         yield spans
 
 
-class Sent:
-    """Log records as they are handed to OpenTelemetry."""
+class _Taken(LogRecordExporter):
+    """Hands records on as they come."""
 
-    def __init__(self) -> None:
-        self._exporter = InMemoryLogRecordExporter()
-        provider = LoggerProvider()
-        provider.add_log_record_processor(SimpleLogRecordProcessor(self._exporter))
-        self.handler = RecordsOut(provider)
+    def __init__(self, take: Callable[[str, dict[str, object]], None]) -> None:
+        self._take = take
 
-    def records(self) -> list[tuple[str, dict[str, object]]]:
-        """Text and attributes of each."""
-        found = [item.log_record for item in self._exporter.get_finished_logs()]
-        return [(str(record.body), dict(record.attributes or {})) for record in found]
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        for item in batch:
+            self._take(str(item.log_record.body), dict(item.log_record.attributes or {}))
+        return LogRecordExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """Nothing is open."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return True
+
+
+@contextmanager
+def records_sent(take: Callable[[str, dict[str, object]], None]) -> Iterator[None]:
+    """Give text and attributes of each record that is sent meanwhile to ``take``."""
+    provider = LoggerProvider()
+    provider.add_log_record_processor(SimpleLogRecordProcessor(_Taken(take)))
+    root, handler = logging.getLogger(), RecordsOut(provider)
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
