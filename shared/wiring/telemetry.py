@@ -9,6 +9,8 @@ from threading import Lock
 
 CONNECTION = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 
+log = logging.getLogger(__name__)
+
 _has_begun = False
 _beginning = Lock()
 
@@ -20,8 +22,16 @@ def begin_telemetry(environment: Mapping[str, str] = os.environ) -> None:
         return
     with _beginning:
         if not _has_begun:
-            _begin(environment)
+            _try_to_begin(environment)
             _has_begun = True
+
+
+def _try_to_begin(environment: Mapping[str, str]) -> None:
+    try:
+        _begin(environment)
+    except ValueError as error:
+        # The work matters more than being seen at it.
+        log.error("no telemetry is sent, because %s is wrong: %s", CONNECTION, error)
 
 
 def _begin(environment: Mapping[str, str]) -> None:

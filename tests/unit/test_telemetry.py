@@ -24,6 +24,7 @@ from shared.telemetry.carriers import LINK, LONGEST_TRACE_S, TRACEPARENT, TRACES
 from shared.telemetry.execution import about, execution
 from shared.telemetry.signals import Signal, emit
 from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexRequest
+from shared.wiring import telemetry
 from tests.support.bicep import ROOT
 from tests.support.functions import FUNCTIONS
 from tests.support.spans import Spans, records_sent, spans_kept
@@ -333,6 +334,17 @@ def test_an_event_continues_the_trace_of_its_publisher(spans: Spans) -> None:
     parent = spans.all()[-1].parent
     assert parent is not None
     assert parent.span_id == _id(spans.named("sender")).span_id
+
+
+def test_a_connection_string_that_is_wrong_stops_no_work(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(telemetry, "_has_begun", False)
+    telemetry.begin_telemetry({telemetry.CONNECTION: "InstrumentationKey=nonsense"})
+    telemetry.begin_telemetry({telemetry.CONNECTION: "InstrumentationKey=nonsense"})
+    assert [record.levelname for record in caplog.records if telemetry.CONNECTION in record.getMessage()] == ["ERROR"]
+    with execution("works"):
+        assert carry() == {}
 
 
 def test_a_process_without_telemetry_imports_none_of_the_sdk() -> None:
