@@ -76,7 +76,8 @@ var settings = {
   DOWNLOAD_BASE_URL: ''
 }
 
-var people = [for (cidr, i) in empty(callers) ? [] : split(callers, ','): {
+var ranges = empty(callers) ? [] : split(callers, ',')
+var people = [for (cidr, i) in ranges: {
   name: 'range-${i}'
   ipAddress: cidr
   action: 'Allow'
