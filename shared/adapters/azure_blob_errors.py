@@ -14,6 +14,7 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import StorageErrorCode
 
+from shared.adapters.azure_access import storage_refusal
 from shared.adapters.refusals_told import throttled
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere, PortError, Unavailable
 
@@ -29,10 +30,24 @@ _LEASES: dict[object, tuple[type[PortError], str]] = {
 @contextmanager
 def blob_errors() -> Iterator[None]:
     """Turn every SDK error of the block into a ``PortError``."""
+    with _errors("Blob storage", "container"):
+        yield
+
+
+@contextmanager
+def queue_errors() -> Iterator[None]:
+    """The same for a storage queue, on which roles are given by account."""
+    with _errors("Queue storage", "account"):
+        yield
+
+
+@contextmanager
+def _errors(service: str, kind: str) -> Iterator[None]:
     try:
         yield
     except AzureError as error:
-        raise _lease_error(error) or _port_error(error) from error
+        refused = storage_refusal(error, service, kind)
+        raise refused or _lease_error(error) or _port_error(error) from error
 
 
 def _lease_error(error: AzureError) -> PortError | None:

@@ -7,10 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusMessageBatch, ServiceBusSender
-from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusServerBusyError
+from azure.servicebus.exceptions import (
+    MessageSizeExceededError,
+    ServiceBusAuthenticationError,
+    ServiceBusAuthorizationError,
+    ServiceBusServerBusyError,
+)
 
+from shared.adapters.azure_access import Resource, explain_no_token, explain_refusal
 from shared.adapters.refusals_told import throttled
 from shared.ports.bus import OutgoingMessage, Queue
 from shared.ports.errors import Unavailable
@@ -59,6 +65,13 @@ class AzureBus:
             yield
         except ServiceBusServerBusyError as error:
             raise throttled("service-bus", f"{queue} takes no more messages for now") from error
+        except (ServiceBusAuthenticationError, ServiceBusAuthorizationError) as error:
+            self._forget(queue)
+            status = 401 if isinstance(error, ServiceBusAuthenticationError) else 403
+            raise explain_refusal("Service Bus", Resource(kind="queue", name=queue), status=status) from error
+        except ClientAuthenticationError as error:
+            self._forget(queue)
+            raise explain_no_token("Service Bus", error) from error
         except AzureError as error:
             self._forget(queue)
             raise Unavailable(f"{queue} cannot be sent to: {type(error).__name__}") from error

@@ -11,6 +11,8 @@ from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import QuerySpecification
 from msrest.exceptions import ClientException, HttpOperationError
 
+from shared.adapters.azure_access import REFUSED, explain_refusal
+from shared.adapters.azure_hub_errors import HUB
 from shared.adapters.refusals_told import quota_used_up, throttled
 from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId, device_id
@@ -65,6 +67,8 @@ def _answer(error: HttpOperationError) -> DomainError | PortError:
         return throttled("iot-hub", "the IoT Hub answers 429 to twin queries")
     if code == _QUOTA_USED_UP:
         return quota_used_up()
+    if status in REFUSED:
+        return explain_refusal("IoT Hub", HUB, status=status)
     return Unavailable(f"the IoT Hub answered {status} to a twin query")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridPublisherClient
 
+from shared.adapters.azure_access import REFUSED, Resource, explain_no_token, explain_refusal
 from shared.adapters.refusals_told import throttled
 from shared.ports.bus import OutgoingEvent
 from shared.ports.errors import Unavailable
@@ -24,9 +25,10 @@ _BUSY = frozenset({429, 503})
 class AzureEvents:
     """An ``EventPublisher``; one instance serves all threads of a process."""
 
-    def __init__(self, client: EventGridPublisherClient, *, source: str) -> None:
+    def __init__(self, client: EventGridPublisherClient, *, source: str, topic: str = "") -> None:
         self._client = client
         self._source = source
+        self._topic = Resource(kind="topic", name=topic)
 
     def publish(self, events: Sequence[OutgoingEvent]) -> None:
         for part in _parts(events):
@@ -39,7 +41,9 @@ class AzureEvents:
             if error.status_code in _BUSY:
                 busy = f"the topic takes no more events for now ({error.status_code})"
                 raise throttled("event-grid", busy) from error
-            raise Unavailable(f"the topic refused events ({error.status_code})") from error
+            if error.status_code in REFUSED:
+                raise explain_refusal("Event Grid", self._topic, status=error.status_code) from error
+            raise _unusable(error) from error
         except AzureError as error:
             raise Unavailable(f"the topic cannot be reached: {type(error).__name__}") from error
 
@@ -50,6 +54,12 @@ class AzureEvents:
         return CloudEvent(
             self._source, event.type, id=event.id, subject=event.subject, data=data, extensions=dict(trace) or None
         )
+
+
+def _unusable(error: HttpResponseError) -> Unavailable:
+    if isinstance(error, ClientAuthenticationError):
+        return explain_no_token("Event Grid", error)
+    return Unavailable(f"the topic refused events ({error.status_code})")
 
 
 def _parts(events: Sequence[OutgoingEvent]) -> Iterator[list[OutgoingEvent]]:

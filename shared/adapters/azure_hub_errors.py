@@ -8,6 +8,7 @@ from typing import Any
 from azure.iot.hub import IoTHubRegistryManager
 from msrest.exceptions import ClientException, HttpOperationError
 
+from shared.adapters.azure_access import REFUSED, Resource, explain_refusal
 from shared.adapters.refusals_told import quota_used_up, throttled
 from shared.ports.errors import PortError, Unavailable
 from shared.ports.hub import TwinOutcome
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 CALL_TIMEOUT_S = 30
 MAX_DETAIL = 300
+
+HUB = Resource(kind="iothub", about="Twin")
 
 # Names and numbers: learn.microsoft.com, rest/api/iothub/common-error-codes.
 _QUOTA = frozenset({"IotHubQuotaExceeded", "403002"})
@@ -52,6 +55,8 @@ def port_error(error: ClientException) -> PortError:
         return quota_used_up()
     if status == 429:
         return throttled("iot-hub", "IoT Hub asks for fewer calls")
+    if status in REFUSED:
+        return explain_refusal("IoT Hub", HUB, status=status, code=code)
     return Unavailable(f"IoT Hub refused a call: {status} {code}")
 
 
@@ -73,6 +78,10 @@ def twin_outcome(error: ClientException) -> tuple[TwinOutcome, str]:
     if status in (400, 412, 413):
         return TwinOutcome.REFUSED, message
     # A key or a role that is wrong, a hub that is gone: nothing the device is to blame for.
+    if status in REFUSED:
+        refused = explain_refusal("IoT Hub", HUB, status=status, code=code).message
+        log.error("a twin was not written: %s", refused)
+        return TwinOutcome.UNAVAILABLE, refused
     log.error("IoT Hub refused a twin write: %s %s", status, code)
     return TwinOutcome.UNAVAILABLE, code
 

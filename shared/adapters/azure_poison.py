@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from azure.storage.queue import QueueClient, QueueMessage
 
-from shared.adapters.azure_blob_errors import blob_errors
+from shared.adapters.azure_blob_errors import queue_errors
 from shared.ports.errors import NotThere
 from shared.ports.packages import CrashReport
 
@@ -32,7 +32,7 @@ class AzureCrashReports:
     def receive(self) -> Iterator[CrashReport]:
         """The entries now visible; none where the host never made the queue."""
         try:
-            with blob_errors():
+            with queue_errors():
                 yield from map(_report, self._messages())
         except NotThere:
             return
@@ -41,7 +41,7 @@ class AzureCrashReports:
         """Take an entry off the queue."""
         message_id, _, pop_receipt = report.receipt.partition(" ")
         try:
-            with blob_errors():
+            with queue_errors():
                 self._queue.delete_message(message_id, pop_receipt)
         except NotThere:
             return

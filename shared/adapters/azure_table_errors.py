@@ -14,6 +14,7 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableErrorCode, TableTransactionError
 
+from shared.adapters.azure_access import storage_refusal
 from shared.adapters.refusals_told import throttled
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere, PortError, Unavailable
 
@@ -33,6 +34,8 @@ def table_errors() -> Iterator[None]:
 
 def port_error(error: AzureError) -> PortError:
     """The port's word for an SDK error."""
+    if (refused := storage_refusal(error, "Table storage", "table")) is not None:
+        return refused
     code = getattr(error, "error_code", None)
     if isinstance(error, ResourceModifiedError) or code in _CONDITION_FAILED:
         return ConcurrentChange("a table row changed since it was read")

@@ -27,8 +27,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from securesystemslib.signer import Key, SecretsHandler, Signature, Signer
 
+from shared.adapters.azure_access import Resource, explain_refusal
 from shared.adapters.refusals_told import throttled
-from shared.ports.errors import KeyUnusable, PortError, Unavailable
+from shared.ports.errors import KeyRefused, KeyUnusable, PortError, Unavailable
 from shared.trust.signers import KeyRole, describe_public_key
 
 FRESH_S = 60.0
@@ -74,7 +75,7 @@ class VaultKeyRing:
 
     Args:
         vault_url: ``https://<vault>.vault.azure.net``.
-        credential: Of an identity with the role Key Vault Crypto User.
+        credential: Of an identity with the role Groundswell Key Signer, or Reader, on each key.
     """
 
     def __init__(
@@ -159,25 +160,24 @@ def _port_error(role: KeyRole, operation: str, error: AzureError) -> PortError:
         case ResourceNotFoundError():
             return _Missing(f"the vault has no key {role}")
         case ClientAuthenticationError():
-            return KeyUnusable(
+            return KeyRefused(
                 f"the vault does not know who asks for the key {role}: give the app a managed identity, or set "
                 "AZURE_CLIENT_ID to that of the one it has"
             )
         case HttpResponseError(status_code=403):
-            return KeyUnusable(_explain_forbidden(role, operation, error))
+            return _forbidden(role, operation, error)
         case HttpResponseError(status_code=429):
             return throttled("key-vault", f"the vault is busy (key {role})", retry_after_s=_retry_after_s(error))
         case _:
             return Unavailable(f"the vault cannot be used for the key {role}: {type(error).__name__}")
 
 
-def _explain_forbidden(role: KeyRole, operation: str, error: HttpResponseError) -> str:
+def _forbidden(role: KeyRole, operation: str, error: HttpResponseError) -> PortError:
     if "KeyDisabled" in str(error.response.text() if error.response else error) or "disabled" in str(error):
-        return f"this version of the key {role} is disabled in the vault; name another in the index, or enable it"
-    return (
-        f"the vault refuses to {operation} with the key {role}: grant the app's identity the role "
-        '"Key Vault Crypto User" on the vault, and let its network rules admit it'
-    )
+        why = "is disabled in the vault; name another in the index, or enable it"
+        return KeyUnusable(f"this version of the key {role} {why}")
+    key = Resource(kind="key", name=role)
+    return KeyRefused(explain_refusal(f"Key Vault ({operation} {role})", key, status=403).message)
 
 
 def _retry_after_s(error: HttpResponseError) -> float | None:

@@ -11,6 +11,20 @@ class Unavailable(PortError):
     """The service behind the port cannot be reached or answers with an outage."""
 
 
+class AccessRefused(Unavailable):
+    """The service behind the port does not let this app do it.
+
+    People mend that, by granting a role: the work waits as in an outage.
+
+    Attributes:
+        message: Which role on which resource is needed; no host, no key.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 class Throttled(PortError):
     """The service asks for fewer calls.
 
@@ -51,3 +65,7 @@ class KeyUnusable(PortError):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+class KeyRefused(KeyUnusable, AccessRefused):
+    """The vault does not let this app use a key."""

@@ -158,11 +158,11 @@ class Adapters:
 
     @once
     def reports(self) -> AzureEvents:
-        return AzureEvents(self._clients.topic(self._settings.reports_topic), source=EVENT_SOURCE)
+        return AzureEvents(self._clients.topic(self._settings.reports_topic), source=EVENT_SOURCE, topic="reports")
 
     @once
     def events(self) -> AzureEvents:
-        return AzureEvents(self._clients.topic(self._settings.events_topic), source=EVENT_SOURCE)
+        return AzureEvents(self._clients.topic(self._settings.events_topic), source=EVENT_SOURCE, topic="events")
 
     @once
     def parking(self) -> AzureParking:

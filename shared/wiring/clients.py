@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from azure.core.credentials import AzureKeyCredential, TokenCredential
+from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableServiceClient
 from azure.eventgrid import EventGridPublisherClient
@@ -14,6 +15,7 @@ from azure.storage.queue import QueueServiceClient
 from requests import Session
 from requests.adapters import HTTPAdapter
 
+from shared.adapters.azure_access import explain_no_token
 from shared.settings import Connection, Settings, Topic
 from shared.wiring.once import once
 
@@ -87,7 +89,11 @@ class Clients:
         hub = self._settings.iot_hub
         if hub.connection_string:
             return IoTHubRegistryManager.from_connection_string(hub.connection_string)
-        return IoTHubRegistryManager.from_token_credential(hub.host, self.credential)
+        try:
+            return IoTHubRegistryManager.from_token_credential(hub.host, self.credential)
+        except AzureError as error:
+            # It asks for a token as soon as it is made.
+            raise explain_no_token("IoT Hub", error) from error
 
     @property
     def hub_name(self) -> str:

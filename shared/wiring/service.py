@@ -13,7 +13,7 @@ from typing import Any
 from shared.adapters.azure_bus import AzureBus
 from shared.domain.errors import DomainError, MalformedMessage
 from shared.domain.groups import GroupName
-from shared.domain.ids import CampaignId, OperationId
+from shared.domain.ids import CampaignId, DeviceId, OperationId
 from shared.domain.packages import RegisteredPackage
 from shared.domain.roles import KEY_HOLDER, Caller
 from shared.domain.steps_by_operators import OperatorAction
@@ -55,7 +55,7 @@ from shared.handlers.visit_batch import visit_batch
 from shared.handlers.watch_index import watch_index
 from shared.handlers.withdraw_package import get_package, withdraw_package
 from shared.ports.bus import MessageSender, Parking
-from shared.ports.errors import PortError
+from shared.ports.errors import AccessRefused, PortError
 from shared.ports.replay import REPORTS
 from shared.settings import AuthMode, Settings, read_auth_mode, read_bus_connection, read_settings
 from shared.telemetry.execution import about
@@ -79,6 +79,10 @@ from shared.wiring.run_all import run_all
 from shared.wiring.telling import tell_lag, tell_subject_of
 
 log = logging.getLogger(__name__)
+
+
+NOBODY = DeviceId("groundswell-health")
+"""A device that no hub knows: asking for its twin shows that twins may be read, and costs no message."""
 
 
 def utc_now() -> datetime:
@@ -393,6 +397,7 @@ class Service:
             "index": lambda: self._adapters.index.read(TIMESTAMP_FILE),
             "tables": lambda: self._adapters.packages.list_page(size=1),
             "keys": self._ports.intent_signer,
+            "hub": lambda: self._adapters.twin_reader.read_reported(NOBODY),
         }
         return {name: complaint for name, check in checks.items() if (complaint := _complaint(check))}
 
@@ -402,7 +407,8 @@ def _complaint(check: Callable[[], object]) -> str:
         check()
     except (PortError, DomainError) as error:
         log.warning("unhealthy: %s", error)
-        return type(error).__name__
+        # Other errors' words may name hosts and accounts: they go to the log alone (invariant I10).
+        return error.message if isinstance(error, AccessRefused) else type(error).__name__
     return ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping
 
@@ -127,3 +129,25 @@ def test_messages_events_and_artifacts_wait_until_the_settings_are_mended(scene:
 def deleted(scene: Scene, device: str) -> bool:
     """Whether the device's row says that the hub knows it no more."""
     return any(row.get("deleted_at") for row in scene.tables.query("devices", "device eq @device", device=device))
+
+
+def test_health_says_which_role_is_missing_on_which_resource(scene: Scene) -> None:
+    """The hub does not take the service's key, and the vault shows it no key: both are told at once."""
+    stack = scene.stack
+    hub, _, key = stack.settings["IotHub"].partition("SharedAccessKey=")
+    other = base64.b64encode(hashlib.sha256(key.encode()).digest()).decode()
+    with functions_told(stack, {"IotHub": f"{hub}SharedAccessKey={other}"}):
+        stack.cloud.control.set_vault_fault(403, operation="list", count=100)
+        try:
+            health = requests.get(f"{stack.api}/health", timeout=30)
+        finally:
+            stack.cloud.control.clear_vault_faults()
+        assert health.status_code == 503
+        complaints = health.json()["complaints"]
+        assert set(complaints) == {"hub", "keys"}
+        assert "Groundswell Twin Writer (app control), Groundswell Twin Reader (app field)" in complaints["hub"]
+        assert "a role on the key intents: Groundswell Key Signer (app control)" in complaints["keys"]
+        assert complaints["hub"] in functions_log(stack)
+        assert other not in functions_log(stack)
+
+    assert requests.get(f"{stack.api}/health", timeout=30).status_code == 200

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scripts.write_roles import PAGE, with_table
+from scripts.write_roles import NEEDED, PAGE, needed_roles, with_table
 from shared.handlers.archive_campaigns import ArchivePorts
 from shared.handlers.audit_desk import AuditDesk
 from shared.handlers.campaign_ports import CampaignPorts
@@ -123,3 +123,8 @@ def test_whoever_takes_messages_may_send_them_again_for_later() -> None:
 def test_the_page_has_the_table() -> None:
     """Mend it with ``python -m scripts.write_roles``."""
     assert with_table(PAGE.read_text()) == PAGE.read_text()
+
+
+def test_errors_know_the_roles_of_the_table() -> None:
+    """Mend it with ``python -m scripts.write_roles``."""
+    assert needed_roles() == NEEDED.read_text()
