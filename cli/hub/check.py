@@ -40,7 +40,7 @@ def add_actions(actions: Actions) -> None:
     )
     named = os.environ.get("IotHub") or os.environ.get("IotHub__hostName", "")  # noqa: SIM112 - Azure's own spelling
     check.add_argument("--hub", default=named, help="connection string, or <hub>.azure-devices.net; default: $IotHub")
-    check.add_argument("--device", type=device_id, help="use this spare device, which stays, instead of making one")
+    check.add_argument("--device", metavar="ID", help="use this spare device, which stays, instead of making one")
     check.add_argument(
         "--provoke-throttling",
         action="store_true",
@@ -53,7 +53,7 @@ def add_actions(actions: Actions) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     findings = Findings()
     throttling: Throttling | None = None
-    device = arguments.device or DeviceId(PREFIX + secrets.token_hex(6))
+    device = device_id(arguments.device) if arguments.device else DeviceId(PREFIX + secrets.token_hex(6))
     hub = HubCalls(open_hub(arguments.hub), device)
     try:
         with _ended_by_signals(hub), _device(hub, findings, spare=arguments.device is not None) as is_there:

@@ -161,6 +161,23 @@ def test_people_read_what_to_set(tmp_path: Path) -> None:
         assert key not in ended.stdout + ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--hub", "nonsense=1"], "no connection string and no host name"),
+        (["--hub", ""], "say which hub"),
+        (["--hub", "HostName=127.0.0.1:9;SharedAccessKeyName=a;SharedAccessKey=YQ==", "--device", "a b"], "a b"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(arguments: list[str], complaint: str) -> None:
+    where = [sys.executable, "-m", "cli", "hub", "check", *arguments]
+    env = {"PATH": os.environ["PATH"]}
+    ended = subprocess.run(where, cwd=PROJECT, capture_output=True, text=True, timeout=60, env=env, check=False)
+    assert ended.returncode == 1
+    assert complaint in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_hub_that_is_not_there_is_said(tmp_path: Path) -> None:
     with hub_with(tmp_path) as hub:
         where, env = command(hub, "--json"), environment(hub)
