@@ -53,7 +53,7 @@ def explain_refusal(service: str, resource: Resource, *, status: int, code: str 
     if status == 401:
         why = "it does not know who asks: is AZURE_CLIENT_ID that of the app's identity, or is a key wrong"
         return AccessRefused(f"{service} refuses this app ({answer}): {why}? {_needs(resource)}")
-    hint = "; a role just given takes minutes, and a firewall may refuse as well"
+    hint = "; a role just given takes minutes, a firewall may refuse as well, and so may a wrong key"
     return AccessRefused(f"{service} refuses this app ({answer}): {_needs(resource)}{hint}")
 
 
