@@ -15,7 +15,7 @@ from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import QuerySpecification, Twin, TwinProperties
 from msrest.exceptions import ClientException, HttpOperationError
 
-from shared.adapters.azure_hub_errors import NO_DEVICE, read_refusal, without_retries
+from shared.adapters.azure_hub_errors import NO_DEVICE, THROTTLED, read_refusal, without_retries
 from shared.adapters.azure_twins_bulk import bulk_entry
 from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId
@@ -124,6 +124,16 @@ class HubCalls:
             raise Refusal(status=400, code="", message="the whole bulk call was refused", headers={})
         return list(result.errors or [])
 
+    def bulk_alone(self, desired: Mapping[str, Any]) -> None:
+        """The same for this device alone.
+
+        Raises:
+            Refusal: The call or its only entry was refused.
+        """
+        for error in self.bulk(desired):
+            code, message = str(error.error_code), str(error.error_status)
+            raise Refusal(status=_status_of_entry(code), code=code, message=message, headers={})
+
     def _call(self, operation: Callable[..., Any], *arguments: Any) -> Any:
         if self.ended.is_set():
             raise CheckFailed("ended before all was asked")
@@ -154,6 +164,13 @@ def open_hub(where: str) -> IoTHubRegistryManager:
         raise CheckFailed("nobody is signed in: az login, or give a connection string") from error
     except (ValueError, KeyError) as error:
         raise CheckFailed(f"--hub is no connection string and no host name: {error}") from error
+
+
+def _status_of_entry(code: str) -> int:
+    """The HTTP status that a call with this code would have; entries carry none."""
+    if code in THROTTLED:
+        return 429
+    return 401 if "Unauthorized" in code or code.startswith("401") else 400
 
 
 def _base64(key: bytes) -> str:

@@ -8,14 +8,14 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
 from cli.hub.calls import CheckFailed, HubCalls, Refusal, open_hub
 from cli.hub.experiments import Experiments
 from cli.hub.findings import MEANING, Exit, Findings, Question
-from cli.hub.throttling import Throttling, provoke
+from cli.hub.throttling import Throttling, Write, provoke
 from cli.keys.files import Actions, guarded
 from shared.domain.ids import DeviceId, device_id
 from shared.settings import TwinWriterKind
@@ -44,7 +44,7 @@ def add_actions(actions: Actions) -> None:
     check.add_argument(
         "--provoke-throttling",
         action="store_true",
-        help="write until the hub answers 429: takes the rate away from everybody else for up to 20 s",
+        help="write until the hub answers 429: takes the rate away from everybody else for up to a minute",
     )
     check.add_argument("--json", action="store_true", help="for programs")
     check.set_defaults(run=guarded(_run))
@@ -52,19 +52,27 @@ def add_actions(actions: Actions) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     findings = Findings()
-    throttling: Throttling | None = None
+    throttling: dict[str, Throttling] = {}
     device = device_id(arguments.device) if arguments.device else DeviceId(PREFIX + secrets.token_hex(6))
     hub = HubCalls(open_hub(arguments.hub), device)
     try:
         with _ended_by_signals(hub), _device(hub, findings, spare=arguments.device is not None) as is_there:
             if is_there:
                 Experiments(hub, findings).run()
-                if arguments.provoke_throttling and findings.holds(Question.MAY_PATCH):
-                    throttling = provoke(hub)
+                if arguments.provoke_throttling:
+                    throttling = _provoke(hub, findings)
     except Refusal as refusal:
         raise CheckFailed(f"the hub refuses: {refusal} {refusal.message}") from refusal
     _show(findings, throttling, as_json=arguments.json)
     return findings.exit
+
+
+def _provoke(hub: HubCalls, findings: Findings) -> dict[str, Throttling]:
+    ways: dict[Question, tuple[TwinWriterKind, Write]] = {
+        Question.MAY_PATCH: (TwinWriterKind.PATCH, hub.patch),
+        Question.MAY_BULK: (TwinWriterKind.BULK, hub.bulk_alone),
+    }
+    return {kind.value: provoke(write) for question, (kind, write) in ways.items() if findings.holds(question)}
 
 
 @contextmanager
@@ -144,7 +152,7 @@ def _allow_cleaning(hub: HubCalls) -> None:
     hub.ended.clear()
 
 
-def _show(findings: Findings, throttling: Throttling | None, *, as_json: bool) -> None:
+def _show(findings: Findings, throttling: Mapping[str, Throttling], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(_document(findings, throttling), indent=2))
         return
@@ -153,20 +161,20 @@ def _show(findings: Findings, throttling: Throttling | None, *, as_json: bool) -
         print(f"{found.answer:<8} {MEANING[question]}" + (f"  ({found.seen})" if found.seen else ""))
     for question, grant in findings.missing.items():
         print(f"\nNot allowed: {MEANING[question].removeprefix('this identity may ')}. Give it: {grant}.")
-    if throttling is not None:
-        print(f"\n{_in_words(throttling)}")
+    for kind, seen in throttling.items():
+        print(f"\n{_in_words(kind, seen)}")
     print(f"\n{_ADVICE[findings.exit]}.")
 
 
-def _in_words(seen: Throttling) -> str:
+def _in_words(kind: str, seen: Throttling) -> str:
     passed = f"{seen.writes} writes in {seen.seconds} s"
     if not seen.status:
-        return f"Throttling: none, {passed}."
+        return f"Throttling of {kind}: none, {passed}."
     wait = "no Retry-After" if seen.retry_after is None else f"Retry-After {seen.retry_after}"
-    return f"Throttling: {seen.status} {seen.code} after {passed}, {wait}."
+    return f"Throttling of {kind}: {seen.status} {seen.code} after {passed}, {wait}: {seen.message}"
 
 
-def _document(findings: Findings, throttling: Throttling | None) -> dict[str, object]:
+def _document(findings: Findings, throttling: Mapping[str, Throttling]) -> dict[str, object]:
     safe = [writer.value for writer in TwinWriterKind if findings.is_safe(writer)]
     return {
         "findings": {
@@ -174,7 +182,7 @@ def _document(findings: Findings, throttling: Throttling | None) -> dict[str, ob
             for question in Question
         },
         "missing": {question.value: grant for question, grant in findings.missing.items()},
-        "throttling": None if throttling is None else throttling.as_document(),
+        "throttling": {kind: seen.as_document() for kind, seen in throttling.items()},
         "safe": {"TWIN_WRITER": safe},
         "fit": findings.exit is not Exit.NOT_FIT,
     }

@@ -33,7 +33,7 @@ class Experiments:
         reads = self._may(Question.MAY_READ_TWINS, self._hub.read_twin)
         self._may(Question.MAY_QUERY, self._hub.query)
         patches = self._may(Question.MAY_PATCH, lambda: self._hub.patch(_FIRST, _TAGS))
-        bulks = self._may(Question.MAY_BULK, lambda: self._hub.bulk({f"{PROPERTY}Bulk": 1}))
+        bulks = self._may(Question.MAY_BULK, lambda: self._hub.bulk_alone({f"{PROPERTY}Bulk": 1}))
         if not reads:
             return
         if patches:

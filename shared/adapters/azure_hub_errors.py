@@ -23,7 +23,7 @@ HUB = Resource(kind="iothub", about="Twin")
 # Names and numbers: learn.microsoft.com, rest/api/iothub/common-error-codes.
 _QUOTA = frozenset({"IotHubQuotaExceeded", "403002"})
 NO_DEVICE = frozenset({"DeviceNotFound", "404001"})
-_THROTTLED = frozenset(
+THROTTLED = frozenset(
     {"ThrottlingException", "429001", "GenericTooManyRequests", "ThrottleBacklogLimitExceeded", "429002"}
     | {"ThrottlingBacklogTimeout", "429003", "DeviceThrottlingLimitExceeded"}
 )
@@ -96,7 +96,7 @@ def outcome_of_code(code: str, status: str) -> tuple[TwinOutcome, str]:
         raise quota_used_up()
     if code in NO_DEVICE:
         return TwinOutcome.NO_DEVICE, code
-    if code in _THROTTLED:
+    if code in THROTTLED:
         return TwinOutcome.THROTTLED, code
     if code in _OUTAGES or code.startswith("5"):
         return TwinOutcome.UNAVAILABLE, code

@@ -62,7 +62,7 @@ def test_hub_that_merges_may_be_written_in_bulk(tmp_path: Path) -> None:
         status, document, _ = check(hub)
         assert answers(document, "yes") == ALL_FOUND
         assert (status, document["safe"], document["fit"]) == (0, {"TWIN_WRITER": ["patch", "bulk"]}, True)
-        assert document["throttling"] is None
+        assert document["throttling"] == {}
         assert devices(hub) == []
 
 
@@ -115,10 +115,12 @@ def test_throttling_is_shown_as_it_looks_when_it_is_asked_for(tmp_path: Path, re
     with hub_with(tmp_path, throttles="on", burst_s=1.0, retry_after_s=retry_after_s) as hub:
         status, document, _ = check(hub, "--provoke-throttling")
         assert status == 0
-        seen = document["throttling"]
-        assert (seen["status"], seen["code"]) == (429, "ThrottlingException")
-        assert seen["retry_after"] == (None if retry_after_s is None else "7")
-        assert 0 < seen["writes"] <= 50 * (1 + seen["seconds"])
+        assert set(document["throttling"]) == {"patch", "bulk"}
+        for seen in document["throttling"].values():
+            assert (seen["status"], seen["code"]) == (429, "ThrottlingException")
+            assert seen["message"].endswith("Operation type: TwinUpdate")
+            assert seen["retry_after"] == (None if retry_after_s is None else "7")
+            assert 0 < seen["writes"] <= 50 * (2 + seen["seconds"])
         assert devices(hub) == []
 
 
