@@ -31,6 +31,10 @@ C, S = CampaignState, RolloutState
 UNTOUCHED = frozenset({S.PLANNED, S.SKIPPED, S.CANCELLED})
 MOST_WAVES = 12
 RING, VIP = "tags.ring = 'beta'", "tags.vip = true"
+ENDINGS = (OperatorAction.CANCEL, OperatorAction.FORCE_CANCEL, OperatorAction.REVERT)
+DEEDS = [*[action for action in OperatorAction if action not in ENDINGS] * 4, *[OperatorAction.RESUME] * 6, *ENDINGS]
+"""Few give up, so that campaigns live long enough for something to happen to them."""
+
 SAYABLE = REPORTABLE | {S.TIMED_OUT, S.REGRESSED}
 
 percentages = st.none() | st.sampled_from([0.0, 10.0, 50.0])
@@ -54,8 +58,11 @@ minutes = st.integers(1, 90).map(lambda after: (NOON + timedelta(minutes=after))
 schedules = st.fixed_dictionaries({"end_at": minutes, "at_end": st.sampled_from(["pause", "cancel"])}) | minutes.map(
     lambda start: {"start_at": start}
 )
+retries = st.just({"maximum": 2, "backoff_s": 120, "timed_out": True})
 quarantines = st.just({"minimum": 2, "failure_percent": 60})
-policies = st.fixed_dictionaries({}, optional={"approval": approvals, "schedule": schedules, "quarantine": quarantines})
+policies = st.fixed_dictionaries(
+    {}, optional={"approval": approvals, "schedule": schedules, "quarantine": quarantines, "retries": retries}
+)
 faults = st.builds(
     Faults,
     duplicated=st.sampled_from([0.0, 0.3]),
@@ -115,13 +122,13 @@ class CampaignMachine(RuleBasedStateMachine):
                 return self.world.post(key="once", **request)
         return self.world.post(key="once", **requests[-1])
 
-    @rule(steps=st.integers(1, 15))
+    @rule(steps=st.integers(1, 60))
     def go_on(self, steps: int) -> None:
         """Messages are delivered, lost or doubled, and time passes."""
         taken = count()
         self.world.run(lambda: next(taken) >= steps)
 
-    @rule(action=st.sampled_from(list(OperatorAction)), wave=st.integers(1, 4), who=st.sampled_from(["grace", "linus"]))
+    @rule(action=st.sampled_from(DEEDS), wave=st.integers(1, 4), who=st.sampled_from(["grace", "linus"]))
     def act(self, action: OperatorAction, wave: int, who: str) -> None:
         """An operator does something, fitting or not; what was held still before may move now."""
         with suppress(DomainError, Died):
@@ -130,7 +137,8 @@ class CampaignMachine(RuleBasedStateMachine):
 
     @rule(tail=waves, last=gates, ring=filtered, at=st.integers(0, 2))
     def edit(self, tail: list[dict[str, Any]], last: dict[str, Any], ring: dict[str, Any] | None, at: int) -> None:
-        """An operator edits the waves that have not begun, where that fits."""
+        """An operator pauses the campaign and edits the waves that have not begun, where that fits."""
+        self.act(OperatorAction.PAUSE, 1, "grace")
         asked = [*tail, {"rest": True, "gate": last}]
         if ring:
             asked.insert(min(at, len(asked)), ring)

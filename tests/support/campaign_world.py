@@ -14,7 +14,7 @@ from shared.domain.campaigns import CAMPAIGN_TRANSITIONS, Campaign, CampaignStat
 from shared.domain.devices import release
 from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId, DeviceId, shard_of
-from shared.domain.retries import RETRYABLE, open_attempt
+from shared.domain.retries import RETRYABLE, open_attempt, retry_if_wanted
 from shared.domain.rollouts import FINAL, Rollout, RolloutState, move
 from shared.domain.starting import may_offer, missing_approvals
 from shared.domain.steps_by_operators import OperatorAction
@@ -31,7 +31,7 @@ from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.show_campaigns import ViewPorts
 from shared.handlers.spec_desk import SpecDesk
 from shared.handlers.take_over import TakeOverPorts, look_again_s
-from shared.handlers.wakeups import further_attempts, request_evaluation, request_work_later
+from shared.handlers.wakeups import further_attempts, request_attempts, request_evaluation, request_work_later
 from shared.ports.bus import Queue
 from shared.ports.errors import PortError
 from shared.ports.rollouts import RolloutChange
@@ -251,8 +251,10 @@ class CampaignWorld:
         """Write a row's new state as the fold does, and ask for an evaluation."""
         shard = shard_of(row.device, self.shards)
         before = self.rollouts.read_devices(row.campaign, shard, [row.device])[row.device]
-        change = RolloutChange(before=before, after=move(before.value, state, now=self.now))
+        after = self._tried_again(before.value, move(before.value, state, now=self.now))
+        change = RolloutChange(before=before, after=after)
         self.rollouts.write(row.campaign, shard, [change])
+        self._ask_for_retries([change])
         self.bus.send(Queue.CAMPAIGN_STEPS, [request_evaluation(row.campaign, row.wave, self.now)])
 
     def _work(self, work: BatchWork) -> None:
@@ -262,6 +264,11 @@ class CampaignWorld:
             self._move(work, lambda row: S.CANCELLED if row.state in (S.PLANNED, S.OFFERED) else None)
         elif work.purpose is BatchPurpose.RETRY:
             self._retry(work)
+        elif work.purpose is BatchPurpose.AGAIN:
+            whole = self.manifests.read_batches(work.campaign, work.batch.wave)
+            place = (work.batch.shard, work.batch.number)
+            batch = next(each for each in whole if (each.shard, each.number) == place)
+            self._work(further_attempts(work.campaign, batch, ready_by=self.now))
         elif work.purpose is BatchPurpose.SKIP:
             self._move(work, lambda row: S.SKIPPED if row.state is S.PLANNED else None)
         elif may_offer(self.campaign(work.campaign), work.batch.wave, now=self.now):
@@ -297,8 +304,22 @@ class CampaignWorld:
         for row in self.rollouts.read_batch(work.campaign, work.batch):
             if (state := to(row.value)) is not None:
                 moved = self.describe(move(row.value, state, now=self.now))
-                changes.append(RolloutChange(before=row, after=moved))
+                changes.append(RolloutChange(before=row, after=self._tried_again(row.value, moved)))
         self.rollouts.write(work.campaign, work.batch.shard, changes)
+        self._ask_for_retries(changes)
+
+    def _tried_again(self, before: Rollout, after: Rollout) -> Rollout:
+        """The row in a further attempt where the campaign's policy asks for one, as the fold has it."""
+        campaign = self.campaign(after.campaign)
+        if before.is_final:
+            return after
+        return retry_if_wanted(after, campaign.spec.retries, now=self.now, end=campaign.end_of_offers)
+
+    def _ask_for_retries(self, changes: Iterable[RolloutChange]) -> None:
+        opened = [change.after for change in changes if change.after.attempt > change.before.value.attempt]
+        for shard in {shard_of(row.device, self.shards) for row in opened}:
+            members = [row for row in opened if shard_of(row.device, self.shards) == shard]
+            self.bus.send(Queue.DEVICE_BATCHES, request_attempts(members, shard))
 
     def _settle(self, campaign: CampaignId, rows: list[Rollout]) -> None:
         ended = [row.device for row in rows if row.is_final]
