@@ -114,6 +114,9 @@ class CampaignMachine(RuleBasedStateMachine):
         self.id = self._post(asked, asked | {"quarantine": None}).id
         self.rows: dict[DeviceId, Rollout] = {}
         self.paused: set[tuple[DeviceId, int]] | None = None
+        # Left alone at first, most campaigns come to their first offers.
+        if size > 3:
+            self.world.run(lambda: bool(self.world.starts), hours=1)
 
     def _post(self, *requests: dict[str, Any]) -> Campaign:
         """The first of the requests that is taken: not every gate lets a cohort show."""
