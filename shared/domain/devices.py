@@ -71,9 +71,18 @@ def settle(record: DeviceRecord, rollout: Rollout, package: str, *, now: datetim
     if not rollout.is_final:
         return record
     known = record
-    if rollout.hardware and rollout.hardware != record.hardware:
+    if _tells_hardware(rollout, record) and rollout.hardware != record.hardware:
         known = replace(known, hardware=rollout.hardware, changed_at=now)
     version = rollout.installed_version
     if record.sequence == rollout.sequence and version and record.installed.get(package) != version:
         known = replace(known, installed={**record.installed, package: version}, changed_at=now)
     return known if record.sequence > rollout.sequence else release(known, rollout.campaign, now=now)
+
+
+def _tells_hardware(rollout: Rollout, record: DeviceRecord) -> bool:
+    """Whether the device itself said it, and nothing newer is known: a row is claimed with what the record said then.
+
+    Rows are settled again and again, and those of campaigns that never got the device, too.
+    """
+    is_newest = record.sequence <= rollout.sequence or not record.hardware
+    return bool(rollout.hardware) and rollout.mark is not None and is_newest
