@@ -25,6 +25,7 @@ from shared.domain.reverting import (
 )
 from shared.domain.rollouts import FINAL, PackageTarget
 from shared.domain.steps import Change, abort
+from shared.domain.versions import MAX_VERSION_LENGTH
 from shared.handlers.alerts import raise_alert
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.keep_campaign import announce, step_when_due
@@ -156,6 +157,9 @@ def _find_package(packages: PackageStore, former: PackageTarget) -> Package | st
     name, version = former.name, former.version
     if not version:
         return "nobody knows what they ran before"
+    # Devices say what they like: such a text makes no key that a table can be asked for.
+    if len(version) > MAX_VERSION_LENGTH or not version.isascii():
+        return f"{name} {version} was never published"
     try:
         registered = packages.get(name, version).value
     except NotThere:

@@ -96,7 +96,8 @@ def test_versions_that_devices_make_up_keep_nobody_from_going_back() -> None:
         batches = [batch for wave in (1, 2) for batch in world.manifests.read_batches(campaign.id, wave)]
         for batch in (each for each in batches if each.shard == shard):
             rows = world.rollouts.read_batch(campaign.id, batch)[1:]
-            lies = [f"9.{shard}.{batch.number}.{number}" + "x" * 4000 * (number % 2) for number in range(len(rows))]
+            odd = ["", "x" * 4000, "\N{SNOWMAN}" * 90]
+            lies = [f"9.{shard}.{batch.number}.{number}" + odd[number % 3] for number in range(len(rows))]
             changes = [
                 RolloutChange(before=row, after=replace(row.value, former_version=lie))
                 for row, lie in zip(rows, lies, strict=True)

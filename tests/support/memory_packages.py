@@ -14,8 +14,12 @@ from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere, Unava
 from shared.ports.packages import CrashReport, IncomingArtifact, QuarantineLabel
 from shared.ports.stored import Page, Stored
 from shared.trust.index import TIMESTAMP_FILE, newest_versions
+from shared.wire.package_rows import package_row_key
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+
+MAX_KEY_LENGTH = 512
+"""A table key has 1 KiB of UTF-16 at the most."""
 
 
 @dataclass
@@ -113,6 +117,8 @@ class MemoryPackages:
         self._put(package)
 
     def get(self, name: str, version: str) -> Stored[RegisteredPackage]:
+        if len(package_row_key(name, version)) > MAX_KEY_LENGTH:
+            raise Unavailable("Azure Table refuses the key")
         if (name, version) not in self.rows:
             raise NotThere(f"{name} {version}")
         return self.rows[name, version]
