@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase, Wish
+from shared.domain.campaigns import RECUTTING, Campaign, CampaignState, PlanningPhase, Wish
 from shared.domain.endings import give_up
 from shared.domain.errors import Conflict, DomainError
 from shared.domain.gates import Counters
@@ -143,6 +143,8 @@ def _stop_going_back(campaign: Campaign, wish: Wish, request: Request) -> Campai
 
 
 def _revert(campaign: Campaign, request: Request) -> Campaign:
+    if campaign.planning.phase in RECUTTING:
+        raise Conflict(f"the waves of {campaign.id} are being cut anew: try again in a moment", code="try_again")
     if campaign.planning.phase is not PlanningPhase.DONE:
         raise Conflict(f"{campaign.id} has offered nothing yet: cancel it", code="action_does_not_fit")
     if campaign.has_untold_children:
@@ -226,6 +228,10 @@ def _skip_wave(campaign: Campaign, request: Request) -> Campaign | None:
         raise Conflict(
             f"wave {wave.number} of {campaign.id} is {wave.state}: only a wave that has not passed can be skipped",
             code="action_does_not_fit",
+        )
+    if wave.state is WaveState.PENDING and campaign.wave_edit is not None:
+        raise Conflict(
+            f"wave {wave.number} of {campaign.id} is about to be cut anew: try again in a moment", code="try_again"
         )
     skipped = replace(
         wave,

@@ -184,3 +184,20 @@ def test_waves_that_would_leave_devices_over_if_nobody_met_a_filter_are_refused_
     with pytest.raises(InvalidRequest, match="the waves hold 5 of 140 targets"):
         ask(world, campaign.id, [{"filter": BETA}, {"count": 5}])
     assert world.campaign(campaign.id) == campaign
+
+
+@pytest.mark.parametrize("wave", [2, 3])
+def test_no_wave_that_is_about_to_be_cut_anew_is_skipped(wave: int) -> None:
+    """The waves that were asked for would be cut from others than those that somebody looked at, or from none."""
+    world, campaign = scene()
+    ask(world, campaign.id)
+    with pytest.raises(Conflict, match="about to be cut anew: try again in a moment"):
+        world.act(campaign.id, "skip-wave", wave=wave)
+    with pytest.raises(Conflict, match="being cut anew: try again in a moment"):
+        world.act(campaign.id, "revert")
+    world.act(campaign.id, "skip-wave", wave=1)
+    world.run(lambda: is_moved(world, campaign.id))
+    world.act(campaign.id, "skip-wave", wave=wave)
+    world.act(campaign.id, "resume")
+    world.run_until(campaign.id, C.COMPLETED)
+    world.check_counters(campaign.id)
