@@ -85,8 +85,18 @@ def _note_overtaken(told: AuditEntry, wanted: Campaign, ports: CampaignPorts, no
 
 
 def _mark(campaign: Campaign) -> tuple[object, ...]:
-    """What tells two ways of taking the same step apart."""
-    return campaign.state, campaign.reason, campaign.changed_at, [wave.state for wave in campaign.waves]
+    """What tells two ways of taking the same step apart. Times do not: of two that do the same, one comes second."""
+    order = campaign.reversion
+    return (
+        campaign.state,
+        campaign.reason,
+        [(wave.state, wave.dispatched) for wave in campaign.waves],
+        campaign.walks,
+        [(approval.who, approval.plan_sha256) for approval in campaign.consents.approvals],
+        order and (order.number, order.phase, order.wish, order.wished_by),
+        campaign.planning,
+        campaign.quarantined,
+    )
 
 
 def step_when_due(campaign: Campaign, *, now: datetime) -> OutgoingMessage:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+
+import pytest
 
 from cli.audit import _describe
 from shared.domain.audit import GATE, OVERTAKEN, SERVICE
@@ -96,6 +99,27 @@ def test_a_write_whose_answer_was_lost_was_not_overtaken() -> None:
     world.campaigns.save = losing  # type: ignore[method-assign]
     assert world.act(campaign.id, "pause").state is C.PAUSED
     assert OVERTAKEN not in {what for what, _who in deeds(world, campaign)}
+
+
+@pytest.mark.parametrize("action", ["pause", "cancel", "retry-failed", "revert"])
+def test_the_same_action_twice_at_the_same_moment_was_done(action: str) -> None:
+    """A double click: one of the two comes second, and finds done what it was to do."""
+    world = CampaignWorld(fleet(30), outcome=lambda _device: None)
+    campaign = world.post()
+    world.run_until(campaign.id, C.RUNNING)
+    world.run(hours=0.2)
+    save = world.campaigns.save
+
+    def racing(stored: Stored[Campaign]) -> Stored[Campaign]:
+        world.campaigns.save = save  # type: ignore[method-assign]
+        world.now += timedelta(seconds=2)
+        world.act(campaign.id, action)
+        return save(stored)
+
+    world.campaigns.save = racing  # type: ignore[method-assign]
+    world.act(campaign.id, action)
+    assert [deed for deed in deeds(world, campaign) if deed[1] != "ada"] == [(action, "grace")]
+    assert not world.check_audit(campaign.id).overtaken
 
 
 def test_an_audit_log_that_is_down_then_keeps_nobody_from_acting() -> None:
