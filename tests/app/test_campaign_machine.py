@@ -249,5 +249,5 @@ def _described(row: Rollout) -> Rollout:
     return replace(row, hardware=hardware, former_version="1.0.0", code="disk" if row.state is S.FAILED else row.code)
 
 
-CampaignMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
+CampaignMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=25)
 TestCampaign = CampaignMachine.TestCase

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.campaigns import Campaign
@@ -31,7 +31,6 @@ def campaign(length_bytes: int, bandwidth: int | None = None, name: str = "sprin
     )
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 3),
     st.lists(st.tuples(st.floats(0, 4), st.integers(1, 600 * KIB)), min_size=1, max_size=80),

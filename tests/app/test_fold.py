@@ -81,7 +81,7 @@ def test_each_device_ends_where_its_story_ends_and_the_counters_say_so() -> None
     plane.check_counters()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(how=st.data())
 def test_duplicated_reordered_and_split_events_end_in_the_same_tables(how: st.DataObject) -> None:
     in_order = offered()

@@ -177,7 +177,7 @@ def path_of(route: Route, **given: str) -> str:
 
 
 @API.parametrize()
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_one_that_the_document_names(
     case: schemathesis.Case, stack: LocalStack, known: Known, answered: Counter[tuple[str, int]]
 ) -> None:
@@ -230,7 +230,7 @@ def reader(stack: LocalStack, known: Known) -> Iterator[dict[str, str]]:
 
 
 @QUICK.parametrize()
-@settings(max_examples=8, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_answer_to_a_reader_is_one_that_the_document_names(
     case: schemathesis.Case,
     stack: LocalStack,

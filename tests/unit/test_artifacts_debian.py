@@ -203,7 +203,7 @@ def test_concatenated_and_padded_streams_are_one() -> None:
     assert _find(package).name == "sensor-app"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(min_size=1, max_size=30), st.integers(min_value=8, max_value=1_500))
 def test_damage_is_refused_and_never_crashes(junk: bytes, position: int) -> None:
     package = debian_package(compression=".gz")

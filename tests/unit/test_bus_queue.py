@@ -330,7 +330,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.store.counts()["q"].dead_letter + self.completed == self.sent
 
 
-QueueMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40)
 TestQueueMachine = QueueMachine.TestCase
 
 

@@ -66,7 +66,7 @@ def may_correct(before: Rollout, what: Happening, now: Rollout) -> str:
     return "an earlier end that came late" if came_late and now.state in DEVICE_ENDS | {S.REGRESSED} else ""
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(happenings)
 def test_a_final_outcome_changes_only_by_the_corrections_that_are_allowed(story: list[Happening]) -> None:
     row = make_rollout(state=S.OFFERED)
@@ -79,7 +79,7 @@ def test_a_final_outcome_changes_only_by_the_corrections_that_are_allowed(story:
         row = changed
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(story=happenings, old=reports())
 def test_a_report_of_another_attempt_never_changes_an_outcome(story: list[Happening], old: Report) -> None:
     row = make_rollout(state=S.OFFERED)

@@ -89,7 +89,7 @@ def test_dotted_order_is_total(texts: list[str]) -> None:
 
 
 @pytest.mark.skipif(shutil.which("dpkg") is None, reason="dpkg is not installed")
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(debian_versions, debian_versions)
 @example("1.0", "1.0-0")
 @example("1.0~rc1", "1.0")

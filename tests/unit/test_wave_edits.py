@@ -97,7 +97,7 @@ def check(before: Plan, after: Plan, found: dict[str, set[DeviceId]]) -> None:
             assert not any(device in devices_ for device in members for devices_ in found.values())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(plan=plans(), data=st.data())
 def test_edits_one_after_the_other_partition_the_targets(plan: Plan, data: st.DataObject) -> None:
     """I3: waves more or fewer, filters kept, dissolved or new, whoever meets them."""
