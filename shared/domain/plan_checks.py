@@ -8,13 +8,13 @@ from shared.domain.errors import DomainError
 from shared.domain.waves import DeviceCount, Percent, WaveSpec, slice_waves
 
 
-def find_impossible(waves: Sequence[WaveSpec], devices: int) -> list[str]:
+def find_impossible(waves: Sequence[WaveSpec], sizes: Sequence[int]) -> list[str]:
     """Sentences that begin with the field that is wrong; empty where nothing is.
 
     Args:
-        devices: How many targets there are; 0 where that is not known yet.
+        sizes: How many devices each wave has, or has at most; 0 where nobody knows yet.
     """
-    return [*_too_many_percent(waves), *_gates_that_never_pass(waves, devices)]
+    return [*_too_many_percent(waves), *_gates_that_never_pass(waves, sizes)]
 
 
 def _too_many_percent(waves: Sequence[WaveSpec]) -> Iterator[str]:
@@ -24,8 +24,8 @@ def _too_many_percent(waves: Sequence[WaveSpec]) -> Iterator[str]:
         yield f"waves: the percentages add up to {total:g}, more than 100"
 
 
-def _gates_that_never_pass(waves: Sequence[WaveSpec], devices: int) -> Iterator[str]:
-    for at, (wave, size) in enumerate(zip(waves, _sizes(waves, devices), strict=True)):
+def _gates_that_never_pass(waves: Sequence[WaveSpec], sizes: Sequence[int]) -> Iterator[str]:
+    for at, (wave, size) in enumerate(zip(waves, sizes, strict=True)):
         minimum = wave.gate.minimum_completed
         if size and minimum > size:
             yield (
@@ -34,8 +34,12 @@ def _gates_that_never_pass(waves: Sequence[WaveSpec], devices: int) -> Iterator[
             )
 
 
-def _sizes(waves: Sequence[WaveSpec], devices: int) -> list[int]:
-    """How many devices each wave has, or has at most; 0 where nobody knows yet, or where it would be empty."""
+def sizes_of(waves: Sequence[WaveSpec], devices: int) -> list[int]:
+    """How many devices each wave has, or has at most; 0 where nobody knows yet, or where it would be empty.
+
+    Args:
+        devices: How many targets there are; 0 where that is not known yet.
+    """
     if devices:
         try:
             return [wave.devices for wave in slice_waves(devices, waves)]

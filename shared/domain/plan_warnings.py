@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from shared.domain.conflicts import OnConflict
+from shared.domain.gate_warnings import idle_limits
 from shared.domain.plan_facts import PlanFacts, PlanWarning
 from shared.domain.schedule_warnings import ends_too_early, no_window_in_time
 from shared.domain.targeting import Membership
@@ -166,6 +167,7 @@ _RULES: tuple[Callable[[PlanFacts], Iterator[PlanWarning]], ...] = (
     _large_first_wave,
     _gate_without_slack,
     _gate_without_bound,
+    idle_limits,
     _minimum_above_wave,
     _short_offer_deadline,
     _short_window_deadline,

@@ -95,6 +95,10 @@ GOING_BACK = frozenset(
 """What fits a campaign that is being reverted, whether it waits, rests or goes on; reverting it holds already."""
 
 
+GOING_ON = frozenset({OperatorAction.APPROVE, OperatorAction.START, OperatorAction.RESUME, OperatorAction.RETRY_FAILED})
+"""What leads to offers: it takes the campaign as it was signed, and none of its packages withdrawn."""
+
+
 def act(campaign: Campaign, request: Request) -> Campaign | None:
     """The campaign after the action; None where the action holds already.
 
@@ -179,10 +183,17 @@ def _check_plan(campaign: Campaign, request: Request) -> None:
         raise Conflict(f"the plan of {campaign.id} is another one now; look at it again", code="plan_changed")
 
 
-def fitting_actions(campaign: Campaign) -> list[OperatorAction]:
-    """The actions that fit the campaign as it is."""
+def fitting_actions(campaign: Campaign, *, is_withdrawn: bool = False) -> list[OperatorAction]:
+    """The actions that fit the campaign as it is.
+
+    Args:
+        is_withdrawn: Whether one of its packages is.
+    """
+    if campaign.archive is not None:
+        return []
     is_asked_for = campaign.goes_back and not campaign.is_finished
-    found = [action for action in OperatorAction if _fits(campaign, action)]
+    refused = GOING_ON if is_withdrawn and not campaign.goes_back else frozenset()
+    found = [action for action in OperatorAction if action not in refused and _fits(campaign, action)]
     return [action for action in found if not (is_asked_for and action is OperatorAction.REVERT)]
 
 

@@ -1,4 +1,4 @@
-"""The function app whose every trigger opens a span; triggers need not know of it."""
+"""The function app: each trigger opens a span, each route refuses what it does not read; triggers need not know."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import azure.functions as func
 
+from shared.edge.strictness import refusal_of
 from shared.telemetry.execution import about, execution
 from shared.wiring.telemetry import begin_telemetry
 
@@ -66,12 +67,17 @@ def traced(function: Function, names: Mapping[str, str]) -> Function:
             for request in triggers:
                 if isinstance(request, func.HttpRequest):
                     about(**{name: request.route_params.get(key, "") for key, name in names.items()})
-            answer = function(*given, **named)
+            answer = _refusal(triggers, function.__name__) or function(*given, **named)
             if isinstance(answer, func.HttpResponse):
                 span.set_attribute("http.response.status_code", answer.status_code)
             return answer
 
     return run
+
+
+def _refusal(triggers: list[Any], function: str) -> func.HttpResponse | None:
+    requests = [trigger for trigger in triggers if isinstance(trigger, func.HttpRequest)]
+    return next(filter(None, (refusal_of(request, function) for request in requests)), None)
 
 
 def _names(route: str) -> Mapping[str, str]:

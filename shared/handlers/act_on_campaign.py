@@ -11,8 +11,9 @@ from shared.domain.cohorts import quarantined_failures
 from shared.domain.errors import Conflict
 from shared.domain.gates import Counters, acknowledge
 from shared.domain.ids import CampaignId
+from shared.domain.retries import RETRYABLE
 from shared.domain.steps import Change
-from shared.domain.steps_by_operators import OperatorAction, Request, act
+from shared.domain.steps_by_operators import GOING_ON, OperatorAction, Request, act
 from shared.domain.waves import WaveState
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
@@ -21,7 +22,7 @@ from shared.handlers.withdraw_package import find_withdrawn
 from shared.trust.specs import SpecUntrusted
 from shared.wire.http_actions import ActionRequest
 
-_GOING_ON = frozenset({OperatorAction.APPROVE, OperatorAction.START, OperatorAction.RESUME})
+_SKIPPED = frozenset({WaveState.SKIPPED})
 _NOTHING_SAID = ActionRequest()
 
 
@@ -56,12 +57,17 @@ def _try_to_act(campaign: CampaignId, request: Request, ports: CampaignPorts) ->
     before = stored.value
     after = act(before, replace(request, acknowledged=_suffered(before, ports)))
     if after is None:
+        _check_retried(before, request)
         return before
     if before.archive is not None:
         raise Conflict(f"{before.id} is archived: its devices' rows are no longer in the table", code="archived")
-    if request.action in _GOING_ON:
+    if request.action in GOING_ON:
         _check_genuine(before, ports)
-    change = Change(campaign=after, due_at=request.now, told=_entry(before, after, request))
+    remark = request.remark
+    if request.action is OperatorAction.RETRY_FAILED:
+        remark = "; ".join(filter(None, (f"{_count_retryable(before, ports)} devices", remark)))
+    entry = _entry(before, after, replace(request, remark=remark))
+    change = Change(campaign=after, due_at=request.now, told=entry)
     return keep_step(ports, stored, change, now=request.now)
 
 
@@ -80,6 +86,32 @@ def _check_genuine(campaign: Campaign, ports: CampaignPorts) -> None:
         raise Conflict(f"{campaign.id} cannot go on: {error.message}; cancel it", code=error.code) from error
     if not campaign.goes_back and find_withdrawn(campaign, ports.packages) is not None:
         raise Conflict(f"{campaign.id} cannot go on: its package was withdrawn; cancel it", code="package_withdrawn")
+
+
+def _check_retried(campaign: Campaign, request: Request) -> None:
+    """Return unless devices were to be tried again, and none of them has begun.
+
+    Raises:
+        Conflict: They were.
+    """
+    if request.action is OperatorAction.RETRY_FAILED and all(wave.started_at is None for wave in campaign.waves):
+        raise Conflict(f"{campaign.id} has offered nothing yet: there is nothing to try again", code="nothing_failed")
+
+
+def _count_retryable(campaign: Campaign, ports: CampaignPorts) -> int:
+    """How many devices would be tried again.
+
+    Raises:
+        Conflict: None.
+    """
+    begun = [wave.number for wave in campaign.waves if wave.started_at is not None and wave.state not in _SKIPPED]
+    tallies = (ports.rollouts.read_tally(campaign.id, number, campaign.shards) for number in begun)
+    failed = sum(tally.counters.of(*RETRYABLE) for tally in tallies)
+    if not failed:
+        raise Conflict(
+            f"no device of {campaign.id} failed or was silent: there is nothing to try again", code="nothing_failed"
+        )
+    return failed
 
 
 def _suffered(campaign: Campaign, ports: CampaignPorts) -> Counters:

@@ -15,6 +15,7 @@ from shared.domain.audit import AuditEntry
 from shared.domain.campaigns import Campaign
 from shared.domain.errors import Conflict, DomainError
 from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.plan_checks import sizes_of
 from shared.domain.steps import Change
 from shared.domain.wave_edits import (
     apply_recut,
@@ -31,8 +32,9 @@ from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step
 from shared.trust.specs import SpecUntrusted
 from shared.wire.http_fields import InvalidRequest
+from shared.wire.http_quarantine import check_quarantine
 from shared.wire.http_wave_edits import WavesRequest
-from shared.wire.http_waves import MAX_WAVES
+from shared.wire.http_waves import MAX_WAVES, refuse_impossible
 
 
 def edit_waves(
@@ -62,6 +64,8 @@ def _try_to_edit(
     _check_genuine(before, ports)
     if (total := len(before.waves) - len(pending) + len(tail)) > MAX_WAVES:
         raise InvalidRequest(f"waves: {total} waves with those that have begun, at most {MAX_WAVES} may be")
+    refuse_impossible(tail, sizes_of(tail, 0))
+    check_quarantine(before.spec.quarantine, tail, first=total - len(tail) + 1)
     try:
         asked = begin_listing(before, tail, who=who, page=_free_page(before), now=now)
         after = _ask_for_listing(before, asked, ports) if asked else cut_anew(before, tail, ports, who, now)
@@ -84,9 +88,10 @@ def cut_anew(
         found: Condition that no pending wave has to the devices that meet it.
 
     Raises:
-        DomainError: The waves leave devices over, or no device is left for one of them.
+        DomainError: The waves leave devices over, no device is left for one of them, or a gate could never pass.
     """
     cut = recut(before, tail, ports.manifests.read_manifest(before.id, edition=before.planning.manifest), found)
+    refuse_impossible(tail, [wave.devices for wave in cut.waves[cut.first - 1 :]])
     ports.manifests.write_manifest(before.id, cut.manifest, edition=edition_of(cut))
     after = ports.specs.sign(apply_recut(before, cut, who=who, now=now))
     ports.audit.append(_entry(before, after, cut.first, who, now))

@@ -13,7 +13,10 @@ from shared.domain.waves import Wave, WaveState
 from shared.handlers.evaluate_campaign import judge
 from shared.handlers.keep_campaign import get_stored_campaign
 from shared.handlers.wakeups import utc_now
+from shared.handlers.withdraw_package import find_withdrawn
 from shared.ports.campaigns import BudgetStore, CampaignStore
+from shared.ports.errors import NotThere
+from shared.ports.packages import PackageStore
 from shared.ports.rollouts import RolloutStore
 from shared.ports.stops import StopStore
 from shared.wire.http_campaign_views import CampaignPage, CampaignView, view_campaign, view_summary
@@ -29,6 +32,7 @@ class ViewPorts:
     rollouts: RolloutStore
     stops: StopStore
     budget: BudgetStore
+    packages: PackageStore
     clock: Callable[[], datetime] = utc_now
 
 
@@ -63,7 +67,15 @@ def view_of(campaign: Campaign, ports: ViewPorts) -> CampaignView:
     }
     around = Surroundings(stop=ports.stops.get().value, budget=ports.budget.get().value, counters=counters)
     waits = find_waits(campaign, around, now=ports.clock())
-    return view_campaign(campaign, counters, verdicts, waits)
+    return view_campaign(campaign, counters, verdicts, waits, is_withdrawn=_is_withdrawn(campaign, ports.packages))
+
+
+def _is_withdrawn(campaign: Campaign, packages: PackageStore) -> bool:
+    """Whether one of its packages is; where a row is lost, the campaign can still be looked at."""
+    try:
+        return find_withdrawn(campaign, packages) is not None
+    except NotThere:
+        return False
 
 
 def _is_judged(campaign: Campaign, wave: Wave) -> bool:

@@ -12,6 +12,7 @@ from datetime import datetime
 from shared.domain.campaigns import Campaign
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.packages import Package, PackageState, PackageWithdrawal, RegisteredPackage
+from shared.domain.people import name_of
 from shared.handlers.contention import until_written
 from shared.handlers.index_requests import send_index_request
 from shared.ports.bus import MessageSender
@@ -23,18 +24,18 @@ from shared.ports.stored import Stored
 def withdraw_package(
     name: str, version: str, packages: PackageStore, sender: MessageSender, *, reason: str, who: str, now: datetime
 ) -> RegisteredPackage:
-    """The package, withdrawn or about to be; withdrawing it twice changes nothing.
+    """The package, withdrawn or about to be; withdrawing it twice for the same reason changes nothing.
 
     Raises:
         NotFound: No such package.
-        Conflict: It never entered the index and never will.
+        Conflict: It never entered the index and never will; or it was withdrawn for another reason, which stands.
         PortError: It may be marked; withdrawing it again is safe.
     """
 
     def attempt() -> RegisteredPackage:
         stored = get_package(packages, name, version)
         if stored.value.is_withdrawn:
-            return stored.value
+            return _withdrawn_again(stored, packages, reason=reason)
         if stored.value.state is PackageState.REFUSED:
             raise Conflict(f"package {name} {version} never entered the index: it was refused")
         withdrawal = PackageWithdrawal(at=now, by=who, reason=reason)
@@ -46,6 +47,23 @@ def withdraw_package(
     if row.state is PackageState.WITHDRAWING:
         send_index_request(row, sender)
     return row
+
+
+def _withdrawn_again(stored: Stored[RegisteredPackage], packages: PackageStore, *, reason: str) -> RegisteredPackage:
+    """The package with its reason; one that was withdrawn without a reason gets it now."""
+    row, withdrawal = stored.value, stored.value.withdrawal
+    if withdrawal is None or withdrawal.reason == reason:
+        return row
+    if withdrawal.reason:
+        what = f"package {row.package.name} {row.package.version.text}"
+        raise Conflict(
+            f"{what} was withdrawn by {name_of(withdrawal.by)} at {withdrawal.at:%Y-%m-%d %H:%M} UTC already, because: "
+            f"{withdrawal.reason}; that reason stands",
+            code="withdrawn_already",
+        )
+    told = replace(row, withdrawal=replace(withdrawal, reason=reason))
+    packages.save(Stored(value=told, etag=stored.etag))
+    return told
 
 
 def get_package(packages: PackageStore, name: str, version: str) -> Stored[RegisteredPackage]:

@@ -11,7 +11,7 @@ from shared.domain.approvals import MAX_REQUIRED, ApprovalPolicy
 from shared.domain.campaigns import Campaign
 from shared.domain.plans import digest_plan
 from shared.domain.starting import awaited_wave, missing_approvals, standing_approvals
-from shared.wire.http_fields import RequestModel
+from shared.wire.http_fields import InvalidRequest, RequestModel
 
 
 class ApprovalRequest(RequestModel):
@@ -23,6 +23,19 @@ class ApprovalRequest(RequestModel):
     def to_policy(self) -> ApprovalPolicy:
         """The policy it means."""
         return ApprovalPolicy(required=self.required, between_waves=self.between_waves)
+
+
+def refuse_approval(approval: ApprovalRequest | None) -> None:
+    """Return if nobody's approval is asked for, where function keys serve and so nobody could ever give it.
+
+    Raises:
+        InvalidRequest: It is.
+    """
+    if approval is not None:
+        raise InvalidRequest(
+            "approval: nobody can approve while AUTH_MODE is keys, because a function key is nobody's name; leave it "
+            "out, or have AUTH_MODE set to entra"
+        )
 
 
 class GivenApproval(BaseModel):

@@ -11,10 +11,13 @@ from pydantic import BaseModel, Field
 
 from shared.domain.campaigns import Campaign, DeviceQuery, Targets
 from shared.domain.gates import Counters
+from shared.domain.retries import RETRYABLE
 from shared.domain.rollouts import RolloutState
 from shared.domain.steps_by_operators import fitting_actions
 from shared.domain.verdicts import Verdict
 from shared.domain.waits import Wait
+from shared.domain.walks import BatchPurpose
+from shared.domain.waves import WaveState
 from shared.domain.windows import Window
 from shared.wire.http_approvals import ApprovalView, view_approval
 from shared.wire.http_policies import WEEKDAYS
@@ -105,7 +108,10 @@ class CampaignView(CampaignSummary):
     plan: PlanView
     waits_for: list[WaitView] = Field(description="All that holds it back now; empty where it goes on")
     waves: list[WaveView]
-    actions: list[str] = Field(description="Operator actions that fit its state")
+    retrying: int | None = Field(
+        description="Devices to be tried again on request whose batch's turn has not come; null where nobody asked"
+    )
+    actions: list[str] = Field(description="Operator actions that fit its state, and that its packages allow")
 
 
 def view_summary(campaign: Campaign) -> CampaignSummary:
@@ -114,7 +120,12 @@ def view_summary(campaign: Campaign) -> CampaignSummary:
 
 
 def view_campaign(
-    campaign: Campaign, counters: Mapping[int, Counters], verdicts: Mapping[int, Verdict], waits: Sequence[Wait] = ()
+    campaign: Campaign,
+    counters: Mapping[int, Counters],
+    verdicts: Mapping[int, Verdict],
+    waits: Sequence[Wait] = (),
+    *,
+    is_withdrawn: bool = False,
 ) -> CampaignView:
     """A campaign with its waves.
 
@@ -122,6 +133,7 @@ def view_campaign(
         counters: Wave number to what its devices are in.
         verdicts: Wave number to what its gate says now, where it is asked.
         waits: What holds it back.
+        is_withdrawn: Whether one of its packages is.
     """
     return CampaignView(
         **_summary(campaign),
@@ -161,8 +173,17 @@ def view_campaign(
         waves=[
             view_wave(wave, counters.get(wave.number, Counters()), verdicts.get(wave.number)) for wave in campaign.waves
         ],
-        actions=[action.value for action in fitting_actions(campaign)],
+        retrying=_retrying(campaign, counters),
+        actions=[action.value for action in fitting_actions(campaign, is_withdrawn=is_withdrawn)],
     )
+
+
+def _retrying(campaign: Campaign, counters: Mapping[int, Counters]) -> int | None:
+    walk = next((walk for walk in campaign.walks if walk.purpose is BatchPurpose.RETRY), None)
+    if walk is None:
+        return None
+    ahead = [wave.number for wave in campaign.waves if wave.number >= walk.wave and wave.state is not WaveState.SKIPPED]
+    return sum(counters[number].of(*RETRYABLE) for number in ahead if number in counters)
 
 
 def _summary(campaign: Campaign) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from shared.domain.campaigns import CampaignSpec, Deadlines, OnLateFailure
 from shared.domain.conflicts import DEFAULT_PRIORITY
 from shared.domain.ids import DeviceId
-from shared.domain.plan_checks import find_impossible
+from shared.domain.plan_checks import sizes_of
 from shared.domain.retries import Retries
 from shared.domain.windows import MAX_WINDOWS
 from shared.wire.http_approvals import ApprovalRequest
@@ -24,7 +24,7 @@ from shared.wire.http_retries import RetriesRequest
 from shared.wire.http_schedules import ScheduleRequest
 from shared.wire.http_targets import PackageRequest, TargetsRequest
 from shared.wire.http_variants import PackagesField, to_package_targets
-from shared.wire.http_waves import MAX_WAVES, GateRequest, WaveRequest, check_cover
+from shared.wire.http_waves import MAX_WAVES, GateRequest, WaveRequest, check_cover, refuse_impossible
 
 
 class CampaignRequest(RequestModel):
@@ -117,6 +117,5 @@ def check_together(request: CampaignRequest) -> None:
         InvalidRequest: They cannot.
     """
     waves, most = request.to_spec().waves, request.targets.most_devices
-    if impossible := find_impossible(waves, most):
-        raise InvalidRequest("; ".join(impossible))
+    refuse_impossible(waves, sizes_of(waves, most))
     check_cover(waves, most)

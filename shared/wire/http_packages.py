@@ -42,14 +42,14 @@ class WithdrawRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
-    reason: Annotated[str, Field(max_length=500)] = ""
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
 
 
 def read_withdraw_request(body: bytes) -> WithdrawRequest:
-    """The request in a JSON body; an empty body gives no reason.
+    """The request in a JSON body.
 
     Raises:
-        InvalidRequest: It is no JSON, or has other fields.
+        InvalidRequest: It is no JSON, gives no reason, or has other fields.
     """
     try:
         return WithdrawRequest.model_validate_json(body or b"{}", strict=True)

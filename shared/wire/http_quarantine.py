@@ -40,16 +40,31 @@ def to_quarantine(request: QuarantineRequest | None, waves: Iterable[WaveSpec]) 
     """
     if request is None:
         return None
-    for number, wave in enumerate(waves, start=1):
+    quarantine = Quarantine(minimum=request.minimum, failure_percent=request.failure_percent)
+    check_quarantine(quarantine, waves)
+    return quarantine
+
+
+def check_quarantine(quarantine: Quarantine | None, waves: Iterable[WaveSpec], *, first: int = 1) -> None:
+    """Return if the waves' gates let a cohort show.
+
+    Args:
+        first: Number of the first of the waves.
+
+    Raises:
+        InvalidRequest: One would stop the campaign before.
+    """
+    if quarantine is None:
+        return
+    for number, wave in enumerate(waves, start=first):
         gate = wave.gate
-        is_quick = gate.failure_percent == 0 and gate.minimum_completed < request.minimum
-        by_count = gate.failure_count is not None and gate.failure_count < request.minimum
+        is_quick = gate.failure_percent == 0 and gate.minimum_completed < quarantine.minimum
+        by_count = gate.failure_count is not None and gate.failure_count < quarantine.minimum
         if is_quick or by_count:
             raise InvalidRequest(
-                f"quarantine.minimum: the gate of wave {number} stops before {request.minimum} devices failed; "
+                f"quarantine.minimum: the gate of wave {number} stops before {quarantine.minimum} devices failed; "
                 "give it a higher failure_percent, failure_count or minimum_completed"
             )
-    return Quarantine(minimum=request.minimum, failure_percent=request.failure_percent)
 
 
 def view_quarantined(quarantined: Iterable[Quarantined]) -> list[QuarantinedView]:

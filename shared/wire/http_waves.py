@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from shared.domain.errors import DomainError
 from shared.domain.gates import Gate, OnStop
 from shared.domain.hub_queries import check_condition
+from shared.domain.plan_checks import find_impossible
 from shared.domain.waves import DeviceCount, Matching, Percent, Rest, WaveSize, WaveSpec, slice_waves
 from shared.wire.http_fields import InvalidRequest, Name, PercentField, RequestModel, exactly_one
 
@@ -21,7 +22,18 @@ type _Count = Annotated[int, Field(ge=1)]
 
 
 class GateRequest(RequestModel):
-    """The conditions under which the next wave starts, or the campaign stops; see ``shared.domain.gates.Gate``."""
+    """The conditions under which the next wave starts, or the campaign stops; see ``shared.domain.gates.Gate``.
+
+    Whoever gives ``failure_count`` or ``silent_count`` and leaves the percentage beside it out sets no percentage."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_alone(cls, given: Any) -> Any:
+        """The percentage's own value would else stop the wave before the count that was given, without a word."""
+        if not isinstance(given, dict):
+            return given
+        alone = [name for name in ("failure", "silent") if given.get(f"{name}_count") is not None]
+        return {f"{name}_percent": None for name in alone} | given
 
     success_percent: PercentField = Gate().success_percent
     success_count: _Count | None = Gate().success_count
@@ -81,6 +93,19 @@ class WaveRequest(RequestModel):
         if self.filter is not None:
             return Matching(condition=self.filter)
         return Rest() if self.percent is None else Percent(percent=self.percent)
+
+
+def refuse_impossible(waves: Sequence[WaveSpec], sizes: Sequence[int]) -> None:
+    """Return if nothing about the waves can never work.
+
+    Args:
+        sizes: How many devices each wave has, or has at most; 0 where nobody knows yet.
+
+    Raises:
+        InvalidRequest: Something cannot; every field of it is named.
+    """
+    if impossible := find_impossible(waves, sizes):
+        raise InvalidRequest("; ".join(impossible))
 
 
 def check_cover(waves: Sequence[WaveSpec], devices: int) -> None:

@@ -81,6 +81,7 @@ class Route:
 
 
 RETRY_AFTER = {"Retry-After": "Seconds after which to ask again"}
+UNKNOWN_QUERY = "There is no such query parameter"
 UNAVAILABLE = "A service behind this one does not answer, or too many calls were made; nothing was lost"
 _SECURITY: Mapping[str, Any] = {
     "key": {"type": "apiKey", "in": "header", "name": "x-functions-key", "description": "A function key"},
@@ -168,7 +169,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _all_answers(route: Route) -> list[tuple[int, Answer]]:
     """Status to answer, in the order of the statuses."""
-    refusals = {503: UNAVAILABLE} | dict(route.refusals)
+    refusals = {400: UNKNOWN_QUERY, 503: UNAVAILABLE} | dict(route.refusals)
     if route.access == "key":
         refusals = {403: "Who asks has no role that allows it"} | refusals
     answers = {status: _refusal(status, meaning) for status, meaning in refusals.items()} | dict(route.answers)

@@ -61,6 +61,7 @@ from shared.settings import AuthMode, Settings, read_auth_mode, read_bus_connect
 from shared.telemetry.execution import about
 from shared.trust.index import TIMESTAMP_FILE
 from shared.wire.http_actions import ActionRequest
+from shared.wire.http_approvals import refuse_approval
 from shared.wire.http_audit import AuditPage
 from shared.wire.http_campaign_views import CampaignPage, CampaignView
 from shared.wire.http_campaigns import CampaignRequest
@@ -127,6 +128,7 @@ class Service:
             rollouts=adapters.rollouts,
             stops=adapters.stops,
             budget=adapters.budget,
+            packages=adapters.packages,
             clock=self._clock,
         )
 
@@ -196,6 +198,7 @@ class Service:
         self, request: CampaignRequest, *, idempotency_key: str | None, requested_by: str
     ) -> CampaignView:
         """A new campaign, or the one the same request made before."""
+        self._check_approval(request)
         campaign = create_campaign(
             request,
             self._ports.campaign_ports,
@@ -215,6 +218,7 @@ class Service:
         self, request: CampaignRequest, *, idempotency_key: str | None, requested_by: str
     ) -> ForecastView | OperationView:
         """What the campaign would do, or the operation that finds it out."""
+        self._check_approval(request)
         now = self._clock()
         operation = start_dry_run(
             request,
@@ -266,6 +270,10 @@ class Service:
     def show_stop(self) -> StopView:
         """Whether the fleet is stopped."""
         return view_stop(self._adapters.stops.get().value)
+
+    def _check_approval(self, request: CampaignRequest) -> None:
+        if self._ports.token_desk is None:
+            refuse_approval(request.approval)
 
     def edit_waves(self, campaign: CampaignId, request: WavesRequest, *, who: str) -> CampaignView:
         """The campaign with its pending waves as asked."""

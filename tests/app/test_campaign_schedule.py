@@ -233,10 +233,11 @@ def test_resuming_after_the_end_lifts_it() -> None:
 
 
 def test_trying_failed_devices_of_a_completed_campaign_again_lifts_its_end() -> None:
-    world = CampaignWorld(fleet(10), outcome=lambda device: S.FAILED if device == "dev-0" else S.SUCCEEDED)
+    world = CampaignWorld(fleet(10), outcome=lambda device: S.FAILED if device == "a#1" else S.SUCCEEDED)
     lenient = {"success_percent": 50, "failure_percent": None}
     campaign = world.post(schedule=schedule(end=ONE), gate=lenient)
     world.run_until(campaign.id, C.COMPLETED)
+    world.run(lambda: states(world, campaign) == {S.FAILED, S.SUCCEEDED})
     world.now = world.bus.now = TWO
     world.outcome = lambda _device: S.SUCCEEDED
     assert world.act(campaign.id, "retry-failed").consents.is_end_waived

@@ -288,3 +288,28 @@ def test_a_campaign_that_people_approved_needs_them_again_for_other_waves() -> N
     world.act(campaign.id, "approve", who="oid:lin")
     world.run_until(campaign.id, C.COMPLETED)
     world.check_counters(campaign.id)
+
+
+@pytest.mark.parametrize(
+    ("waves", "complaint"),
+    [
+        ([{"count": 20, "gate": {"minimum_completed": 21}}, {"rest": True}], "waves.0.gate.minimum_completed: 21"),
+        ([{"percent": 20}, {"rest": True, "gate": {"minimum_completed": 121}}], "waves.1.gate.minimum_completed: 121"),
+        ([{"percent": 60}, {"percent": 60}], "waves: the percentages add up to 120"),
+    ],
+)
+def test_an_edit_is_refused_what_a_new_campaign_is(waves: list[dict[str, Any]], complaint: str) -> None:
+    world = CampaignWorld(fleet(150))
+    before = paused(world)
+    with pytest.raises(InvalidRequest, match=complaint):
+        edit(world, before.id, waves)
+    assert world.campaign(before.id) == before
+
+
+def test_an_edit_cannot_have_a_gate_stop_before_a_cohort_shows() -> None:
+    world = CampaignWorld(fleet(150))
+    gate = {"failure_percent": 10, "soak_s": 3600}
+    before = paused(world, waves=[{"count": 10, "gate": gate}, {"rest": True, "gate": gate}], quarantine={"minimum": 3})
+    with pytest.raises(InvalidRequest, match=r"quarantine.minimum: the gate of wave 2 stops before 3 devices failed"):
+        edit(world, before.id, [{"rest": True, "gate": {"failure_count": 2}}])
+    assert world.campaign(before.id) == before

@@ -9,12 +9,14 @@ import pytest
 
 from shared.domain.campaigns import CampaignState
 from shared.domain.devices import DeviceRecord
+from shared.domain.errors import Conflict
 from shared.domain.ids import CampaignId
 from shared.domain.retries import Retries
 from shared.domain.rollouts import RolloutState
 from shared.domain.schedules import Schedule
 from shared.domain.walks import BatchPurpose
 from shared.handlers.dispatch_batch import dispatch_batch
+from shared.handlers.show_campaigns import show_campaign
 from shared.ports.bus import Queue
 from shared.ports.rollouts import RolloutChange
 from shared.ports.stored import Stored
@@ -239,12 +241,35 @@ def test_retries_of_a_paused_campaign_wait_until_it_is_resumed() -> None:
     campaign = world.post(waves=[{"count": 5}, {"rest": True}])
     world.run_until(campaign.id, C.PAUSED)
     world.outcome = lambda _device: S.SUCCEEDED
+    failed = [row.state for row in world.rollouts.rows(campaign.id).values()].count(S.FAILED)
+    assert failed
     world.act(campaign.id, "retry-failed")
     once = world.act(campaign.id, "retry-failed")
+    assert show_campaign(campaign.id, world.view_ports).retrying == failed
     assert once.walk_in_hand is None
     assert not once.awaits_step
     world.run()
     world.act(campaign.id, "resume")
     world.run_until(campaign.id, C.COMPLETED)
     assert {row.state for row in world.rollouts.rows(campaign.id).values()} == {S.SUCCEEDED}
-    assert [entry.what for entry in world.audit.read(campaign.id)].count("retry-failed") == 1
+    [asked] = [entry for entry in world.audit.read(campaign.id) if entry.what == "retry-failed"]
+    assert asked.detail.endswith(f"; {failed} devices")
+    assert show_campaign(campaign.id, world.view_ports).retrying is None
+
+
+def test_where_nothing_failed_nothing_is_tried_again() -> None:
+    world = CampaignWorld(fleet(3))
+    campaign = world.post()
+    world.run_until(campaign.id, C.COMPLETED)
+    with pytest.raises(Conflict, match=r"no device of .* failed or was silent") as refused:
+        world.act(campaign.id, "retry-failed")
+    assert refused.value.code == "nothing_failed"
+    assert "retry-failed" not in [entry.what for entry in world.audit.read(campaign.id)]
+
+
+def test_where_nothing_was_offered_nothing_is_tried_again() -> None:
+    world = CampaignWorld(fleet(3))
+    campaign = world.post()
+    world.act(campaign.id, "pause")
+    with pytest.raises(Conflict, match="has offered nothing yet"):
+        world.act(campaign.id, "retry-failed")

@@ -16,7 +16,10 @@ from shared.domain.steps_by_operators import OperatorAction
 from shared.handlers.index_requests import resume_publishing
 from shared.handlers.pause_campaign import pause_campaigns_of
 from shared.handlers.publish_index import WITHDRAWN_EVENT
+from shared.handlers.show_campaigns import view_of
 from shared.handlers.withdraw_package import withdraw_package
+from shared.wire.http_fields import InvalidRequest
+from shared.wire.http_packages import read_withdraw_request
 from shared.wire.messages import read_index_request
 from tests.support.campaign_world import CampaignWorld, fleet
 from tests.support.data_plane import DataPlane
@@ -25,13 +28,15 @@ from tests.support.memory_packages import MemorySender, settled
 from tests.support.repository import Repository, new_package, request_for
 
 
-def _withdraw(repository: Repository, package: Package, sender: MemorySender | None = None) -> RegisteredPackage:
+def _withdraw(
+    repository: Repository, package: Package, sender: MemorySender | None = None, *, reason: str = "it bricks pumps"
+) -> RegisteredPackage:
     return withdraw_package(
         package.name,
         package.version.text,
         repository.packages,
         sender or MemorySender(),
-        reason="it bricks pumps",
+        reason=reason,
         who="ada",
         now=repository.now,
     )
@@ -75,6 +80,36 @@ def test_withdrawing_twice_changes_nothing_more(tmp_path: Path) -> None:
     assert again.withdrawal == first.withdrawal
     assert again.state is PackageState.WITHDRAWN
     assert dict(repository.store.files) == state
+
+
+def test_another_reason_does_not_replace_the_first_one() -> None:
+    package = new_package()
+    repository = _published(package)
+    first = _withdraw(repository, package)
+
+    with pytest.raises(Conflict, match=r"was withdrawn by ada at .* already, because: it bricks pumps") as refused:
+        _withdraw(repository, package, reason="it is loud")
+
+    assert refused.value.code == "withdrawn_already"
+    assert repository.packages.get(package.name, package.version.text).value.withdrawal == first.withdrawal
+
+
+def test_what_was_withdrawn_without_a_reason_takes_one() -> None:
+    package = new_package()
+    repository = _published(package)
+    first = _withdraw(repository, package, reason="").withdrawal
+    assert first is not None
+
+    again = _withdraw(repository, package)
+
+    assert again.withdrawal == replace(first, reason="it bricks pumps")
+    assert repository.packages.get(package.name, package.version.text).value == again
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"reason": ""}', b'{"reason": "  "}'])
+def test_a_withdrawal_needs_a_reason(body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="reason"):
+        read_withdraw_request(body)
 
 
 def test_package_withdrawn_before_it_was_published_never_enters_the_index(tmp_path: Path) -> None:
@@ -154,6 +189,10 @@ def test_its_campaigns_pause_and_cannot_go_on() -> None:
 
     paused = world.campaign(campaign.id)
     assert (paused.state, paused.reason) == (CampaignState.PAUSED, "its package was withdrawn: it bricks pumps")
+    actions = view_of(paused, world.view_ports).actions
+    assert actions == ["skip-wave", "cancel", "force-cancel", "revert"]
+    with pytest.raises(Conflict, match="withdrawn"):
+        world.act(campaign.id, "retry-failed")
     with pytest.raises(Conflict, match="withdrawn"):
         world.act(campaign.id, OperatorAction.RESUME)
     world.act(campaign.id, OperatorAction.CANCEL)

@@ -33,6 +33,23 @@ def test_requests_that_cannot_be_used_are_answered_with_the_field_that_is_wrong(
     assert refusal(scene.post("campaigns", body), 404)["code"] == "package_not_found"
 
 
+def test_a_mistyped_dry_run_starts_nothing(scene: Scene) -> None:
+    devices = scene.devices(2)
+    scene.artifacts.publish()
+
+    refused = refusal(scene.post("campaigns?dryrun=true", scene.request(devices)), 400)
+
+    assert refused["detail"] == "dryrun: there is no such query parameter; there are dry_run"
+    unclear = refusal(scene.post("campaigns?dry_run=yes", scene.request(devices)), 400)["detail"]
+    assert unclear.startswith("dry_run: must be one of false, true, compare")
+    twice = scene.http.post(f"{scene.stack.api}/campaigns", data=b'{"name": "a", "name": "b"}', timeout=10)
+    assert refusal(twice, 400)["detail"].startswith("name: the body has this key 2 times")
+    asked = scene.post("campaigns", scene.request(devices, approval={"required": 1}))
+    assert refusal(asked, 400)["detail"].startswith("approval: nobody can approve while AUTH_MODE is keys")
+    listed = scene.http.get(f"{scene.stack.api}/campaigns?size=200", timeout=30).json()["campaigns"]
+    assert not [campaign for campaign in listed if campaign["name"] == scene.name]
+
+
 def test_what_does_not_exist_is_not_found(scene: Scene) -> None:
     assert refusal(scene.http.get(f"{scene.stack.api}/campaigns/none-such", timeout=10), 404)
     assert refusal(scene.act("none-such", "pause"), 404)

@@ -139,6 +139,7 @@ class CampaignWorld:
             rollouts=self.rollouts,
             stops=self.stops,
             budget=self.budget,
+            packages=self.packages,
             clock=lambda: self.now,
         )
 

@@ -41,7 +41,7 @@ def test_a_gate_is_the_default_for_waves_without_one() -> None:
     ).to_spec()
     assert [wave.size for wave in spec.waves] == [DeviceCount(devices=1), Percent(percent=12.5), Rest()]
     assert [wave.gate.soak_s for wave in spec.waves] == [0, 60, 60]
-    assert spec.waves[0].gate == Gate(failure_count=1)
+    assert spec.waves[0].gate == Gate(failure_count=1, failure_percent=None)
     assert spec.waves[1].gate.failure_percent is None
 
 
@@ -213,3 +213,29 @@ def test_a_window_that_cannot_be_kept_names_its_field(window: dict[str, Any], co
     with pytest.raises(InvalidRequest) as refused:
         read(windows=[{"days": ["mon"], "start": "01:00", "end": "02:00"} | window])
     assert complaint in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("given", "percent"),
+    [
+        ({"failure_count": 3}, None),
+        ({"failure_count": 3, "failure_percent": 0}, 0.0),
+        ({"failure_count": 3, "failure_percent": None}, None),
+        ({"failure_count": None}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_who_counts_failures_sets_no_share_of_them(given: dict[str, Any], percent: float | None) -> None:
+    gate = read(gate=given).to_spec().waves[0].gate
+    assert (gate.failure_percent, gate.silent_percent) == (percent, 10.0)
+
+
+def test_who_counts_the_silent_sets_no_share_of_them() -> None:
+    gate = read(gate={"silent_count": 3}).to_spec().waves[0].gate
+    assert (gate.failure_percent, gate.silent_percent, gate.silent_count) == (0.0, None, 3)
+
+
+def test_a_share_that_is_left_out_beside_a_count_is_another_request_than_one_that_is_given() -> None:
+    alone, both = read(gate={"failure_count": 3}), read(gate={"failure_count": 3, "failure_percent": 0})
+    assert alone.sha256 != both.sha256
+    assert alone.sha256 == read(gate={"failure_count": 3, "failure_percent": None}).sha256

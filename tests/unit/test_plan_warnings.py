@@ -12,7 +12,7 @@ import pytest
 from shared.domain.campaigns import CampaignSpec, Deadlines, DeviceQuery
 from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast
 from shared.domain.gates import Gate
-from shared.domain.plan_checks import find_impossible
+from shared.domain.plan_checks import find_impossible, sizes_of
 from shared.domain.plan_facts import PlanFacts, PlanWarning
 from shared.domain.plan_findings import Findings
 from shared.domain.plan_warnings import find_warnings
@@ -39,6 +39,9 @@ SPEC = CampaignSpec(
     ),
 )
 TWO = replace(SPEC, other_packages=(PackageTarget(name="other", version="2.0.0"),))
+BOTH = replace(CALM, failure_percent=2, failure_count=15)
+SIZED_FOR_BOTH = replace(SPEC, waves=tuple(replace(wave, gate=BOTH) for wave in SPEC.waves))
+"""In the first wave only the share can stop anything, and in the second only the count."""
 HUB = HubRoom(rate_per_s=50, ceiling_per_s=50, messages_per_day=400_000)
 
 
@@ -79,6 +82,13 @@ def test_a_careful_campaign_has_no_warnings() -> None:
         (facts(gated(success_percent=100)), [("gate_without_slack", "waves.0.gate.success_percent")]),
         (facts(gated(failure_percent=None)), [("gate_without_bound", "waves.0.gate.failure_percent")]),
         (facts(gated(failure_percent=None, failure_count=3)), []),
+        (facts(gated(failure_percent=0, failure_count=3)), [("idle_limit", "waves.0.gate.failure_count")]),
+        (facts(gated(failure_percent=0, failure_count=3, minimum_completed=3)), []),
+        (facts(gated(failure_percent=20, failure_count=2)), [("idle_limit", "waves.0.gate.failure_percent")]),
+        (facts(gated(failure_percent=20, failure_count=3)), []),
+        (facts(gated(failure_percent=0, failure_count=3, confidence_percent=95)), []),
+        (facts(gated(silent_percent=None, silent_count=11)), [("idle_limit", "waves.0.gate.silent_count")]),
+        (facts(SIZED_FOR_BOTH), []),
         (facts(gated(minimum_completed=11)), [("minimum_above_wave", "waves.0.gate.minimum_completed")]),
         (
             facts(replace(SPEC, deadlines=Deadlines(offered_s=98))),
@@ -160,7 +170,7 @@ def waves(*sizes: Any, minimum: int = 1) -> list[WaveSpec]:
     ],
 )
 def test_what_can_never_work_names_its_field(specs: list[WaveSpec], devices: int, complaint: str) -> None:
-    (sentence,) = find_impossible(specs, devices)
+    (sentence,) = find_impossible(specs, sizes_of(specs, devices))
     assert re.match(complaint, sentence)
 
 
@@ -174,7 +184,7 @@ def test_what_can_never_work_names_its_field(specs: list[WaveSpec], devices: int
     ],
 )
 def test_what_may_work_is_let_through(specs: list[WaveSpec], devices: int) -> None:
-    assert find_impossible(specs, devices) == []
+    assert find_impossible(specs, sizes_of(specs, devices)) == []
 
 
 def test_specifications_are_compared_field_by_field() -> None:

@@ -37,10 +37,14 @@ PACKAGES: Mapping[str, Route] = {
         method="POST",
         path="packages/{name}/{version}/withdraw",
         summary="Take a package out of the index; its campaigns pause",
+        description="Asked again with the same reason, it changes nothing.",
         body=WithdrawRequest,
-        body_optional=True,
         answers={202: Answer(meaning="The package, which leaves the index within seconds", body=PackageView)},
-        refusals={**BAD_REQUEST, **NO_PACKAGE, 409: "It never entered the index"},
+        refusals={
+            **BAD_REQUEST,
+            **NO_PACKAGE,
+            409: "It never entered the index, or was withdrawn for another reason",
+        },
     ),
     "get_repository": Route(
         method="GET",
