@@ -104,8 +104,8 @@ def test_a_write_whose_answer_was_lost_was_not_overtaken() -> None:
 @pytest.mark.parametrize("action", ["pause", "cancel", "retry-failed", "revert"])
 def test_the_same_action_twice_at_the_same_moment_was_done(action: str) -> None:
     """A double click: one of the two comes second, and finds done what it was to do."""
-    world = CampaignWorld(fleet(30), outcome=lambda _device: None)
-    campaign = world.post()
+    world = CampaignWorld(fleet(30), outcome=lambda device: S.FAILED if device == "a#1" else None)
+    campaign = world.post(gate={"failure_count": 2})
     world.run_until(campaign.id, C.RUNNING)
     world.run(hours=0.2)
     save = world.campaigns.save
