@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.ids import PACKAGE_NAME, CampaignId, DeviceId
 from shared.domain.rollouts import Rollout
+from shared.domain.versions import MAX_VERSION_LENGTH
+
+MAX_RESTORED = 100
+"""Packages taken over from one twin: a record is one property of a table row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,7 @@ def restore(
     after = replace(
         record,
         sequence=max(record.sequence, sequence),
-        installed={**record.installed, **installed},
+        installed={**record.installed, **_believable(installed)},
         hardware=hardware or record.hardware,
     )
     return record if after == record else replace(after, changed_at=now)
@@ -73,7 +77,8 @@ def settle(record: DeviceRecord, rollout: Rollout, package: str, *, now: datetim
     known = record
     if _tells_hardware(rollout, record) and rollout.hardware != record.hardware:
         known = replace(known, hardware=rollout.hardware, changed_at=now)
-    version = rollout.installed_version
+    # Devices say what they like, and the record has room for all packages, not for kilobytes of one.
+    version = rollout.installed_version[:MAX_VERSION_LENGTH]
     if record.sequence == rollout.sequence and version and record.installed.get(package) != version:
         known = replace(known, installed={**record.installed, package: version}, changed_at=now)
     return known if record.sequence > rollout.sequence else release(known, rollout.campaign, now=now)
@@ -86,3 +91,13 @@ def _tells_hardware(rollout: Rollout, record: DeviceRecord) -> bool:
     """
     is_newest = record.sequence <= rollout.sequence or not record.hardware
     return bool(rollout.hardware) and rollout.mark is not None and is_newest
+
+
+def _believable(installed: Mapping[str, str]) -> Mapping[str, str]:
+    """What may be packages and versions of ours, of all that a device wrote into its twin."""
+    found = {
+        name: version
+        for name, version in installed.items()
+        if PACKAGE_NAME.fullmatch(name) and version.isascii() and len(version) <= MAX_VERSION_LENGTH
+    }
+    return dict(sorted(found.items())[:MAX_RESTORED])

@@ -13,7 +13,7 @@ from typing import Any
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import CampaignId, DeviceId
 from shared.wire.keys import DEVICES_PARTITION, row_key
-from shared.wire.rollout_rows import read_moment
+from shared.wire.rollout_rows import read_moment, storable
 
 
 def write_device(record: DeviceRecord) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def write_device(record: DeviceRecord) -> dict[str, Any]:
         "sequence": record.sequence,
         "held_by": record.held_by or "",
         "installed": json.dumps(dict(record.installed), sort_keys=True),
-        "hardware": record.hardware,
+        "hardware": storable(record.hardware),
         "deleted_at": record.deleted_at,
         "changed_at": record.changed_at,
     }

@@ -37,13 +37,13 @@ def write_rollout(rollout: Rollout, shard: int) -> dict[str, Any]:
         "attempt": rollout.attempt,
         "sequence": rollout.sequence,
         "variant": rollout.variant,
-        "code": _storable(rollout.code),
-        "detail": _storable(rollout.detail),
+        "code": storable(rollout.code),
+        "detail": storable(rollout.detail),
         "progress": rollout.progress_percent,
-        "installed": _storable(rollout.installed_version),
-        "former": _storable(rollout.former_version),
-        "agent": _storable(rollout.agent_version),
-        "hardware": _storable(rollout.hardware),
+        "installed": storable(rollout.installed_version),
+        "former": storable(rollout.former_version),
+        "agent": storable(rollout.agent_version),
+        "hardware": storable(rollout.hardware),
         "changed_at": rollout.changed_at,
         # A filter cannot ask for a column that is not there.
         "sent": rollout.sent_at is not None,
@@ -51,7 +51,7 @@ def write_rollout(rollout: Rollout, shard: int) -> dict[str, Any]:
         "due_at": rollout.due_at,
         "retry_at": rollout.retry_at,
         "past_state": rollout.past_state.value if rollout.past_state else None,
-        "past_code": _storable(rollout.past_code) if rollout.past_state else None,
+        "past_code": storable(rollout.past_code) if rollout.past_state else None,
         "mark": write_mark(rollout.mark),
         "state_mark": write_mark(rollout.state_mark),
         "other_mark": write_mark(rollout.other_mark),
@@ -113,7 +113,7 @@ def write_counters(
         "RowKey": counters_key(wave),
         "wave": wave,
         **{count_column(state): counters.of(state) for state in RolloutState},
-        COHORTS: _storable(write_cohorts(cohorts)),
+        COHORTS: storable(write_cohorts(cohorts)),
     }
 
 
@@ -146,6 +146,6 @@ def _find_mark(text: str | None) -> OrderMark | None:
     return None if text is None else read_mark(text)
 
 
-def _storable(text: str) -> str:
-    # JSON lets a device write half a surrogate pair, which no UTF-8 holds.
+def storable(text: str) -> str:
+    """What a device said, as UTF-8 holds it: JSON lets it write half a surrogate pair."""
     return text.encode(errors="replace").decode()

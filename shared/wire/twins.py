@@ -23,6 +23,9 @@ DEVICE_PROPERTY = "device"
 MAX_HARDWARE_LENGTH = 128
 """As long as a value in a package's compatibility may be, see ``shared.wire.descriptions``."""
 
+MAX_SEQUENCE = 1_000_000_000
+"""No device is claimed as often. A table's whole numbers end at twice as much, and devices may write what they like."""
+
 _REPORT_KEYS = frozenset({"campaign", "wave", "attempt", "sequence", "state", "installed", "agent"})
 
 
@@ -117,11 +120,12 @@ def read_report(device: DeviceId, document: Mapping[str, Any], mark: OrderMark) 
 
 
 def read_sequence(section: Mapping[str, Any] | None) -> int:
-    """The sequence in a section of a twin, offered or reported; 0 where it says none that can be read."""
+    """The sequence in a section of a twin, offered or reported; 0 where it says none that can be ours."""
     try:
-        return max(0, _whole((section or {})[PROPERTY]["sequence"]))
+        sequence = _whole((section or {})[PROPERTY]["sequence"])
     except (KeyError, TypeError, ValueError):
         return 0
+    return sequence if 0 <= sequence <= MAX_SEQUENCE else 0
 
 
 def read_installed(reported: Mapping[str, Any] | None) -> Mapping[str, str]:
