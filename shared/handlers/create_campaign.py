@@ -22,6 +22,7 @@ from shared.handlers.keep_campaign import announce, step_when_due
 from shared.handlers.post_targets import first_planning, keep_posted
 from shared.ports.bus import Queue
 from shared.ports.errors import AlreadyExists, NotThere
+from shared.wire.campaign_room import check_room
 from shared.wire.http_campaigns import CampaignRequest
 
 
@@ -102,10 +103,14 @@ def new_campaign(
     shards: int,
     now: datetime,
 ) -> Campaign:
-    """A campaign as it begins: nothing of it is kept yet."""
+    """A campaign as it begins: nothing of it is kept yet.
+
+    Raises:
+        InvalidRequest: It would find no room in its row.
+    """
     spec = request.to_spec()
     first, *others = packages
-    return Campaign(
+    campaign = Campaign(
         id=identity,
         spec=spec,
         package=first,
@@ -120,6 +125,8 @@ def new_campaign(
         changed_at=now,
         state_since=now,
     )
+    check_room(campaign)
+    return campaign
 
 
 def _entry(campaign: Campaign) -> AuditEntry:

@@ -31,6 +31,7 @@ from shared.ports.bus import MessageSender, Queue
 from shared.ports.errors import AlreadyExists, NotThere
 from shared.ports.operations import OperationStore
 from shared.ports.stored import Stored
+from shared.wire.campaign_room import check_room_of_draft
 from shared.wire.http_campaigns import CampaignRequest
 from shared.wire.http_fields import InvalidRequest
 from shared.wire.messages import OperationStep
@@ -137,6 +138,7 @@ def _keep(fresh: Operation, request: CampaignRequest, ports: DryRunPorts, *, now
         return ports.operations.get(fresh.id).value
     except NotThere:
         pass
+    check_room_of_draft(fresh.draft)
     keep_posted(ports.campaigns.manifests, fresh.draft, request)
     first = _refuse_failed(_take_step(fresh, ports.campaigns, now=now))
     try:

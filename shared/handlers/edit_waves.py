@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.audit import AuditEntry
@@ -31,6 +32,7 @@ from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step
 from shared.trust.specs import SpecUntrusted
+from shared.wire.campaign_room import check_room
 from shared.wire.http_fields import InvalidRequest
 from shared.wire.http_quarantine import check_quarantine
 from shared.wire.http_wave_edits import WavesRequest
@@ -68,10 +70,16 @@ def _try_to_edit(
     check_quarantine(before.spec.quarantine, tail, first=total - len(tail) + 1)
     try:
         asked = begin_listing(before, tail, who=who, page=_free_page(before), now=now)
+        check_room(replace(asked or before, spec=replace(before.spec, waves=_all_waves(before, tail))))
         after = _ask_for_listing(before, asked, ports) if asked else cut_anew(before, tail, ports, who, now)
     except DomainError as error:
         raise InvalidRequest(error.message) from error
     return keep_step(ports, stored, Change(campaign=after, due_at=now), now=now)
+
+
+def _all_waves(campaign: Campaign, tail: Sequence[WaveSpec]) -> tuple[WaveSpec, ...]:
+    begun = len(campaign.waves) - len(pending_tail(campaign))
+    return (*(wave.spec for wave in campaign.waves[:begun]), *tail)
 
 
 def cut_anew(

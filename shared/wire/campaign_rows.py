@@ -160,9 +160,14 @@ def write_wave_row(campaign: Campaign, wave: Wave) -> dict[str, Any]:
         "dispatched": wave.dispatched,
         "acknowledged": _COUNTERS.dump_json(wave.acknowledged).decode(),
         "verdict": _VERDICT.dump_json(wave.verdict).decode(),
-        "spec": _WAVE_SPEC.dump_json(wave.spec).decode(),
+        "spec": write_wave_spec(wave.spec),
         **{name: time for name, time in times.items() if time is not None},
     }
+
+
+def write_wave_spec(spec: WaveSpec) -> str:
+    """The column of a wave row that says what was asked for."""
+    return _WAVE_SPEC.dump_json(spec).decode()
 
 
 def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]] = ()) -> Campaign:

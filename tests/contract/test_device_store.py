@@ -52,7 +52,7 @@ def test_rows_come_back_as_written_whatever_the_device_id(store: DeviceStore) ->
 
 
 def test_whatever_devices_say_of_themselves_keeps_nobody_elses_row_from_being_written(store: DeviceStore) -> None:
-    """One write holds the rows of 99 devices: hardware from a twin, versions from reports, and a whole twin restored."""
+    """One write holds the rows of 99 devices: hardware and all that is installed from twins, versions from reports."""
     odd = replace(new("one").value, hardware="gw-\ud800")
     boastful = new("two").value
     for number in range(20):
