@@ -31,6 +31,7 @@ class Findings:
         current: How many of them run the version already, as far as the ``devices`` table knows.
         by_variant: Of several packages: for each, how many of the devices it is for.
         unknown_hardware: Of several packages: devices whose hardware only their twins may know.
+        newer: How many of them run a higher version, as far as the ``devices`` table knows.
         unfit_by_wave: Wave number to the devices that none of several packages is for.
     """
 
@@ -42,6 +43,7 @@ class Findings:
     by_variant: tuple[int, ...] = ()
     unknown_hardware: int = 0
     unfit_by_wave: tuple[tuple[int, int], ...] = ()
+    newer: int = 0
 
     @property
     def no_package(self) -> int:

@@ -111,6 +111,16 @@ def _current_devices(facts: PlanFacts) -> Iterator[PlanWarning]:
         yield PlanWarning(code="nothing_to_do", field=field, message=message)
 
 
+def _newer_devices(facts: PlanFacts) -> Iterator[PlanWarning]:
+    newer = facts.findings.newer
+    if newer and not facts.spec.allow_downgrade:
+        message = (
+            f"{newer} of {facts.devices} devices run a higher version and would reject the package as a downgrade; "
+            "leave them out, or set allow_downgrade"
+        )
+        yield PlanWarning(code="newer_devices", field="allow_downgrade", message=message)
+
+
 def _no_package(facts: PlanFacts) -> Iterator[PlanWarning]:
     if unfit := facts.findings.no_package:
         message = f"none of the packages is for the hardware of {unfit} of {facts.devices} devices: they are left out"
@@ -176,6 +186,7 @@ _RULES: tuple[Callable[[PlanFacts], Iterator[PlanWarning]], ...] = (
     _newcomers,
     _held_devices,
     _current_devices,
+    _newer_devices,
     _no_package,
     _unused_package,
     _daily_quota,

@@ -35,6 +35,9 @@ class RolloutState(StrEnum):
 
 S = RolloutState
 
+DEVICE_NOT_FOUND = "device_not_found"
+"""The code of a rollout skipped because IoT Hub has no such device."""
+
 PROGRESS = (S.PLANNED, S.OFFERED, S.DOWNLOADING, S.DOWNLOADED, S.INSTALLING, S.RESTARTING)
 BEGUN = frozenset(PROGRESS[2:])
 """A device in one of these has taken its offer and not ended yet."""

@@ -65,13 +65,16 @@ class Verdict:
     checks: tuple[Check, ...] = ()
 
 
-def judge_wave(gate: Gate, counters: Counters, acknowledged: Counters | None = None) -> Verdict:
+def judge_wave(gate: Gate, counters: Counters, acknowledged: Counters | None = None, *, unknown: int = 0) -> Verdict:
     """The gate's verdict over a wave's counters; the soak is the caller's to wait for.
 
     Acknowledged devices leave the count as skipped ones do.
+
+    Args:
+        unknown: How many of the skipped devices the hub does not know.
     """
     judged = counters.without(acknowledged or Counters())
-    checks = (*_success_checks(gate, judged, is_taken=_is_taken(counters)), *_bad_checks(gate, judged))
+    checks = (*_success_checks(gate, judged, _why_nobody(counters, unknown)), *_bad_checks(gate, judged))
     taken_off = counters.of(*BAD_ENDS) - judged.of(*BAD_ENDS)
     decision, reason = _decide(judged, checks)
     return Verdict(
@@ -100,12 +103,16 @@ def _decide(counters: Counters, checks: tuple[Check, ...]) -> tuple[Decision, st
     return Decision.WAIT, f"{counters.ended} of {counters.counted} devices ended, {counters.of(S.SUCCEEDED)} succeeded"
 
 
-def _is_taken(counters: Counters) -> bool:
-    """Whether other campaigns took all its devices over: then nothing is known of the package."""
-    return not counters.counted and counters.of(S.CANCELLED) > 0
+def _why_nobody(counters: Counters, unknown: int) -> str:
+    """Why nobody tried the package, so that nothing is known of it; empty where somebody did, or nobody had to."""
+    if not counters.counted and counters.of(S.CANCELLED):
+        return "other campaigns took them all, and nobody tried the package; skip the wave to go on"
+    if not counters.counted and unknown and unknown == counters.of(S.SKIPPED):
+        return f"IoT Hub knows none of the {unknown} devices (device_not_found); look at the ids, or skip the wave"
+    return ""
 
 
-def _success_checks(gate: Gate, counters: Counters, *, is_taken: bool) -> Iterator[Check]:
+def _success_checks(gate: Gate, counters: Counters, why_nobody: str) -> Iterator[Check]:
     succeeded, counted = counters.of(S.SUCCEEDED), counters.counted
     if gate.success_count is not None:
         yield Check(
@@ -116,20 +123,20 @@ def _success_checks(gate: Gate, counters: Counters, *, is_taken: bool) -> Iterat
             holds=succeeded >= gate.success_count,
             reason=f"{succeeded} devices succeeded, the gate asks {gate.success_count}",
         )
-    if is_taken:
-        yield _nobody_left(gate)
+    if why_nobody:
+        yield _nobody_left(gate, why_nobody)
         return
     yield _success_share(gate, succeeded, counted, all_ended=counters.ended == counted)
 
 
-def _nobody_left(gate: Gate) -> Check:
+def _nobody_left(gate: Gate, why: str) -> Check:
     return Check(
         rule="success_percent",
         seen=0.0,
         judged=0.0,
         limit=gate.success_percent,
         holds=False,
-        reason="other campaigns took them all, and nobody tried the package; skip the wave to go on",
+        reason=why,
     )
 
 

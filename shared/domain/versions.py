@@ -70,6 +70,14 @@ class Version:
         return f"Version({self.text!r}, {self.scheme.value!r})"
 
 
+def is_newer(text: str, than: Version) -> bool:
+    """Whether a device's version is higher; what is no version under the scheme of the other has no place beside it."""
+    try:
+        return Version(text, than.scheme) > than
+    except InvalidId:
+        return False
+
+
 def _dotted_key(text: str) -> _DottedKey:
     match = _DOTTED.fullmatch(text)
     if match is None:

@@ -9,9 +9,9 @@ from shared.domain.audit import GATE, AuditEntry
 from shared.domain.campaigns import Campaign
 from shared.domain.cohorts import Tally, quarantined_failures
 from shared.domain.gates import Counters, smaller
-from shared.domain.rollouts import RolloutState
+from shared.domain.rollouts import DEVICE_NOT_FOUND, RolloutState
 from shared.domain.steps import QUIET_S, REEVALUATE_S, Change, apply_verdict, dispatch_again
-from shared.domain.verdicts import judge_wave
+from shared.domain.verdicts import Decision, judge_wave
 from shared.domain.waves import Wave, WaveState
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.quarantine_cohorts import quarantine_cohorts, read_tallies
@@ -22,7 +22,7 @@ from shared.wire.audit_verdicts import VerdictFacts, write_verdict_facts
 _ENDED = {WaveState.PASSED: "pass", WaveState.FAILED: "stop"}
 
 
-def judge(campaign: Campaign, wave: Wave, tally: Tally) -> VerdictFacts:
+def judge(campaign: Campaign, wave: Wave, tally: Tally, *, unknown: int = 0) -> VerdictFacts:
     """The verdict over a wave as it stands; failures that cohorts are held back for do not count."""
     counters = tally.counters
     left_out = wave.acknowledged + quarantined_failures(tally.cohorts, campaign.quarantined)
@@ -34,7 +34,8 @@ def judge(campaign: Campaign, wave: Wave, tally: Tally) -> VerdictFacts:
         gate=wave.spec.gate,
         counters=counters,
         acknowledged=left_out,
-        verdict=judge_wave(wave.spec.gate, counters, left_out),
+        verdict=judge_wave(wave.spec.gate, counters, left_out, unknown=unknown),
+        unknown=unknown,
     )
 
 
@@ -51,6 +52,8 @@ def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime
         return held_back
     tally = tallies[wave.number]
     facts = judge(campaign, wave, tally)
+    if facts.verdict.decision is Decision.PASS and not tally.counters.counted:
+        facts = judge(campaign, wave, tally, unknown=_count_unknown(campaign, wave, ports))
     change = apply_verdict(campaign, facts.verdict, now=now)
     if change is None:
         held_back_failures = quarantined_failures(tally.cohorts, campaign.quarantined)
@@ -97,6 +100,20 @@ def keep_looking(campaign: Campaign, *, now: datetime) -> datetime | None:
     end, look_again_at = campaign.end_awaited, now + timedelta(seconds=REEVALUATE_S)
     due_at = min(look_again_at, end) if end else look_again_at
     return due_at if campaign.step_due_at < min(due_at, now + timedelta(seconds=REEVALUATE_S / 2)) else None
+
+
+def _count_unknown(campaign: Campaign, wave: Wave, ports: CampaignPorts) -> int:
+    """How many devices IoT Hub does not know, where that is why nobody is left in the wave; 0 where it is not.
+
+    The counters do not say why a device was skipped, its row does. The first with another reason ends it.
+    """
+    unknown = 0
+    for batch in ports.manifests.read_batches(campaign.id, wave.number):
+        rows = ports.rollouts.read_batch(campaign.id, batch)
+        if any(row.value.code != DEVICE_NOT_FOUND for row in rows):
+            return 0
+        unknown += len(rows)
+    return unknown
 
 
 def _visit_all(campaign: Campaign, wave: Wave, ports: CampaignPorts, now: datetime) -> None:

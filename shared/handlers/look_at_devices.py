@@ -13,6 +13,7 @@ from shared.domain.operations import Operation
 from shared.domain.plan_findings import Conflict, Findings
 from shared.domain.steps import Change
 from shared.domain.variants import choose_variant
+from shared.domain.versions import is_newer
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.claim_devices import batches_in_hand
 from shared.handlers.holders import Holders
@@ -34,6 +35,7 @@ def look_at_batches(operation: Operation, ports: CampaignPorts, *, now: datetime
         findings = _with_variants(findings, wave.number, len(devices), records, draft)
         wanted = [record for record in records if not record.hardware or _variant_of(record, draft) is not None]
         findings = findings.with_devices(wave.number, len(devices), *_judge(draft, wanted, holders))
+        findings = replace(findings, newer=findings.newer + sum(_runs_newer(record, draft) for record in wanted))
     looked_at = replace(planning, claimed_batches=planning.claimed_batches + len(batches))
     return _change(draft, looked_at, now), findings
 
@@ -65,6 +67,14 @@ def _runs(record: DeviceRecord, draft: Campaign) -> bool:
         return False
     target = draft.spec.packages[variant]
     return record.installed.get(target.name) == target.version
+
+
+def _runs_newer(record: DeviceRecord, draft: Campaign) -> bool:
+    if (variant := _variant_of(record, draft)) is None:
+        return False
+    package = draft.packages[variant]
+    installed = record.installed.get(package.name)
+    return installed is not None and is_newer(installed, package.version)
 
 
 def _next_wave(planning: Planning, waves: int) -> Planning:

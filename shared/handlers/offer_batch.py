@@ -15,7 +15,7 @@ from shared.domain.campaigns import Campaign, Deadlines
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.quotas import quota_reason
 from shared.domain.retries import cut_short
-from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.domain.rollouts import DEVICE_NOT_FOUND, Rollout, RolloutState, move
 from shared.domain.starting import may_offer
 from shared.domain.waves import WaveState
 from shared.handlers.contention import until_written
@@ -208,7 +208,7 @@ def _stamped(rollout: Rollout, result: TwinResult | None, deadlines: Deadlines, 
         case TwinOutcome.WRITTEN:
             return replace(rollout, sent_at=now)
         case TwinOutcome.NO_DEVICE:
-            return move(rollout, S.SKIPPED, now=now, code="device_not_found", detail="not in IoT Hub's registry")
+            return move(rollout, S.SKIPPED, now=now, code=DEVICE_NOT_FOUND, detail="not in IoT Hub's registry")
         case TwinOutcome.REFUSED:
             return move(rollout, S.FAILED, now=now, code="twin_refused", detail=result.detail)
         case TwinOutcome.THROTTLED | TwinOutcome.UNAVAILABLE:

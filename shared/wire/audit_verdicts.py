@@ -18,6 +18,7 @@ class VerdictFacts:
 
     Attributes:
         wave: Number of the wave, from 1.
+        unknown: How many of its devices IoT Hub does not know; looked at only where nobody is left to count.
     """
 
     wave: int
@@ -25,6 +26,7 @@ class VerdictFacts:
     counters: Counters
     acknowledged: Counters
     verdict: Verdict
+    unknown: int = 0
 
 
 _FACTS: TypeAdapter[VerdictFacts] = TypeAdapter(VerdictFacts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from shared.domain.errors import DomainError
@@ -12,6 +13,8 @@ MAX_LISTED = 1_000_000
 """As many devices as an IoT Hub holds (IoT Hub quotas and throttling, other limits)."""
 
 _MAX_LINE_BYTES = 1_024
+_HEADING = re.compile(rb"(?:device|deviceid|device_id|device-id)s?(?:,.*)?", re.IGNORECASE | re.DOTALL)
+"""A table's first line would be a legal id: those of IoT Hub may hold commas (identity registry, device identity)."""
 
 
 def read_target_list(name: str, chunks: Iterable[bytes], *, field: str = "targets.list") -> list[DeviceId]:
@@ -26,6 +29,8 @@ def read_target_list(name: str, chunks: Iterable[bytes], *, field: str = "target
     found: dict[DeviceId, None] = {}
     for number, line in enumerate(_lines(name, chunks, field), start=1):
         if text := line.strip():
+            if not found and _HEADING.fullmatch(text):
+                raise InvalidRequest(f"{field}: line {number} of {name} is a heading, {_shown(text)}; take it out")
             found[_device(f"{field}: line {number} of {name}", text)] = None
         if len(found) > MAX_LISTED:
             raise InvalidRequest(f"{field}: {name} has more than {MAX_LISTED:,} devices")
@@ -42,6 +47,10 @@ def _lines(name: str, chunks: Iterable[bytes], field: str) -> Iterator[bytes]:
         if len(rest) > _MAX_LINE_BYTES:
             raise InvalidRequest(f"{field}: {name} is no list of devices: it has a line of {len(rest):,} bytes")
     yield rest
+
+
+def _shown(text: bytes) -> str:
+    return repr(text[:80].decode("ascii", errors="replace"))
 
 
 def _device(place: str, text: bytes) -> DeviceId:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict, DomainError, NotFound
 from shared.domain.ids import CampaignId, DeviceId
-from shared.domain.rollouts import RolloutState
+from shared.domain.rollouts import DEVICE_NOT_FOUND, RolloutState
 from shared.domain.verdicts import Decision
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import WaveState
@@ -252,3 +254,25 @@ def test_a_forced_cancel_repeated_is_one_even_after_all_is_taken_back() -> None:
     before = world.campaign(campaign.id)
     assert world.act(campaign.id, "force-cancel") == before
     assert before.is_forced
+
+
+def test_a_wave_of_devices_that_do_not_exist_stops_until_it_is_skipped() -> None:
+    world = CampaignWorld(fleet(30), outcome=lambda _device: S.SKIPPED)
+    world.describe = lambda row: replace(row, code=DEVICE_NOT_FOUND) if row.wave == 1 else row
+    campaign = world.post(waves=[{"count": 5}, {"rest": True}], gate={"success_percent": 0})
+    stopped = world.run_until(campaign.id, C.PAUSED)
+    assert "IoT Hub knows none of the 5 devices (device_not_found)" in stopped.reason
+    world.act(campaign.id, "resume")
+    assert world.run_until(campaign.id, C.PAUSED).waves[0].state is WaveState.FAILED
+    world.act(campaign.id, "skip-wave", wave=1)
+    world.act(campaign.id, "resume")
+    done = world.run_until(campaign.id, C.COMPLETED)
+    assert done.waves[1].state is WaveState.PASSED, "others were skipped for another reason: nobody had to try it"
+    world.check_audit(campaign.id)
+
+
+def test_one_device_that_does_not_exist_stops_nothing() -> None:
+    world = CampaignWorld(fleet(5), outcome=lambda _device: S.SKIPPED)
+    world.describe = lambda row: replace(row, code=DEVICE_NOT_FOUND if row.device == "a#1" else "current")
+    campaign = world.post()
+    world.run_until(campaign.id, C.COMPLETED)

@@ -64,6 +64,20 @@ def test_devices_that_are_held_or_current_are_counted_and_get_no_offer() -> None
     assert "devices_held" in {warning.code for warning in plan.warnings}
 
 
+def test_devices_that_run_a_higher_version_are_warned_about() -> None:
+    world = DryRunWorld(outcome=lambda _device: None)
+    for device, version in zip(fleet(40), ("2.0.1", "10.0.0", "2.0.0", "1.9.9", "unreadable"), strict=False):
+        knows(world, device, version)
+
+    def warned(**request: Any) -> list[str]:
+        plan = world.plan(world.start(**listed(40), **request))
+        return [each.message for each in plan.warnings if each.code == "newer_devices"]
+
+    [message] = warned()
+    assert message.startswith("2 of 40 devices run a higher version and would reject the package as a downgrade")
+    assert warned(allow_downgrade=True) == []
+
+
 def test_devices_that_are_waited_for_get_their_offer_in_the_end() -> None:
     world = DryRunWorld(outcome=lambda _device: None)
     holder = world.campaigns.post(targets={"devices": fleet(30)})

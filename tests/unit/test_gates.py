@@ -173,6 +173,17 @@ def test_a_wave_of_nobody_passes_and_says_why() -> None:
     assert verdict.reason == "no device is left to count: all were skipped, cancelled or acknowledged"
 
 
+def test_a_wave_of_devices_that_do_not_exist_does_not_pass() -> None:
+    verdict = judge_wave(Gate(success_percent=0), count(skipped=40), unknown=40)
+    assert verdict.decision is Decision.STOP
+    assert "IoT Hub knows none of the 40 devices (device_not_found)" in verdict.reason
+
+
+@pytest.mark.parametrize("found", [count(skipped=41), count(skipped=40, succeeded=1)])
+def test_some_that_do_not_exist_stop_nothing(found: Counters) -> None:
+    assert judge_wave(Gate(), found, unknown=40).decision is Decision.PASS
+
+
 @given(st.integers(0, 300), st.integers(1, 300), st.floats(50, 99.9))
 def test_the_interval_holds_the_share_and_narrows_with_more_devices(count: int, of: int, level: float) -> None:
     count = min(count, of)

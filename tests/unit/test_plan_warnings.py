@@ -101,6 +101,8 @@ def test_a_careful_campaign_has_no_warnings() -> None:
         ),
         (facts(replace(SPEC, windows=(WEEKLY,), deadlines=Deadlines(downloading_s=7 * 86_400))), []),
         (facts(findings=Findings(held=3)), [("devices_held", "on_conflict")]),
+        (facts(findings=Findings(newer=2)), [("newer_devices", "allow_downgrade")]),
+        (facts(replace(SPEC, allow_downgrade=True), findings=Findings(newer=2)), []),
         (facts(findings=Findings(current=1_000)), [("nothing_to_do", "package.version")]),
         (facts(findings=Findings(unfit_by_wave=((1, 2), (2, 5)))), [("no_package", "packages")]),
         (facts(findings=Findings(unknown_hardware=7)), [("unknown_hardware", "packages")]),

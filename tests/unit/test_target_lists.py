@@ -42,3 +42,14 @@ def test_a_list_of_more_devices_than_a_hub_holds_is_refused(monkeypatch: pytest.
     assert len(read_target_list("spring.txt", [b"a\nb\nc\nc\n"])) == 3
     with pytest.raises(InvalidRequest, match="more than 3 devices"):
         read_target_list("spring.txt", [b"a\nb\nc\nd\n"])
+
+
+@pytest.mark.parametrize("heading", ["device,site", "DeviceId", "device_id,ring,site", "devices"])
+def test_a_heading_is_refused_with_its_line(heading: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"line 2 of a.txt is a heading, '{heading}'"):
+        read_target_list("a.txt", [f"\n{heading}\ngw-1\n".encode()])
+
+
+@pytest.mark.parametrize("device", ["device-1", "device1", "gw,1", "mydevice,1"])
+def test_an_id_is_no_heading(device: str) -> None:
+    assert read_target_list("a.txt", [device.encode(), b"\ndevice,site\n"]) == [device, "device,site"]
