@@ -91,7 +91,14 @@ def cut_short(rollout: Rollout, state: RolloutState, *, now: datetime, code: str
     if rollout.past_state is None or ended.state is not state:
         return ended
     words = f"attempt {rollout.attempt} was cut short: {state.value} ({code})" + (f", {detail}" if detail else "")
-    return replace(ended, state=rollout.past_state, code=rollout.past_code, detail=words[:MAX_DETAIL_LENGTH])
+    # No report of this attempt gave the state that stands now: the first end that one tells of comes before it.
+    return replace(
+        ended,
+        state=rollout.past_state,
+        code=rollout.past_code,
+        detail=words[:MAX_DETAIL_LENGTH],
+        state_mark=None,
+    )
 
 
 def _is_wanted(rollout: Rollout, policy: Retries) -> bool:

@@ -61,8 +61,12 @@ def test_an_attempt_that_has_ended_is_not_cut_short(state: RolloutState) -> None
     assert cut_short(ended, S.CANCELLED, now=NOON, code="offered").state is state
 
 
-def test_a_device_that_ends_an_attempt_all_the_same_is_believed() -> None:
+@pytest.mark.parametrize("told", ["", "downloading", "restarting"])
+def test_a_device_that_ends_an_attempt_all_the_same_is_believed(told: str) -> None:
+    """Whether it had begun before the attempt was cut short, or not: a revert must find what it runs."""
     again = replace(move(retry_if_wanted(failed(), THREE, now=NOON), S.OFFERED, now=NOON), sequence=2)
+    if told:
+        again = fold_report(again, make_report(state=told, at=7, attempt=2, sequence=2), TARGET, now=NOON)
     ended = cut_short(again, S.CANCELLED, now=NOON, code="superseded_by:other")
     before = fold_report(ended, make_report(state="succeeded", at=9), TARGET, now=NOON)
     assert before.state is S.FAILED, "a report of the attempt before says nothing about this one"
