@@ -115,11 +115,15 @@ def _write_former(campaign: Campaign, rollout: Rollout) -> str:
 
 
 def read_former(campaign: Campaign, former: str) -> PackageTarget:
-    """What devices ran before; its version is empty where nobody knows it."""
+    """What devices ran before; its version is empty where nobody knows it.
+
+    It is a version of one of the campaign's packages whatever the text says: packages are signed, the text is not.
+    """
     if not _has_several_names(campaign):
         return PackageTarget(name=campaign.target.name, version=former)
     name, _, version = former.partition(" ")
-    return PackageTarget(name=name, version=version)
+    found = next((target.name for target in campaign.spec.packages if target.name == name), None)
+    return PackageTarget(name=found or campaign.target.name, version=version if found else "")
 
 
 def _has_several_names(campaign: Campaign) -> bool:

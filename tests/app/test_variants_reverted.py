@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.campaigns import Campaign, CampaignState, ReversionPhase
 from shared.domain.ids import DeviceId
 from shared.domain.reverting import child_id
 from shared.domain.rollouts import Rollout
+from shared.ports.stored import Stored
 from tests.app.test_variants_planned import BOTH, know, world_of
 from tests.support.campaign_world import CampaignWorld
 from tests.support.mortal import Died, Life
@@ -82,6 +83,29 @@ def test_a_device_cannot_name_another_package_as_its_former_version(several: boo
     reverted = revert(world, **request)
     assert "evil 6.6.6" not in children(world, reverted)
     assert "evil 6.6.6 was never published" in reverted.reason
+
+
+def test_nobody_who_writes_tables_and_blobs_brings_another_package_to_devices_that_go_back() -> None:
+    """Which versions come back is in a row that nobody signs; of which packages, is signed."""
+    world = world_that_ran(RAN)
+    world.packages.publish("evil", "6.6.6", ("gw-1", "gw-2", "gw-3"))
+    campaign = world.post(**BOTH)
+    world.run_until(campaign.id, C.COMPLETED)
+    world.act(campaign.id, "revert")
+    world.run(lambda: _is_starting(world, campaign))
+    stored = world.campaigns.get(campaign.id)
+    order = stored.value.reversion
+    assert order is not None
+    forged = replace(order, pages={"evil 6.6.6": 1}, devices={"evil 6.6.6": 2}, digests={})
+    world.manifests.write_page(child_id(campaign.id, "evil 6.6.6"), 0, [DeviceId("a-1"), DeviceId("b-1")])
+    world.campaigns.save(Stored(value=replace(stored.value, reversion=forged), etag=stored.etag))
+    world.run_until(campaign.id, C.REVERTED, C.ABORTED)
+    assert children(world, campaign) == {}
+
+
+def _is_starting(world: CampaignWorld, campaign: Campaign) -> bool:
+    order = world.campaign(campaign.id).reversion
+    return order is not None and order.phase is ReversionPhase.STARTING
 
 
 def _lie(row: Rollout) -> Rollout:
