@@ -29,7 +29,7 @@ def is_in_hand(holder: Campaign, held: Rollout, *, now: datetime) -> bool:
     if held.state is S.PLANNED and held.attempt == 1:
         # No twin holds anything of it; who marks it as offered comes before us or not at all.
         return False
-    if holder.state in _GIVEN_UP:
+    if holder.state in _GIVEN_UP or holder.goes_back:
         return _may_be_withdrawn(holder, held, now)
     return _may_be_offered(holder, held, now)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.campaigns import Campaign, CampaignState, Reversion
 from shared.domain.ids import DeviceId
 from shared.domain.in_hand import IN_HAND_FOR, is_in_hand
 from shared.domain.rollouts import PROGRESS, RolloutState
@@ -64,6 +64,13 @@ def test_all_that_a_forced_withdrawal_takes_back_is_in_hand_until_it_has(
     state: CampaignState, row: RolloutState
 ) -> None:
     assert in_hand(holder(state, is_forced=True), LONG, row, sent_at=NOON)
+
+
+@pytest.mark.parametrize("state", [C.PAUSED, C.AWAITING_APPROVAL])
+@pytest.mark.parametrize("row", [{}, {"state": S.DOWNLOADING}, {"state": S.PLANNED, "attempt": 2, "retry_at": NOON}])
+def test_a_revert_that_rests_takes_back_all_the_same(state: CampaignState, row: dict[str, Any]) -> None:
+    going_back = holder(state, is_forced=True, reversion=Reversion())
+    assert in_hand(going_back, LONG, **{"sent_at": NOON, **row})
 
 
 def test_a_soft_one_leaves_the_devices_alone_that_have_begun() -> None:
