@@ -75,10 +75,14 @@ def _replay(chosen: Sequence[SetAside], place: SetAsideMessages, sender: AzureBu
 
 
 def _print_all(messages: Iterator[SetAside]) -> None:
+    is_any = False
     for message in messages:
+        is_any = True
         where = message.queue or "no queue takes it"
         reason = " ".join(message.reason.split())[:REASON_CHARACTERS]
         print(f"{message.id}  {where}  {message.since.isoformat(timespec='seconds')}  {message.code}  {reason}")
+    if not is_any:
+        print("nothing is set aside: no such message is parked or dead-lettered")
 
 
 def _bus(where: str) -> ServiceBusClient:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cli.campaign.acting import add_actions
 from cli.campaign.filed import FileRunner
 from cli.campaign.files import read_campaign_file
-from cli.campaign.screen import campaign_lines, summary_lines
+from cli.campaign.screen import campaign_lines, stop_lines, summary_lines
 from cli.keys.files import guarded
 from cli.service_api import add_api_arguments, open_api
 
@@ -56,7 +56,7 @@ def _run_list(arguments: argparse.Namespace) -> int:
             break
         parameters["continuation"] = page["continuation"]
     newest_first = sorted(found, key=lambda campaign: str(campaign["created_at"]), reverse=True)
-    print("\n".join(summary_lines(newest_first)))
+    print("\n".join([*stop_lines(api.get("stop", {})), *summary_lines(newest_first)]))
     return 0
 
 

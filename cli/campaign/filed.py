@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,7 +116,8 @@ class FileRunner:
         standing = _standing(existing)
         known = f" ({existing.id}, {existing.state})" if existing else ""
         self.say(f"{_name(self._campaign(number))}: {standing}{known}")
-        for line in difference_lines(existing) if existing else ():
+        place_of = functools.partial(self.read.place_of, number)
+        for line in difference_lines(existing, place_of) if existing else ():
             self.say(line)
 
     def _say_refusal(self, number: int, answer: Answer) -> None:

@@ -42,6 +42,11 @@ class ReadFile:
         """
         return "\n".join(_located(self.path, self.source, ("campaigns", number), part) for part in _parts(detail))
 
+    def place_of(self, number: int, field: str) -> str:
+        """``<file>:<line>: `` of one campaign's field, or of the nearest one around it."""
+        path = [int(part) if part.isdecimal() else part for part in field.split(".")]
+        return f"{self.path}:{self.source.line_of(['campaigns', number, *path])}: "
+
 
 def read_campaign_file(path: Path) -> ReadFile:
     """The campaigns in a file.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,10 +44,21 @@ def plan_lines(plan: ForecastView) -> Iterator[str]:
         yield f"  ! {warning.field}: {warning.message}"
 
 
-def difference_lines(existing: ExistingView) -> Iterator[str]:
-    """How a campaign is not what the file says."""
+def difference_lines(existing: ExistingView, place_of: Callable[[str], str] = lambda _field: "") -> Iterator[str]:
+    """How a campaign is not what the file says.
+
+    Args:
+        place_of: Where a field is in the file, to go before it.
+    """
     for each in existing.differences:
-        yield f"    {each.field}: {_shown(each.campaign)} in the campaign, {_shown(each.request)} in the file"
+        where = f"{place_of(each.field)}{each.field}"
+        yield f"    {where}: {_shown(each.campaign)} in the campaign, {_shown(each.request)} in the file"
+
+
+def stop_lines(stop: Mapping[str, Any]) -> Iterator[str]:
+    """What holds every campaign back, above a list of them; nothing where the fleet goes on."""
+    if stop["stopped"]:
+        yield f"the whole fleet is stopped since {stop['stopped_at']} by {stop['stopped_by']}: {stop['reason']}"
 
 
 def summary_lines(campaigns: Sequence[Mapping[str, Any]]) -> Iterator[str]:

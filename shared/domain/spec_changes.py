@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +15,7 @@ class Difference:
     """A field that is not the same; None where one side has no such field.
 
     Attributes:
-        field: Such as ``waves.0.size.percent``.
+        field: As in a request, such as ``waves.0.percent``, where a request has it.
     """
 
     field: str
@@ -26,10 +27,26 @@ def find_differences(theirs: CampaignSpec, ours: CampaignSpec) -> list[Differenc
     """What is different in ours, in the order of the fields."""
     before, after = dict(_flatten("", asdict(theirs))), dict(_flatten("", asdict(ours)))
     return [
-        Difference(field=field, theirs=_text(before, field), ours=_text(after, field))
+        Difference(field=_as_asked(field), theirs=_text(before, field), ours=_text(after, field))
         for field in dict.fromkeys([*before, *after])
         if field not in before or field not in after or before[field] != after[field]
     ]
+
+
+_ASKED = (
+    (re.compile(r"^(waves\.\d+)\.size\.devices$"), r"\1.count"),
+    (re.compile(r"^(waves\.\d+)\.size\.percent$"), r"\1.percent"),
+    (re.compile(r"^(waves\.\d+)\.size\.condition$"), r"\1.filter"),
+    (re.compile(r"^precedence\.(priority|on_conflict)$"), r"\1"),
+    (re.compile(r"^targeting\.excluded_(query|group)$"), r"targets.exclude.\1"),
+    (re.compile(r"^targeting\.list_name$"), "targets.list"),
+    (re.compile(r"^targeting\.(group|membership|canaries)$"), r"targets.\1"),
+)
+"""Fields of a specification to those of the request that they come from."""
+
+
+def _as_asked(field: str) -> str:
+    return next((pattern.sub(words, field) for pattern, words in _ASKED if pattern.match(field)), field)
 
 
 def _text(fields: Mapping[str, Any], field: str) -> str | None:

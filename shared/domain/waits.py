@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -68,7 +68,13 @@ class Surroundings:
 
 def find_waits(campaign: Campaign, around: Surroundings, *, now: datetime) -> tuple[Wait, ...]:
     """All that holds the campaign back now, what concerns the whole fleet first; empty where it goes on."""
-    return tuple(wait for find in _FINDERS for wait in find(campaign, around, now))
+    found = (wait for find in _FINDERS for wait in find(campaign, around, now))
+    return tuple(replace(wait, since=_not_before(campaign, wait.since)) for wait in found)
+
+
+def _not_before(campaign: Campaign, since: datetime | None) -> datetime | None:
+    """A stop or a closed window may be older than the campaign: that has waited for as long as it is there."""
+    return None if since is None else max(since, campaign.created_at)
 
 
 def _fleet_stop(campaign: Campaign, around: Surroundings, _now: datetime) -> Iterator[Wait]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from cli.campaign.screen import campaign_lines, summary_lines
+from cli.campaign.screen import campaign_lines, stop_lines, summary_lines
 from shared.domain.campaigns import Campaign
 from shared.wire.http_campaign_views import view_campaign, view_summary
 from tests.support.made_campaigns import make_campaign, make_variant, with_packages
@@ -38,3 +38,11 @@ def test_a_list_tells_that_there_are_more() -> None:
     lines = "\n".join(summary_lines(campaigns))
     assert "fw-a 2.0.0 and 1 more" in lines
     assert "gateway.firmware 2.0.0 " in lines
+
+
+def test_above_a_list_stands_that_the_fleet_is_stopped() -> None:
+    stopped = {"stopped": True, "stopped_at": "2026-01-05T12:00:00Z", "stopped_by": "ada", "reason": "it bricks pumps"}
+    assert list(stop_lines(stopped)) == [
+        "the whole fleet is stopped since 2026-01-05T12:00:00Z by ada: it bricks pumps"
+    ]
+    assert list(stop_lines(stopped | {"stopped": False})) == []

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from shared.domain.campaigns import CampaignSpec, Deadlines, DeviceQuery
+from shared.domain.conflicts import Precedence
 from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast
 from shared.domain.gates import Gate
 from shared.domain.plan_checks import find_impossible, sizes_of
@@ -195,3 +196,18 @@ def test_specifications_are_compared_field_by_field() -> None:
     assert differences[0] == Difference(field="package.version", theirs="2", ours="3")
     assert {each.field.rpartition(".")[0] or each.field for each in differences[1:]} <= {"waves.1", "waves.1.gate"}
     assert find_differences(SPEC, SPEC) == []
+
+
+def test_differences_are_told_by_the_fields_of_a_request() -> None:
+    cut = [DeviceCount(devices=10), Percent(percent=5), Rest()]
+    ours, theirs = (
+        replace(SPEC, waves=tuple(WaveSpec(name="w", size=size, gate=CALM) for size in sizes))
+        for sizes in (cut, [DeviceCount(devices=11), Percent(percent=6), Rest()])
+    )
+    theirs = replace(theirs, targeting=Targeting(membership=Membership.DYNAMIC), precedence=Precedence(priority=9))
+    assert {each.field for each in find_differences(theirs, ours)} == {
+        "waves.0.count",
+        "waves.1.percent",
+        "targets.membership",
+        "priority",
+    }

@@ -31,7 +31,9 @@ FREE = Surroundings(stop=FleetStop(), budget=BUDGET)
 
 def campaign(state: CampaignState = C.RUNNING, wave: WaveState = W.RUNNING) -> Campaign:
     made = make_campaign([])
-    made = replace(made, state=state, state_since=NOON - MINUTE, spec=replace(made.spec, windows=()))
+    made = replace(
+        made, state=state, state_since=NOON - MINUTE, created_at=LONG_AGO, spec=replace(made.spec, windows=())
+    )
     return made.with_wave(replace(made.waves[0], state=wave, started_at=NOON - MINUTE))
 
 
@@ -56,6 +58,11 @@ def test_the_stop_of_the_fleet_comes_first_and_says_who_and_why() -> None:
     assert wait.words == "ada stopped the whole fleet: it bricks pumps; DELETE /stop lets it go on"
     assert waits(campaign(C.PAUSED), stopped) == [WaitFor.FLEET_RELEASE, WaitFor.OPERATOR]
     assert waits(campaign(C.COMPLETED), stopped) == []
+
+
+def test_a_stop_older_than_the_campaign_holds_it_since_it_was_posted() -> None:
+    stopped = replace(FREE, stop=stop(FleetStop(), "it bricks pumps", who="ada", now=NOON - 9 * MINUTE))
+    assert only(replace(campaign(), created_at=NOON - MINUTE), stopped).since == NOON - MINUTE
 
 
 def test_a_paused_campaign_waits_for_an_operator_since_it_was_paused() -> None:
