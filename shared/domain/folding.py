@@ -66,7 +66,8 @@ def _hear(rollout: Rollout, report: Report, target: PackageTarget) -> Rollout:
                 heard,
                 installed_version=report.installed.get(target.name, ""),
                 agent_version=report.agent_version,
-                hardware=report.hardware,
+                # It was claimed with what its twin said, and cohorts are told apart by it.
+                hardware=report.hardware or rollout.hardware,
             )
     if _concerns(rollout, report) and not _runs(report, target):
         heard = _hear_other(heard, report, target)

@@ -116,7 +116,7 @@ class Claimer:
             sequence=record.sequence,
             variant=variant or 0,
             former_version=record.installed.get(self._target_of(record).name, ""),
-            hardware=record.hardware if self._campaign.other_packages else "",
+            hardware=record.hardware,
             changed_at=self._now,
         )
         if variant is None:
