@@ -53,6 +53,19 @@ def test_a_device_set_back_by_hand_is_not_taken_for_current(scene: Scene) -> Non
     assert scene.tables.states(again) == {device: "succeeded"}
 
 
+def test_a_wave_of_devices_that_the_hub_does_not_know_does_not_pass(scene: Scene) -> None:
+    """Nobody registered them: their ids are misspelt, and the next wave must not go out on the word of nobody."""
+    ghosts, (real,) = scene.devices(2), [f"{scene.name}-real"]
+    scene.artifacts.publish()
+    with scene.fleet([real]):
+        campaign = scene.start([*ghosts, real])
+        assert scene.wait_for_campaign(campaign, "completed")["waves"][0]["counters"]["skipped"] == 2
+        campaign = scene.start(ghosts)
+        shown = scene.wait_for_campaign(campaign, "paused", "completed")
+    assert (shown["state"], shown["waves"][0]["counters"]) == ("paused", {"skipped": 2})
+    assert "IoT Hub knows none of the 2 devices (device_not_found)" in shown["reason"]
+
+
 def test_a_saved_group_of_a_list_is_rolled_out_to_and_later_changes_of_it_are_not(scene: Scene) -> None:
     """The group and the blob change while the campaign is planned; it keeps what they meant when it was posted."""
     devices = scene.devices(3)
