@@ -92,7 +92,8 @@ def child_id(parent: CampaignId, former: str, number: int = 1) -> CampaignId:
     Args:
         number: Of the order to revert.
     """
-    place = f"{parent}:revert:{former}" + (f":{number}" if number > 1 else "")
+    # The number stands before the text: versions may end like one.
+    place = f"{parent}:revert{number if number > 1 else ''}:{former}"
     return CampaignId(f"c{hashlib.sha256(place.encode()).hexdigest()[:20]}")
 
 

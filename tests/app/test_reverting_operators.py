@@ -411,3 +411,9 @@ def test_nothing_about_it_is_an_error_that_nobody_can_mend() -> None:
     world.act(campaign.id, "cancel")
     world.run(hours=1)
     assert not [error for error in world.refused if isinstance(error, DomainError)]
+
+
+def test_no_two_orders_and_versions_share_a_campaign() -> None:
+    """Versions of Debian packages have colons: a second order for one is not the first for another."""
+    places = [(former, number) for former in ("1", "1:2", "1:2:2", "2:1", "") for number in (1, 2, 12)]
+    assert len({child_id(CampaignId("c1"), *place) for place in places}) == len(places)
