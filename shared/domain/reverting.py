@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -30,9 +30,15 @@ from shared.domain.waves import Percent, Rest, Wave, WaveSpec
 ORDER_LASTS = timedelta(days=30)
 """From the order until its campaigns start: its devices in flight take days to give up at the most."""
 
-
 PATIENCE = timedelta(hours=1)
 """How long devices in flight are waited for at most: those that have the package shall not wait for one lost batch."""
+
+OTHERS = "*"
+
+_OF_A_VERSION = 130
+"""Characters that each version takes besides itself, three times: pages, devices, digest, child."""
+_ROOM = 26_000
+"""Azure Table takes 32,768 characters in a string property; what cannot be had is told of in the same one."""
 
 
 def begin_reverting(campaign: Campaign, reason: str, *, who: str, now: datetime) -> Campaign:
@@ -125,6 +131,16 @@ def read_former(campaign: Campaign, former: str) -> PackageTarget:
     name, _, version = former.partition(" ")
     found = next((target.name for target in campaign.spec.packages if target.name == name), None)
     return PackageTarget(name=found or campaign.target.name, version=version if found else "")
+
+
+def others_of(campaign: Campaign) -> str:
+    """What devices count as whose former version there is no room to tell apart."""
+    return f"{campaign.target.name} {OTHERS}" if _has_several_names(campaign) else OTHERS
+
+
+def has_room_for(former: str, known: Collection[str]) -> bool:
+    """Whether the order's column in the campaign's row has room for one more former version."""
+    return sum(3 * len(each) + _OF_A_VERSION for each in (*known, former)) <= _ROOM
 
 
 def _has_several_names(campaign: Campaign) -> bool:

@@ -14,12 +14,15 @@ from shared.domain.campaigns import Campaign, Reversion, ReversionPhase, digest_
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package, PackageState
 from shared.domain.reverting import (
+    OTHERS,
     by_former_version,
     child_id,
+    has_room_for,
     is_order_good,
     judge_children,
     make_child,
     note_collected,
+    others_of,
     read_former,
     take_back_again,
 )
@@ -44,6 +47,10 @@ MAX_FORMER_LENGTH = 100
 """So many former versions, no longer than this, are told of by name though they cannot be had."""
 
 UNKNOWN_VERSION = ""
+_NO_VERSIONS = {
+    UNKNOWN_VERSION: "nobody knows what they ran before",
+    OTHERS: "they ran more versions than one revert tells apart",
+}
 
 
 def collect_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
@@ -82,11 +89,16 @@ def _known_versions(
     for former, devices in found.items():
         is_new = former not in reversion.pages and former not in impossible
         package = _find_package(packages, read_former(campaign, former)) if is_new else None
-        if isinstance(package, str) and len(impossible) < MAX_IMPOSSIBLE and len(former) <= MAX_FORMER_LENGTH:
+        if isinstance(package, str) and len(impossible) < MAX_IMPOSSIBLE and _is_sayable(former):
             impossible[former] = package
-        is_told = not isinstance(package, str) or former in impossible
-        known.setdefault(former if is_told else UNKNOWN_VERSION, []).extend(devices)
+        told = former if not isinstance(package, str) or former in impossible else UNKNOWN_VERSION
+        has_room = not is_new or told == UNKNOWN_VERSION or has_room_for(told, {*reversion.pages, *known})
+        known.setdefault(told if has_room else others_of(campaign), []).extend(devices)
     return replace(reversion, impossible=impossible), known
+
+
+def _is_sayable(former: str) -> bool:
+    return len(former) <= MAX_FORMER_LENGTH and former.isascii() and former.isprintable()
 
 
 def start_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
@@ -155,8 +167,8 @@ def _start_child(
 def _find_package(packages: PackageStore, former: PackageTarget) -> Package | str:
     """The former package, or why it cannot be had."""
     name, version = former.name, former.version
-    if not version:
-        return "nobody knows what they ran before"
+    if version in _NO_VERSIONS:
+        return _NO_VERSIONS[version]
     # Devices say what they like: such a text makes no key that a table can be asked for.
     if len(version) > MAX_VERSION_LENGTH or not version.isascii():
         return f"{name} {version} was never published"

@@ -96,8 +96,8 @@ def test_versions_that_devices_make_up_keep_nobody_from_going_back() -> None:
         batches = [batch for wave in (1, 2) for batch in world.manifests.read_batches(campaign.id, wave)]
         for batch in (each for each in batches if each.shard == shard):
             rows = world.rollouts.read_batch(campaign.id, batch)[1:]
-            odd = ["", "x" * 4000, "\N{SNOWMAN}" * 90]
-            lies = [f"9.{shard}.{batch.number}.{number}" + odd[number % 3] for number in range(len(rows))]
+            odd = ["", "x" * 4000, "\N{SNOWMAN}" * 90, "\x01" * 90]
+            lies = [f"9.{shard}.{batch.number}.{number}" + odd[number % 4] for number in range(len(rows))]
             changes = [
                 RolloutChange(before=row, after=replace(row.value, former_version=lie))
                 for row, lie in zip(rows, lies, strict=True)
@@ -113,6 +113,32 @@ def test_versions_that_devices_make_up_keep_nobody_from_going_back() -> None:
     assert len(reverted.reversion.devices) <= MAX_IMPOSSIBLE + 2
     assert len(reverted.reason) < 2_000
     assert len(write_campaign_row(reverted)["reversion"]) < 10_000
+
+
+def test_more_published_versions_than_a_row_has_room_for_leave_the_last_where_they_are() -> None:
+    """A nightly build has hundreds, and devices may name any of them."""
+    world = CampaignWorld(fleet(120))
+    campaign = world.post()
+    world.run_until(campaign.id, C.COMPLETED)
+    versions = [f"1.{number}.0-{'nightly' * 11}" for number in range(120)]
+    for version in versions:
+        world.packages.publish("thermostat", version)
+    rest = iter(versions)
+    for shard in range(campaign.shards):
+        for row in list(world.rollouts.rows(campaign.id).values()):
+            for found in world.rollouts.read_devices(campaign.id, shard, [row.device]).values():
+                after = replace(found.value, former_version=next(rest))
+                world.rollouts.write(campaign.id, shard, [RolloutChange(before=found, after=after)])
+    world.act(campaign.id, "revert")
+    reverted = world.run_until(campaign.id, C.REVERTED)
+    assert reverted.reversion is not None
+    assert len(write_campaign_row(reverted)["reversion"]) < 32_000
+    left = reverted.reversion.devices["*"]
+    assert len(reverted.reversion.children) == 120 - left
+    assert (
+        f"{left} devices stay as they are, because they ran more versions than one revert tells apart"
+        in reverted.reason
+    )
 
 
 def test_devices_go_back_to_the_versions_they_came_from_each_in_a_campaign_of_its_own() -> None:
