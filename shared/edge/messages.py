@@ -107,8 +107,8 @@ def _park(inbox: Inbox, message: func.ServiceBusMessage, error: DomainError) -> 
 
 
 def _put_off(inbox: Inbox, messages: Sequence[func.ServiceBusMessage], error: PortError) -> None:
-    """Raise the error, or complete the messages after sending them again for later."""
-    if any((message.delivery_count or 1) < DELIVERIES_IN_A_ROW for message in messages):
+    """Raise the error, or complete the messages after sending them again for later, where one of them is due for it."""
+    if all((message.delivery_count or 1) < DELIVERIES_IN_A_ROW for message in messages):
         raise error
     send_later(inbox.queue, messages, str(error), sender=inbox.sender, now=inbox.clock(), wait_s=PUT_OFF_S)
 

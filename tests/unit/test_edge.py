@@ -171,6 +171,16 @@ def test_an_outage_that_lasts_puts_the_message_off_long_before_the_queue_gives_i
     assert again.message_id != "step-7"
 
 
+def test_fresh_messages_beside_an_old_one_do_not_use_up_its_deliveries() -> None:
+    """A batch of a queue that goes on filling during an outage always has fresh ones in it."""
+    inbox, parking, sender = open_inbox()
+
+    consume(inbox, [Message(b"1", deliveries=9), Message(b"2")], read=read_number, handle=fail_for_an_outage)
+
+    assert parking.parked == []
+    assert [again.body for _, again in sender.sent] == [b"1", b"2"]
+
+
 def broken_service() -> Service:
     raise SettingsError("HUB_TIER is nonsense; KEYS_URI is missing")
 
