@@ -43,6 +43,8 @@ resource queries 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule
             timeAggregation: rule.aggregation
             operator: rule.operator
             threshold: rule.threshold
+            // One that has fired is told of again only after it was well: each campaign is to be one of its own.
+            dimensions: empty(rule.split) ? [] : [{ name: rule.split, operator: 'Include', values: ['*'] }]
             failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
           },
           empty(rule.measure) ? {} : { metricMeasureColumn: rule.measure }

@@ -25,6 +25,7 @@ class Signal(StrEnum):
         CAMPAIGN_CHANGED: A campaign's state changed: ``campaign``, ``state``, ``former``, and ``failed_wave``, the
             number of the wave whose gate stopped it, or 0.
         INDEX_REFRESHED: The index was signed anew: ``role``, and the ``days_left`` of each role, one signal per role.
+        RESUMED: Overdue steps are looked for, as every minute.
         RECONCILED: Quiet rows were compared with their twins: ``reads``, ``differences``.
         RELAYED: Twin changes were carried over: ``events``, ``reports``, ``lag_s`` of the oldest of them.
         FOLDED: Reports were written to the table: ``reports``, ``late``, ``slowest_s``.
@@ -36,6 +37,7 @@ class Signal(StrEnum):
     QUOTA_USED_UP = "quota_used_up"
     CAMPAIGN_CHANGED = "campaign_changed"
     INDEX_REFRESHED = "index_refreshed"
+    RESUMED = "resumed"
     RECONCILED = "reconciled"
     RELAYED = "relayed"
     FOLDED = "folded"
@@ -48,6 +50,7 @@ FIELDS: dict[Signal, frozenset[str]] = {
     Signal.QUOTA_USED_UP: frozenset(),
     Signal.CAMPAIGN_CHANGED: frozenset({"campaign", "state", "former", "failed_wave"}),
     Signal.INDEX_REFRESHED: frozenset({"role", "days_left"}),
+    Signal.RESUMED: frozenset(),
     Signal.RECONCILED: frozenset({"reads", "differences"}),
     Signal.RELAYED: frozenset({"events", "reports", "lag_s"}),
     Signal.FOLDED: frozenset({"campaign", "reports", "late", "slowest_s"}),

@@ -59,6 +59,7 @@ from shared.ports.errors import AccessRefused, PortError
 from shared.ports.replay import REPORTS
 from shared.settings import AuthMode, Settings, read_auth_mode, read_bus_connection, read_settings
 from shared.telemetry.execution import about
+from shared.telemetry.signals import Signal, emit
 from shared.trust.index import TIMESTAMP_FILE
 from shared.wire.http_actions import ActionRequest
 from shared.wire.http_approvals import refuse_approval
@@ -355,6 +356,7 @@ class Service:
     def resume(self) -> None:
         """Take up overdue steps and index requests, and let devices join that began to match."""
         now = self._clock()
+        emit(log, Signal.RESUMED, "looking for overdue steps")
         run_all(
             lambda: resume_campaigns(self._adapters.campaigns, self._adapters.sender, now=now),
             lambda: resume_operations(self._adapters.operations, self._adapters.sender, now=now),

@@ -42,7 +42,6 @@ from tests.support.workspace import KUSTO_TYPES, TABLES, Workspace
 from tests.unit.test_infra_alerts import ALERTS, QUERIES
 
 log = logging.getLogger("shared.handlers.made_up")
-HEARD = "every_minute_resume"
 
 
 @pytest.fixture
@@ -116,6 +115,16 @@ def fail(workspace: Workspace, times: int, code: str = "500") -> None:
         workspace.request(succeeded=False, code=code)
 
 
+def resume() -> None:
+    """What the timer says first; the scenario of telemetry runs it."""
+    emit(log, Signal.RESUMED, "looking for overdue steps")
+
+
+def look_for_differences() -> None:
+    plane = offered(1)
+    reconcile(ReconcilePorts(campaigns=plane.campaigns, twins=plane.hub, fold=plane.fold_ports()), now=plane.now)
+
+
 def park() -> None:
     """What the adapter says; the scenario has it park something."""
     emit(log, Signal.PARKED, "parked", source="device-batches", code="unknown_version")
@@ -137,8 +146,12 @@ SITUATIONS: dict[str, tuple[Situation, Situation]] = {
         lambda _: raise_alert(MemoryEvents(), subject="index", code="root_expires", message="sign", now=NOON),
         lambda _: stop(by_gate=False),
     ),
-    "function-failures": (lambda here: fail(here, 11), lambda here: (fail(here, 10), fail(here, 20, "404"))),
-    "silence": (lambda here: here.execution("post_campaign"), lambda here: here.execution(HEARD)),
+    "function-failures": (
+        lambda here: fail(here, 11),
+        lambda here: (fail(here, 10), fail(here, 20, "404"), fail(here, 20, "503")),
+    ),
+    "silence": (lambda _: look_for_differences(), lambda _: resume()),
+    "field-silence": (lambda _: resume(), lambda _: look_for_differences()),
 }
 """Alert to what it is for, and to what is not enough for it."""
 
@@ -161,6 +174,31 @@ def test_one_late_report_in_a_hundred_keeps_the_promise(workspace: Workspace) ->
     [rule] = [rule for rule in ALERTS["queries"] if rule["name"] == "event-to-table"]
     fold_after(3_600, late=1)
     assert not workspace.fires(rule)
+
+
+def test_what_the_host_leaves_out_when_it_samples_counts(workspace: Workspace) -> None:
+    """Under load it sends some traces a second only, each with the number that it stands for."""
+    [rule] = [rule for rule in ALERTS["queries"] if rule["name"] == "function-failures"]
+    workspace.request(succeeded=False, stands_for=11)
+    assert workspace.fires(rule)
+
+
+@pytest.mark.parametrize(
+    ("name", "happens"),
+    [
+        ("stopped-by-gate", lambda: stop(by_gate=True)),
+        (
+            "somebody-should-look",
+            lambda: raise_alert(MemoryEvents(), subject="index", code="root_expires", message="sign", now=NOON),
+        ),
+    ],
+)
+def test_each_has_an_alert_of_its_own(workspace: Workspace, name: str, happens: Callable[[], object]) -> None:
+    """A rule that has fired says nothing of the next one until it was well for a while."""
+    [rule] = [rule for rule in ALERTS["queries"] if rule["name"] == name]
+    happens()
+    [row] = workspace.ask("\n".join(rule["query"]))
+    assert row[rule["split"]] in {"spring-fix", "root_expires index"}
 
 
 def test_a_report_that_comes_twice_counts_once(workspace: Workspace) -> None:

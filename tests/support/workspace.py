@@ -15,7 +15,7 @@ TABLES = {
     "AppTraces": f"{_COMMON}, Message VARCHAR, SeverityLevel INTEGER",
     "AppExceptions": f"{_COMMON}, OuterMessage VARCHAR, SeverityLevel INTEGER",
     "AppDependencies": f"{_COMMON}, Name VARCHAR, DurationMs DOUBLE, Success BOOLEAN",
-    "AppRequests": f"{_COMMON}, Name VARCHAR, DurationMs DOUBLE, Success BOOLEAN, ResultCode VARCHAR",
+    "AppRequests": f"{_COMMON}, Name VARCHAR, DurationMs DOUBLE, Success BOOLEAN, ResultCode VARCHAR, ItemCount INTEGER",
 }
 """The tables behind Application Insights, with the columns that the queries know."""
 
@@ -47,13 +47,10 @@ class Workspace:
         properties = {name: str(content) for name, content in fields.items()}
         self._keep("AppTraces", {"TimeGenerated": _EARLY, "Message": message, "Properties": json.dumps(properties)})
 
-    def request(self, *, succeeded: bool, code: str = "0") -> None:
-        """Keep an execution that the host reports."""
-        self._keep("AppRequests", {"TimeGenerated": _EARLY, "Success": succeeded, "ResultCode": code})
-
-    def execution(self, name: str) -> None:
-        """Keep an execution that the app reports."""
-        self._keep("AppDependencies", {"TimeGenerated": _EARLY, "Name": name})
+    def request(self, *, succeeded: bool, code: str = "0", stands_for: int = 1) -> None:
+        """Keep an execution that the host reports; where it samples, one stands for several."""
+        row = {"TimeGenerated": _EARLY, "Success": succeeded, "ResultCode": code, "ItemCount": stands_for}
+        self._keep("AppRequests", row)
 
     def ask(self, query: str) -> list[dict[str, Any]]:
         """The rows that a query finds."""

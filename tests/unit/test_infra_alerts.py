@@ -106,8 +106,9 @@ def test_a_query_rule_is_what_azure_takes(rule: dict[str, Any]) -> None:
     assert rule["operator"] in {"GreaterThan", "LessThan"}
     # Frequencies and windows of log search alerts (learn.microsoft.com, alerts-create-log-alert-rule).
     assert rule["every"] in {"PT5M", "PT15M", "PT1H"}
-    assert rule["window"] in {"PT15M", "PT1H", "PT2H", "P1D", "P2D"}
+    assert rule["window"] in {"PT15M", "PT1H", "PT2H", "PT3H", "P1D", "P2D"}
     query = QUERIES[f"alert {rule['name']}"]
+    assert not rule["split"] or f"extend {rule['split']} = " in query
     if rule["measure"]:
         assert rule["aggregation"] in {"Total", "Maximum", "Minimum"}
         assert f"extend {rule['measure']} = " in query
