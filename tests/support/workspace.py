@@ -15,7 +15,8 @@ TABLES = {
     "AppTraces": f"{_COMMON}, Message VARCHAR, SeverityLevel INTEGER",
     "AppExceptions": f"{_COMMON}, OuterMessage VARCHAR, SeverityLevel INTEGER",
     "AppDependencies": f"{_COMMON}, Name VARCHAR, DurationMs DOUBLE, Success BOOLEAN",
-    "AppRequests": f"{_COMMON}, Name VARCHAR, DurationMs DOUBLE, Success BOOLEAN, ResultCode VARCHAR, ItemCount INTEGER",
+    "AppRequests": f"{_COMMON}, Name VARCHAR, DurationMs DOUBLE, Success BOOLEAN, ResultCode VARCHAR, "
+    "ItemCount INTEGER",
 }
 """The tables behind Application Insights, with the columns that the queries know."""
 
