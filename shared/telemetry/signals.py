@@ -14,6 +14,8 @@ NAME = f"{PREFIX}signal"
 EVENT_TO_TABLE_S = 60.0
 """A report counts as late when more than this lies between the device's write to its twin and ours to the table."""
 
+_MAX_CHARS = 2_000
+
 
 class Signal(StrEnum):
     """The names; each says which fields it has.
@@ -69,5 +71,11 @@ def emit(
     """
     if fields.keys() != FIELDS[signal]:
         raise ValueError(f"{signal} has the fields {sorted(FIELDS[signal])}, not {sorted(fields)}")
-    extra = {f"{PREFIX}{name}": content for name, content in fields.items()}
-    log.log(level, "%s", message, extra={NAME: signal.value, **extra}, stacklevel=2)
+    told = {name: _sayable(content) if isinstance(content, str) else content for name, content in fields.items()}
+    extra = {f"{PREFIX}{name}": content for name, content in told.items()}
+    log.log(level, "%s", _sayable(message), extra={NAME: signal.value, **extra}, stacklevel=2)
+
+
+def _sayable(text: str) -> str:
+    """The text, which may be a stranger's, in a length and in characters that every log takes."""
+    return text[:_MAX_CHARS].encode(errors="backslashreplace").decode()

@@ -268,6 +268,13 @@ def test_a_signal_has_its_fields_and_no_others(sent: Records) -> None:
     assert sent == [("reconciled", fields)]
 
 
+def test_a_strangers_words_are_sent_in_characters_that_travel(sent: Records) -> None:
+    emit(log, Signal.PARKED, "\ud83d" * 5_000, source="twin-changes", code="\ud83d")
+    [(said, fields)] = sent
+    assert fields["groundswell.code"] == "\\ud83d"
+    assert len(said.encode()) == len("\\ud83d") * 2_000
+
+
 def test_a_record_says_itself_whom_it_is_about(spans: Spans, sent: Records) -> None:
     with execution("every_minute_resume"):
         about(campaign="another")
