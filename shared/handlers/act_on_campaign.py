@@ -57,16 +57,16 @@ def _try_to_act(campaign: CampaignId, request: Request, ports: CampaignPorts) ->
     before = stored.value
     after = act(before, replace(request, acknowledged=_suffered(before, ports)))
     if after is None:
-        _check_retried(before, request)
         return before
     if before.archive is not None:
         raise Conflict(f"{before.id} is archived: its devices' rows are no longer in the table", code="archived")
     if request.action in GOING_ON:
         _check_genuine(before, ports)
-    remark = request.remark
     if request.action is OperatorAction.RETRY_FAILED:
-        remark = "; ".join(filter(None, (f"{_count_retryable(before, ports)} devices", remark)))
-    entry = _entry(before, after, replace(request, remark=remark))
+        if not (failed := _count_retryable(before, ports)):
+            return before
+        request = replace(request, remark="; ".join(filter(None, (f"{failed} devices", request.remark))))
+    entry = _entry(before, after, request)
     change = Change(campaign=after, due_at=request.now, told=entry)
     return keep_step(ports, stored, change, now=request.now)
 
@@ -88,30 +88,11 @@ def _check_genuine(campaign: Campaign, ports: CampaignPorts) -> None:
         raise Conflict(f"{campaign.id} cannot go on: its package was withdrawn; cancel it", code="package_withdrawn")
 
 
-def _check_retried(campaign: Campaign, request: Request) -> None:
-    """Return unless devices were to be tried again, and none of them has begun.
-
-    Raises:
-        Conflict: They were.
-    """
-    if request.action is OperatorAction.RETRY_FAILED and all(wave.started_at is None for wave in campaign.waves):
-        raise Conflict(f"{campaign.id} has offered nothing yet: there is nothing to try again", code="nothing_failed")
-
-
 def _count_retryable(campaign: Campaign, ports: CampaignPorts) -> int:
-    """How many devices would be tried again.
-
-    Raises:
-        Conflict: None.
-    """
+    """How many devices would be tried again."""
     begun = [wave.number for wave in campaign.waves if wave.started_at is not None and wave.state not in _SKIPPED]
     tallies = (ports.rollouts.read_tally(campaign.id, number, campaign.shards) for number in begun)
-    failed = sum(tally.counters.of(*RETRYABLE) for tally in tallies)
-    if not failed:
-        raise Conflict(
-            f"no device of {campaign.id} failed or was silent: there is nothing to try again", code="nothing_failed"
-        )
-    return failed
+    return sum(tally.counters.of(*RETRYABLE) for tally in tallies)
 
 
 def _suffered(campaign: Campaign, ports: CampaignPorts) -> Counters:

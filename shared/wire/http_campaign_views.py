@@ -108,9 +108,7 @@ class CampaignView(CampaignSummary):
     plan: PlanView
     waits_for: list[WaitView] = Field(description="All that holds it back now; empty where it goes on")
     waves: list[WaveView]
-    retrying: int | None = Field(
-        description="Devices to be tried again on request whose batch's turn has not come; null where nobody asked"
-    )
+    retrying: int = Field(description="Devices to be tried again on request whose batch's turn has not come")
     actions: list[str] = Field(description="Operator actions that fit its state, and that its packages allow")
 
 
@@ -178,10 +176,10 @@ def view_campaign(
     )
 
 
-def _retrying(campaign: Campaign, counters: Mapping[int, Counters]) -> int | None:
+def _retrying(campaign: Campaign, counters: Mapping[int, Counters]) -> int:
     walk = next((walk for walk in campaign.walks if walk.purpose is BatchPurpose.RETRY), None)
     if walk is None:
-        return None
+        return 0
     ahead = [wave.number for wave in campaign.waves if wave.number >= walk.wave and wave.state is not WaveState.SKIPPED]
     return sum(counters[number].of(*RETRYABLE) for number in ahead if number in counters)
 
