@@ -262,7 +262,6 @@ class Reversion:
         impossible: Former version that cannot be had to why.
         children: The campaigns that bring the former versions back.
         wish: What these are to do.
-        wished_by: Label of who wants it.
         is_told: Whether all of them have been told.
         ordered_at: When it was ordered; an order is good for some days only.
         signature: The service's own over the order to revert, see ``shared.handlers.spec_desk``.
@@ -280,7 +279,6 @@ class Reversion:
     impossible: Mapping[str, str] = field(default_factory=dict)
     children: tuple[CampaignId, ...] = ()
     wish: Wish = Wish.GO_ON
-    wished_by: str = ""
     is_told: bool = True
     ordered_at: datetime | None = None
     signature: str = ""

@@ -68,11 +68,11 @@ def take_back_again(campaign: Campaign, *, now: datetime) -> Campaign | None:
     return replace(campaign, walks=(*campaign.walks, walk))
 
 
-def tell(campaign: Campaign, wish: Wish, who: str) -> Campaign:
+def tell(campaign: Campaign, wish: Wish) -> Campaign:
     """The campaign about to have its children do the same as it."""
     order = campaign.reversion or Reversion()
     has_children = order.phase is not ReversionPhase.COLLECTING
-    return replace(campaign, reversion=replace(order, wish=wish, wished_by=who, is_told=not has_children))
+    return replace(campaign, reversion=replace(order, wish=wish, is_told=not has_children))
 
 
 def paused_with(parent: CampaignId) -> str:

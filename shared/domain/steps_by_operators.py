@@ -131,7 +131,7 @@ def _start(campaign: Campaign, request: Request) -> Campaign:
 
 def _pause(campaign: Campaign, request: Request) -> Campaign:
     paused = replace(campaign, state=C.PAUSED, reason=f"paused by {name_of(request.who)}")
-    return tell(paused, Wish.PAUSE, request.who) if campaign.goes_back else paused
+    return tell(paused, Wish.PAUSE) if campaign.goes_back else paused
 
 
 def _cancel(campaign: Campaign, request: Request) -> Campaign:
@@ -143,7 +143,7 @@ def _cancel(campaign: Campaign, request: Request) -> Campaign:
 def _stop_going_back(campaign: Campaign, wish: Wish, request: Request) -> Campaign:
     """Its own offers are on their way back already; what was started to revert it ends in the same way."""
     reason = f"its reverting was cancelled by {name_of(request.who)}"
-    return tell(replace(campaign, state=C.ABORTED, reason=reason), wish, request.who)
+    return tell(replace(campaign, state=C.ABORTED, reason=reason), wish)
 
 
 def _revert(campaign: Campaign, request: Request) -> Campaign:
@@ -205,7 +205,7 @@ def _misfit(campaign: Campaign, action: OperatorAction) -> str:
 def _resume(campaign: Campaign, request: Request) -> Campaign:
     now, reason = request.now, f"resumed by {name_of(request.who)}"
     if campaign.goes_back:
-        return tell(go_on(campaign, now=now, reason=reason), Wish.GO_ON, request.who)
+        return tell(go_on(campaign, now=now, reason=reason), Wish.GO_ON)
     if _has_ended(campaign, now):
         campaign = replace(campaign, consents=replace(campaign.consents, is_end_waived=True))
         reason += ", after its schedule had ended"

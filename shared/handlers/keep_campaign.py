@@ -93,7 +93,7 @@ def _mark(campaign: Campaign) -> tuple[object, ...]:
         [(wave.state, wave.dispatched) for wave in campaign.waves],
         campaign.walks,
         [(approval.who, approval.plan_sha256) for approval in campaign.consents.approvals],
-        order and (order.number, order.phase, order.wish, order.wished_by),
+        order and (order.number, order.phase, order.wish),
         campaign.planning,
         campaign.quarantined,
     )

@@ -1,6 +1,7 @@
 """The campaigns that revert another one rest, go on and end with it.
 
 The row of the one that is reverted says what they are to do, and is written first: whatever dies, they are told again.
+It is not signed, so no person is named for it: who wanted it stands in the audit log of the one that is reverted.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from shared.domain.audit import SERVICE
 from shared.domain.campaigns import Campaign, CampaignState, Reversion, Wish
 from shared.domain.errors import Conflict
-from shared.domain.people import name_of
 from shared.domain.reverting import children_of, paused_with
 from shared.domain.steps import Change
 from shared.domain.steps_by_operators import OperatorAction
@@ -40,7 +41,7 @@ def tell_children(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
 
 
 def _pause(parent: Campaign, child: Campaign, ports: CampaignPorts, now: datetime) -> None:
-    pause_campaign(child.id, f"{paused_with(parent.id)} by {name_of(_who(parent))}", ports, now=now)
+    pause_campaign(child.id, paused_with(parent.id), ports, now=now)
 
 
 def _go_on(parent: Campaign, child: Campaign, ports: CampaignPorts, now: datetime) -> None:
@@ -57,7 +58,7 @@ def _end(action: OperatorAction) -> _Tell:
 
 
 def _who(parent: Campaign) -> str:
-    return parent.reversion.wished_by if parent.reversion else ""
+    return f"{SERVICE} for {parent.id}"
 
 
 type _Tell = Callable[[Campaign, Campaign, CampaignPorts, datetime], None]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState, Reversion, ReversionPhase
+from shared.domain.campaigns import Campaign, CampaignState, Reversion, ReversionPhase, Wish
 from shared.domain.errors import Conflict, DomainError, Forbidden
 from shared.domain.ids import CampaignId
 from shared.domain.plans import digest_plan
@@ -44,6 +44,10 @@ def in_flight(**fields: Any) -> tuple[CampaignWorld, Campaign]:
 
 def count(world: CampaignWorld, campaign: Campaign, state: RolloutState) -> int:
     return [row.state for row in world.rollouts.rows(campaign.id).values()].count(state)
+
+
+def who_did_what(world: CampaignWorld, campaign: CampaignId) -> list[tuple[str, str]]:
+    return [(entry.who, entry.what) for entry in world.audit.read(campaign)]
 
 
 def lose_withdrawals(world: CampaignWorld, *, times: int) -> list[Any]:
@@ -138,7 +142,7 @@ def test_a_reverting_campaign_rests_and_goes_on_with_its_child() -> None:
     world, campaign, child = reverting()
     assert world.act(campaign.id, "pause") == world.act(campaign.id, "pause")
     world.run(lambda: world.campaign(child).state is C.PAUSED)
-    assert world.campaign(child).reason == f"paused with {campaign.id} by grace"
+    assert world.campaign(child).reason == f"paused with {campaign.id}"
     world.run(hours=1)
     assert world.campaign(campaign.id).state is C.PAUSED
 
@@ -148,10 +152,21 @@ def test_a_reverting_campaign_rests_and_goes_on_with_its_child() -> None:
         if row.state is S.OFFERED:
             world.set_state(row, S.SUCCEEDED)
     assert world.run_until(campaign.id, C.REVERTED).reason == f"{child} (1.4.0) is completed"
-    deeds = [(entry.who, entry.what) for entry in world.audit.read(child)]
-    assert ("grace", "resume") in deeds
+    assert ("grace", "resume") in who_did_what(world, campaign.id)
+    assert (f"service for {campaign.id}", "resume") in who_did_what(world, child)
     world.check_audit(campaign.id)
     world.check_audit(child)
+
+
+def test_thief_of_the_tables_puts_no_ones_name_into_a_childs_log() -> None:
+    """What the children are to do is not signed: whoever writes the table can say it, but not who wanted it."""
+    world, campaign, child = reverting()
+    stored = world.campaigns.get(campaign.id)
+    assert stored.value.reversion is not None
+    forged = replace(stored.value.reversion, wish=Wish.CANCEL, is_told=False)
+    world.campaigns.save(Stored(value=replace(stored.value, reversion=forged), etag=stored.etag))
+    world.run(lambda: world.campaign(child).state is C.ABORTED)
+    assert {who for who, _ in who_did_what(world, child)} <= {"gate", "service", f"service for {campaign.id}"}
 
 
 def test_a_child_that_its_gate_stopped_is_not_resumed_with_its_parent() -> None:
