@@ -54,7 +54,7 @@ def test_a_reverting_campaign_rests_goes_on_and_is_given_up_with_its_child(scene
 
     assert scene.act(campaign, "pause").json()["state"] == "paused"
     paused = scene.wait_for_campaign(child, "paused")
-    assert paused["reason"].startswith(f"paused with {campaign} by ")
+    assert paused["reason"] == f"paused with {campaign}"
     assert waits(scene, campaign) == {"operator"}
     refused = scene.act(campaign, "retry-failed")
     assert refused.status_code == 409
