@@ -15,7 +15,7 @@ from shared.wiring import Service
 def show(service: Callable[[], Service]) -> func.HttpResponse:
     """200 when the settings are complete and everything behind answers; 503 with all that is wrong otherwise."""
     try:
-        complaints = service().find_outages()
+        complaints = dict(service().find_outages())
     except SettingsError as error:
         complaints = {"settings": error.message}
     status = 503 if complaints else 200

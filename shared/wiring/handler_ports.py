@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from securesystemslib.signer import Signer
 
 from shared.adapters.jwks_keys import JwksKeys
 from shared.domain.campaigns import Campaign
-from shared.domain.ids import CampaignId
+from shared.domain.ids import CampaignId, DeviceId
 from shared.handlers.audit_desk import AuditDesk
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.dry_run import DryRunPorts
@@ -35,6 +35,7 @@ from shared.handlers.stop_fleet import StopPorts, StopWatch
 from shared.handlers.visit_batch import VisitPorts
 from shared.ports.errors import Unavailable
 from shared.settings import Settings
+from shared.trust.index import TIMESTAMP_FILE
 from shared.trust.policy_file import read_trust_policy
 from shared.trust.signers import KeyRole
 from shared.trust.specs import SpecUntrusted
@@ -44,6 +45,9 @@ from shared.wiring.once import once
 
 APP_FOLDER = Path(__file__).parents[2]
 PRICES = APP_FOLDER / "prices.toml"
+
+NOBODY = DeviceId("groundswell-health")
+"""A device that no hub knows: asking for its twin shows that twins may be read, and costs no message."""
 
 
 class HandlerPorts:
@@ -151,6 +155,15 @@ class HandlerPorts:
     def forgetting_ports(self, clock: Callable[[], datetime]) -> ForgettingPorts:
         adapters = self._adapters
         return ForgettingPorts(operations=adapters.operations, drafts=adapters.manifests, clock=clock)
+
+    @property
+    def outage_checks(self) -> Mapping[str, Callable[[], object]]:
+        return {
+            "index": lambda: self._adapters.index.read(TIMESTAMP_FILE),
+            "tables": lambda: self._adapters.packages.list_page(size=1),
+            "keys": self.intent_signer,
+            "hub": lambda: self._adapters.twin_reader.read_reported(NOBODY),
+        }
 
     @once
     def forecaster(self) -> Forecaster:

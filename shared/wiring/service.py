@@ -1,19 +1,16 @@
-"""The service: every handler with its ports, built once per process when the first event comes."""
+"""The service: every handler with its ports."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from threading import Lock
 from typing import Any
 
-from shared.adapters.azure_bus import AzureBus
-from shared.domain.errors import DomainError, MalformedMessage
+from shared.domain.errors import MalformedMessage
 from shared.domain.groups import GroupName
-from shared.domain.ids import CampaignId, DeviceId, OperationId
+from shared.domain.ids import CampaignId, OperationId
 from shared.domain.packages import RegisteredPackage
 from shared.domain.roles import KEY_HOLDER, Caller
 from shared.domain.steps_by_operators import OperatorAction
@@ -55,12 +52,10 @@ from shared.handlers.visit_batch import visit_batch
 from shared.handlers.watch_index import watch_index
 from shared.handlers.withdraw_package import get_package, withdraw_package
 from shared.ports.bus import MessageSender, Parking
-from shared.ports.errors import AccessRefused, PortError
 from shared.ports.replay import REPORTS
-from shared.settings import AuthMode, Settings, read_auth_mode, read_bus_connection, read_settings
+from shared.settings import Settings
 from shared.telemetry.execution import about
 from shared.telemetry.signals import Signal, emit
-from shared.trust.index import TIMESTAMP_FILE
 from shared.wire.http_actions import ActionRequest
 from shared.wire.http_approvals import refuse_approval
 from shared.wire.http_audit import AuditPage
@@ -75,16 +70,12 @@ from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexReque
 from shared.wire.reports import read_report_batch
 from shared.wire.twin_events import RawTwinEvent, read_lifecycle
 from shared.wiring.adapters import Adapters
-from shared.wiring.clients import open_bus
-from shared.wiring.handler_ports import APP_FOLDER, HandlerPorts
+from shared.wiring.handler_ports import HandlerPorts
+from shared.wiring.outages import OutageWatch
 from shared.wiring.run_all import run_all
 from shared.wiring.telling import tell_lag, tell_subject_of
 
 log = logging.getLogger(__name__)
-
-
-NOBODY = DeviceId("groundswell-health")
-"""A device that no hub knows: asking for its twin shows that twins may be read, and costs no message."""
 
 
 def utc_now() -> datetime:
@@ -100,6 +91,7 @@ class Service:
         self._clock = clock
         self._adapters = Adapters(settings)
         self._ports = HandlerPorts(settings, self._adapters)
+        self._outages = OutageWatch(self._ports.outage_checks, clock)
 
     @property
     def parking(self) -> Parking:
@@ -401,58 +393,6 @@ class Service:
         """Delete dry runs that nothing has come of for days, with what they left in ``manifests``."""
         forget_operations(self._ports.forgetting_ports(self._clock))
 
-    def find_outages(self) -> dict[str, str]:
-        """What does not answer now: name to reason, empty when all is well."""
-        checks: dict[str, Callable[[], object]] = {
-            "index": lambda: self._adapters.index.read(TIMESTAMP_FILE),
-            "tables": lambda: self._adapters.packages.list_page(size=1),
-            "keys": self._ports.intent_signer,
-            "hub": lambda: self._adapters.twin_reader.read_reported(NOBODY),
-        }
-        return {name: complaint for name, check in checks.items() if (complaint := _complaint(check))}
-
-
-def _complaint(check: Callable[[], object]) -> str:
-    try:
-        check()
-    except (PortError, DomainError) as error:
-        log.warning("unhealthy: %s", error)
-        # Other errors' words may name hosts and accounts: they go to the log alone (invariant I10).
-        return error.message if isinstance(error, AccessRefused) else type(error).__name__
-    return ""
-
-
-_service: Service | None = None
-_stand_in: MessageSender | None = None
-_building = Lock()
-
-
-def service() -> Service:
-    """The process's service.
-
-    Raises:
-        SettingsError: Settings are missing or wrong; the next call looks again.
-    """
-    global _service  # noqa: PLW0603 - one per process, built when the first event comes
-    with _building:
-        if _service is None:
-            _service = Service(read_settings(os.environ, app_folder=APP_FOLDER))
-        return _service
-
-
-def stand_in_sender() -> MessageSender:
-    """The queues, sending side, for a process whose settings are wrong, so that no service can be had.
-
-    Raises:
-        SettingsError: The bus is among what is missing; then no trigger receives from it either.
-    """
-    global _stand_in  # noqa: PLW0603 - one per process, built when the first message has to be put off
-    with _building:
-        if _stand_in is None:
-            _stand_in = AzureBus(open_bus(*read_bus_connection(os.environ)))
-        return _stand_in
-
-
-def tokens_are_demanded() -> bool:
-    """Whether our own code keeps the door, so that the host need not ask for a function key."""
-    return read_auth_mode(os.environ) is AuthMode.ENTRA
+    def find_outages(self) -> Mapping[str, str]:
+        """What did not answer when it was looked at last: name to reason, empty when all is well."""
+        return self._outages.find()
