@@ -28,9 +28,11 @@ from demo.artifacts import FIRMWARE, FIRMWARE_VERSION
 from demo.operator import Operator
 from shared.adapters.azure_campaigns import AzureCampaigns
 from shared.adapters.azure_manifests import AzureManifests
-from shared.domain.campaigns import Campaign, PlanningPhase, digest_devices
+from shared.domain.campaign_specs import digest_devices
+from shared.domain.campaigns import Campaign
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.listings import ring_start_of, sort_on_ring
+from shared.domain.planning import PlanningPhase
 
 HTTP_LIMIT_S = 230.0
 """As long as Azure's front end waits for a function's answer (Azure Functions, hosting options, function timeout)."""

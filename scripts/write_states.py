@@ -7,7 +7,8 @@ from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 
-from shared.domain.campaigns import CAMPAIGN_TRANSITIONS, FINISHED, CampaignState, Deadlines
+from shared.domain.campaign_specs import Deadlines
+from shared.domain.campaigns import CAMPAIGN_TRANSITIONS, FINISHED, CampaignState
 from shared.domain.retries import RETRYABLE
 from shared.domain.rollouts import FINAL, PROGRESS, REPORTABLE, TRANSITIONS, RolloutState
 from shared.domain.steps_by_operators import FITS, GOING_BACK, HOLDS, OperatorAction

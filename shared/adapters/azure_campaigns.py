@@ -11,9 +11,10 @@ from azure.core import MatchConditions
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.adapters.azure_table_errors import table_errors
-from shared.domain.campaigns import Campaign, PlanningPhase
+from shared.domain.campaigns import Campaign
 from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId
+from shared.domain.planning import PlanningPhase
 from shared.ports.errors import NotThere
 from shared.ports.stored import Page, Stored
 from shared.wire.campaign_rows import (

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.domain.approvals import ApprovalPolicy, Consents
-from shared.domain.cohorts import Quarantine, Quarantined
-from shared.domain.conflicts import Precedence
-from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.approvals import Consents
+from shared.domain.campaign_specs import (
+    CampaignSpec,
+)
+from shared.domain.cohorts import Quarantined
+from shared.domain.ids import CampaignId
 from shared.domain.newcomers import Newcomers
 from shared.domain.packages import Package
 from shared.domain.pending_edits import PendingEdit
-from shared.domain.rates import Pace, Paced
+from shared.domain.planning import RECUTTING, Planning
+from shared.domain.rates import Paced
 from shared.domain.retention import Archive
-from shared.domain.retries import Retries
-from shared.domain.rollouts import PackageTarget, Rollout, RolloutState
-from shared.domain.schedules import AtEnd, Schedule
-from shared.domain.targeting import Targeting
+from shared.domain.reversions import Reversion
+from shared.domain.rollouts import PackageTarget, Rollout
+from shared.domain.schedules import AtEnd
 from shared.domain.variants import pick
 from shared.domain.walks import BatchPurpose, Walk
-from shared.domain.waves import DONE_WAVES, Wave, WaveSpec
-from shared.domain.windows import Window
+from shared.domain.waves import DONE_WAVES, Wave
 
 
 class CampaignState(StrEnum):
@@ -65,223 +65,6 @@ CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = {
     C.REVERTING: frozenset({C.AWAITING_APPROVAL, C.PAUSED, C.REVERTED, C.ABORTED}),
     C.REVERTED: frozenset(),
 }
-
-
-class OnLateFailure(StrEnum):
-    """What happens when the gate of a wave that has passed would stop it now."""
-
-    PAUSE = "pause"
-    ALERT = "alert"
-
-
-class PlanningPhase(StrEnum):
-    """How far the planning of a campaign is."""
-
-    LISTING = "listing"
-    ORDERING = "ordering"
-    CLAIMING = "claiming"
-    FILTERING = "filtering"
-    CUTTING = "cutting"
-    MOVING = "moving"
-    DONE = "done"
-
-
-RECUTTING = frozenset({PlanningPhase.FILTERING, PlanningPhase.CUTTING, PlanningPhase.MOVING})
-"""After an edit of its waves a campaign is cut anew whatever its state: until then, rows are not in their batches, or
-about to leave them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceList:
-    """Targets named one by one; the ids lie in the manifest store, because they outgrow a table row.
-
-    Attributes:
-        count: How many ids there are, repeats removed.
-        sha256: Digest over the ids, see ``digest_devices``.
-    """
-
-    count: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceQuery:
-    """Targets found by an IoT Hub query over ``devices``."""
-
-    query: str
-
-
-type Targets = DeviceList | DeviceQuery
-
-
-def digest_devices(devices: Iterable[DeviceId]) -> str:
-    """Lower-case hex SHA-256 over the ids in order, one a line."""
-    digest = hashlib.sha256()
-    for device in devices:
-        digest.update(device.encode() + b"\n")
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
-    """How long a device may stay in a state before it counts as timed out, in seconds.
-
-    Attributes:
-        offered_s: Waiting for the device to take the offer, offline devices included.
-    """
-
-    offered_s: float = 7 * 86_400
-    downloading_s: float = 86_400
-    installing_s: float = 3_600
-    restarting_s: float = 3_600
-
-    @property
-    def shortest_s(self) -> float:
-        """The shortest of them: a batch looked at this often overlooks no deadline for longer than it."""
-        return min(self.offered_s, self.downloading_s, self.installing_s, self.restarting_s)
-
-    def of(self, state: RolloutState) -> float | None:
-        """Seconds the state may last; None for states that do not end by themselves."""
-        return {
-            RolloutState.OFFERED: self.offered_s,
-            RolloutState.DOWNLOADING: self.downloading_s,
-            RolloutState.DOWNLOADED: self.installing_s,
-            RolloutState.INSTALLING: self.installing_s,
-            RolloutState.RESTARTING: self.restarting_s,
-        }.get(state)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignSpec:
-    """A campaign as the operator asked for it.
-
-    Attributes:
-        package: The one package, or the first of several.
-        other_packages: The others, for devices of other hardware; see ``shared.domain.variants``.
-        windows: When devices may install; carried in every intent, empty for always.
-        pace: How fast it may go, within what the hub leaves.
-        precedence: What it is worth against other campaigns.
-        quarantine: When cohorts in which failures cluster are held back; None: never.
-        approval: Whose consent it needs; None for nobody's.
-        schedule: When it starts and ends by itself; None for at once and never.
-        retention_days: How long its devices' rows stay once it has ended; 0 for ever, None for the service's default.
-    """
-
-    name: str
-    package: PackageTarget
-    targets: Targets
-    waves: tuple[WaveSpec, ...]
-    deadlines: Deadlines = field(default_factory=Deadlines)
-    allow_downgrade: bool = False
-    windows: tuple[Window, ...] = ()
-    retries: Retries = field(default_factory=Retries)
-    on_late_failure: OnLateFailure = OnLateFailure.PAUSE
-    targeting: Targeting = field(default_factory=Targeting)
-    pace: Pace = field(default_factory=Pace)
-    precedence: Precedence = field(default_factory=Precedence)
-    quarantine: Quarantine | None = None
-    approval: ApprovalPolicy | None = None
-    schedule: Schedule | None = None
-    retention_days: int | None = None
-    other_packages: tuple[PackageTarget, ...] = ()
-
-    @property
-    def packages(self) -> tuple[PackageTarget, ...]:
-        """What its devices shall run, each one of them."""
-        return self.package, *self.other_packages
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planning:
-    """The cursor of planning, so that each page is taken up where the last one ended.
-
-    Attributes:
-        page: Listing: pages written so far, of all listings, see ``shared.domain.listings``.
-        ends: Listing: for each finished listing, one past its last page.
-        continuation: Listing: IoT Hub's token for the next page; empty at the beginning.
-        listed: Targets found so far, repeats included.
-        excluded: Targets left out because the operator excluded them.
-        claimed_wave: Claiming, and moving rows after an edit of waves: the wave in hand, from 1.
-        claimed_batches: Batches of that wave whose rows are written.
-        manifest: Which edition of the manifest its waves are slices of; empty for the first.
-        skipped: Targets left out because another campaign holds them.
-        current: Targets left out because they run the version already.
-        waiting: Targets that other campaigns held, and that are waited for.
-        manifest_sha256: Digest over the ordered targets, see ``digest_devices``; empty until they are ordered.
-        no_package: Targets left out because none of several packages is for them.
-        by_variant: Of several packages: for each, how many targets it was chosen for.
-    """
-
-    phase: PlanningPhase = PlanningPhase.LISTING
-    page: int = 0
-    ends: tuple[int, ...] = ()
-    continuation: str = ""
-    listed: int = 0
-    excluded: int = 0
-    claimed_wave: int = 1
-    claimed_batches: int = 0
-    manifest: str = ""
-    skipped: int = 0
-    current: int = 0
-    waiting: int = 0
-    manifest_sha256: str = ""
-    no_package: int = 0
-    by_variant: tuple[int, ...] = ()
-
-
-class ReversionPhase(StrEnum):
-    """How far a campaign that is being reverted is."""
-
-    COLLECTING = "collecting"
-    STARTING = "starting"
-    WATCHING = "watching"
-
-
-class Wish(StrEnum):
-    """What the campaigns that bring the former versions back are to do with the one that started them."""
-
-    GO_ON = "go_on"
-    PAUSE = "pause"
-    CANCEL = "cancel"
-    FORCE_CANCEL = "force-cancel"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reversion:
-    """The order to revert a campaign, and how far that is.
-
-    Attributes:
-        number: Which order it is; a campaign whose reverting was cancelled may be reverted again.
-        ordered_by: Label of who ordered it, or the gate; empty in rows from before this was kept.
-        wave: Collecting: the wave in hand, from 1.
-        batches: Collecting: batches of that wave that were looked into.
-        pages: Former version, see ``shared.domain.reverting.read_former``, to the pages of devices that ran it.
-        devices: Former version to how many ran it.
-        digests: Former version to the digest over these devices, see ``digest_devices``; empty until all are known.
-        left_open: Devices that had not ended when it went on without them.
-        impossible: Former version that cannot be had to why.
-        children: The campaigns that bring the former versions back.
-        wish: What these are to do.
-        is_told: Whether all of them have been told.
-        ordered_at: When it was ordered; an order is good for some days only.
-        signature: The service's own over the order to revert, see ``shared.handlers.spec_desk``.
-    """
-
-    number: int = 1
-    ordered_by: str = ""
-    phase: ReversionPhase = ReversionPhase.COLLECTING
-    wave: int = 1
-    batches: int = 0
-    pages: Mapping[str, int] = field(default_factory=dict)
-    devices: Mapping[str, int] = field(default_factory=dict)
-    digests: Mapping[str, str] = field(default_factory=dict)
-    left_open: int = 0
-    impossible: Mapping[str, str] = field(default_factory=dict)
-    children: tuple[CampaignId, ...] = ()
-    wish: Wish = Wish.GO_ON
-    is_told: bool = True
-    ordered_at: datetime | None = None
-    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

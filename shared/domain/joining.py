@@ -11,10 +11,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import reduce
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.hub_queries import exclude_from_query, narrow_query
 from shared.domain.ids import DeviceId
 from shared.domain.listings import ListingKind, listings
+from shared.domain.planning import PlanningPhase
 from shared.domain.targeting import Membership
 from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import DONE_WAVES, DeviceBatch, Wave, WaveState, cut_batches

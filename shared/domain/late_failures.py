@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.campaigns import Campaign, CampaignState, OnLateFailure
+from shared.domain.campaign_specs import OnLateFailure
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.verdicts import Decision, Verdict
 from shared.domain.waves import Wave, WaveState
 

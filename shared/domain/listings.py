@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.domain.campaigns import Campaign, CampaignSpec, DeviceQuery, Planning, Targets
+from shared.domain.campaign_specs import CampaignSpec, DeviceQuery, Targets
+from shared.domain.campaigns import Campaign
 from shared.domain.hub_queries import narrow_query, query_where
 from shared.domain.ids import DeviceId, ring_order, ring_start
+from shared.domain.planning import Planning
 from shared.domain.targeting import FIXED_START, Canaries
 from shared.domain.waves import Matching
 

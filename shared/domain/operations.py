@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.ids import OperationId
 from shared.domain.plan_findings import Findings
+from shared.domain.planning import PlanningPhase
 from shared.domain.steps import Change
 
 KEPT_DAYS = 7

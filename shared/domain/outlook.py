@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.campaigns import Campaign, CampaignSpec
+from shared.domain.campaign_specs import CampaignSpec
+from shared.domain.campaigns import Campaign
 from shared.domain.conflicts import OnConflict
 from shared.domain.errors import DomainError
 from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast

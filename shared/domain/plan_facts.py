@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.domain.campaigns import CampaignSpec
+from shared.domain.campaign_specs import CampaignSpec
 from shared.domain.forecast import Forecast, ForecastInputs, WaveForecast
 from shared.domain.plan_findings import Findings
 from shared.domain.waves import WaveSpec

@@ -8,21 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.campaigns import (
-    Campaign,
-    CampaignSpec,
-    CampaignState,
-    DeviceList,
-    Planning,
-    PlanningPhase,
-    Reversion,
-    ReversionPhase,
-    Wish,
-)
+from shared.domain.campaign_specs import CampaignSpec, DeviceList
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.endings import give_up
 from shared.domain.gates import OnStop
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package
+from shared.domain.planning import Planning, PlanningPhase
+from shared.domain.reversions import Reversion, ReversionPhase, Wish
 from shared.domain.rollouts import PackageTarget, Rollout, RolloutState
 from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import Percent, Rest, Wave, WaveSpec

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from shared.domain.campaigns import CampaignSpec
+from shared.domain.campaign_specs import CampaignSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ from datetime import datetime
 
 from shared.domain.approvals import Approval
 from shared.domain.audit import GATE
-from shared.domain.campaigns import OFFERING, Campaign, CampaignState, ReversionPhase
+from shared.domain.campaigns import OFFERING, Campaign, CampaignState
 from shared.domain.errors import Forbidden
 from shared.domain.people import name_of, subject_of
 from shared.domain.plans import digest_plan
+from shared.domain.reversions import ReversionPhase
 from shared.domain.waves import Wave, WaveState
 
 C = CampaignState

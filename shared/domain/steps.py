@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.audit import GATE, AuditEntry
-from shared.domain.campaigns import RECUTTING, STEPPING, Campaign, CampaignState, PlanningPhase, ReversionPhase
+from shared.domain.campaigns import STEPPING, Campaign, CampaignState
 from shared.domain.endings import give_up
 from shared.domain.errors import Conflict
 from shared.domain.gates import OnStop
 from shared.domain.joining import stays_open
+from shared.domain.planning import RECUTTING, PlanningPhase
+from shared.domain.reversions import ReversionPhase
 from shared.domain.reverting import begin_reverting
 from shared.domain.starting import missing_approvals
 from shared.domain.verdicts import Decision, Verdict

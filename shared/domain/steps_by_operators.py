@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.domain.campaigns import RECUTTING, Campaign, CampaignState, PlanningPhase, Wish
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.endings import give_up
 from shared.domain.errors import Conflict, DomainError
 from shared.domain.gates import Counters
 from shared.domain.people import name_of
+from shared.domain.planning import RECUTTING, PlanningPhase
 from shared.domain.plans import digest_plan
+from shared.domain.reversions import Wish
 from shared.domain.reverting import begin_reverting, tell
 from shared.domain.starting import approve, awaited_wave, go_on, has_approved
 from shared.domain.steps import dispatch_again

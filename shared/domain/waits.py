@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.campaigns import Campaign, CampaignState, ReversionPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.gates import Counters
 from shared.domain.pacing import Budget, yields_until
 from shared.domain.rates import next_free_at, seconds_per_device
+from shared.domain.reversions import ReversionPhase
 from shared.domain.rollouts import PROGRESS, RolloutState
 from shared.domain.starting import missing_approvals
 from shared.domain.stops import FleetStop

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase, digest_devices
+from shared.domain.campaign_specs import digest_devices
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict
 from shared.domain.ids import DeviceId
 from shared.domain.listings import ring_start_of, sort_on_ring
 from shared.domain.pending_edits import PendingEdit, conditions_of
+from shared.domain.planning import PlanningPhase
 from shared.domain.starting import go_on
 from shared.domain.targeting import Revision
 from shared.domain.waves import Matching, Wave, WaveSpec, WaveState, assign_waves, slice_waves

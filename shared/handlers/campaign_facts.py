@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 
-from shared.domain.campaigns import CampaignState, Deadlines
+from shared.domain.campaign_specs import Deadlines
+from shared.domain.campaigns import CampaignState
 from shared.domain.ids import CampaignId
 from shared.domain.retries import Retries
 from shared.domain.rollouts import PackageTarget, Rollout

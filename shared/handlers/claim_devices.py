@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.campaigns import Campaign, CampaignState, Planning, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.conflicts import held_by, waits_for
 from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.planning import Planning, PlanningPhase
 from shared.domain.quotas import quota_reason
 from shared.domain.rollouts import Rollout
 from shared.domain.starting import go_on

@@ -11,11 +11,12 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.campaigns import Campaign, PlanningPhase
+from shared.domain.campaigns import Campaign
 from shared.domain.errors import NotFound
 from shared.domain.ids import CampaignId, OperationId
 from shared.domain.listings import listings
 from shared.domain.operations import KEPT_DAYS, Operation, OperationState, follow
+from shared.domain.planning import PlanningPhase
 from shared.domain.schedules import check_schedule
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.create_campaign import new_campaign

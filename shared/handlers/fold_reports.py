@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.campaigns import Deadlines
+from shared.domain.campaign_specs import Deadlines
 from shared.domain.folding import fold_report
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.retries import retry_if_wanted

@@ -14,7 +14,8 @@ from datetime import datetime
 from itertools import batched
 
 from shared.domain.audit import SERVICE, AuditEntry
-from shared.domain.campaigns import Campaign, digest_devices
+from shared.domain.campaign_specs import digest_devices
+from shared.domain.campaigns import Campaign
 from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.joining import cut_newcomers, is_look_due, is_open, join, newcomers_query, note_look

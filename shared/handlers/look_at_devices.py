@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from shared.domain.campaigns import Campaign, Planning, PlanningPhase
+from shared.domain.campaigns import Campaign
 from shared.domain.devices import DeviceRecord
 from shared.domain.operations import Operation
 from shared.domain.plan_findings import Conflict, Findings
+from shared.domain.planning import Planning, PlanningPhase
 from shared.domain.steps import Change
 from shared.domain.variants import choose_variant
 from shared.domain.versions import is_newer

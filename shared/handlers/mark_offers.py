@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.campaigns import Campaign, Deadlines
+from shared.domain.campaign_specs import Deadlines
+from shared.domain.campaigns import Campaign
 from shared.domain.conflicts import held_by, is_waiting
 from shared.domain.retries import cut_short, may_begin
 from shared.domain.rollouts import Rollout, RolloutState, move

@@ -10,8 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import batched
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.planning import PlanningPhase
 from shared.domain.rollouts import Rollout
 from shared.domain.starting import go_on
 from shared.domain.steps import Change

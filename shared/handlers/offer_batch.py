@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.campaigns import Campaign, Deadlines
+from shared.domain.campaign_specs import Deadlines
+from shared.domain.campaigns import Campaign
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.quotas import quota_reason
 from shared.domain.retries import cut_short

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import batched
 
-from shared.domain.campaigns import Campaign, CampaignState, Planning, PlanningPhase, digest_devices
+from shared.domain.campaign_specs import digest_devices
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId
 from shared.domain.listings import Listing, ListingKind, listings, page_spans, ring_start_of, sort_on_ring
+from shared.domain.planning import Planning, PlanningPhase
 from shared.domain.quotas import quota_reason
 from shared.domain.rates import batch_devices
 from shared.domain.steps import Change, abort

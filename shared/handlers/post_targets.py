@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import batched
 
-from shared.domain.campaigns import Campaign, CampaignSpec, Planning, PlanningPhase
+from shared.domain.campaign_specs import CampaignSpec
+from shared.domain.campaigns import Campaign
 from shared.domain.listings import ListingKind, listings
+from shared.domain.planning import Planning, PlanningPhase
 from shared.ports.campaigns import ManifestStore
 from shared.wire.http_campaigns import CampaignRequest
 

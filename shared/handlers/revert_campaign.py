@@ -10,9 +10,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.audit import SERVICE, AuditEntry
-from shared.domain.campaigns import Campaign, Reversion, ReversionPhase, digest_devices
+from shared.domain.campaign_specs import digest_devices
+from shared.domain.campaigns import Campaign
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.packages import Package, PackageState
+from shared.domain.reversions import Reversion, ReversionPhase
 from shared.domain.reverting import (
     OTHERS,
     by_former_version,

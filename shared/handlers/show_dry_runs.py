@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.domain.campaigns import Campaign, CampaignSpec
+from shared.domain.campaign_specs import CampaignSpec
+from shared.domain.campaigns import Campaign
 from shared.domain.operations import Operation
 from shared.domain.outlook import look_ahead, room_of
 from shared.domain.plan_facts import PlanFacts

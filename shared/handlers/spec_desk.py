@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from shared.domain.campaigns import Campaign, Reversion
+from shared.domain.campaigns import Campaign
+from shared.domain.reversions import Reversion
 from shared.ports.keys import KeyRing
 from shared.trust.signers import KeyRole
 from shared.trust.specs import SpecUntrusted, sign_spec, verify_spec

@@ -12,8 +12,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.audit import SERVICE
-from shared.domain.campaigns import Campaign, CampaignState, Reversion, Wish
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict
+from shared.domain.reversions import Reversion, Wish
 from shared.domain.reverting import children_of, paused_with
 from shared.domain.steps import Change
 from shared.domain.steps_by_operators import OperatorAction

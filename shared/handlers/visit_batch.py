@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.campaigns import OFFERING, Deadlines
+from shared.domain.campaign_specs import Deadlines
+from shared.domain.campaigns import OFFERING
 from shared.domain.devices import DeviceRecord, settle
 from shared.domain.gates import BAD_ENDS
 from shared.domain.retries import retry_if_wanted

@@ -12,15 +12,18 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.domain.approvals import Consents
-from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Planning, Reversion
+from shared.domain.campaign_specs import CampaignSpec
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.cohorts import Quarantined
 from shared.domain.gates import Counters
 from shared.domain.ids import campaign_id
 from shared.domain.newcomers import Newcomers
 from shared.domain.packages import Package
 from shared.domain.pending_edits import PendingEdit
+from shared.domain.planning import Planning
 from shared.domain.rates import Paced
 from shared.domain.retention import Archive
+from shared.domain.reversions import Reversion
 from shared.domain.verdicts import Verdict
 from shared.domain.walks import Walk
 from shared.domain.waves import Wave, WaveSpec, WaveState

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from shared.domain.campaigns import Campaign, DeviceQuery, Targets
+from shared.domain.campaign_specs import DeviceQuery, Targets
+from shared.domain.campaigns import Campaign
 from shared.domain.gates import Counters
 from shared.domain.retries import RETRYABLE
 from shared.domain.rollouts import RolloutState

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from shared.domain.campaigns import CampaignSpec, Deadlines, OnLateFailure
+from shared.domain.campaign_specs import CampaignSpec, Deadlines, OnLateFailure
 from shared.domain.conflicts import DEFAULT_PRIORITY
 from shared.domain.ids import DeviceId
 from shared.domain.plan_checks import sizes_of

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from shared.domain.campaigns import digest_devices
+from shared.domain.campaign_specs import digest_devices
 from shared.domain.ids import DeviceId
 from shared.domain.targeting import Targeting
 from shared.wire.http_fields import RequestModel

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from shared.domain.campaigns import Deadlines
+from shared.domain.campaign_specs import Deadlines
 from shared.domain.errors import DomainError
 from shared.domain.windows import DEVICE_ZONE, Window, find_zone
 from shared.wire.http_fields import TIME_OF_DAY, RequestModel, Seconds

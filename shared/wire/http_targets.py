@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from shared.domain.campaigns import DeviceList, DeviceQuery, Targets, digest_devices
+from shared.domain.campaign_specs import DeviceList, DeviceQuery, Targets, digest_devices
 from shared.domain.errors import DomainError
 from shared.domain.ids import PACKAGE_NAME, DeviceId, package_name
 from shared.domain.targeting import RELIST_S, Canaries, Membership, Targeting

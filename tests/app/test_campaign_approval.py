@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from shared.domain.audit import AuditEntry
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict, Forbidden
 from shared.domain.ids import CampaignId
+from shared.domain.planning import PlanningPhase
 from shared.domain.plans import digest_plan
 from shared.domain.rollouts import RolloutState
 from shared.domain.steps_by_operators import OperatorAction

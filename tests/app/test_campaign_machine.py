@@ -13,10 +13,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import DomainError
 from shared.domain.hub_queries import query_where
 from shared.domain.ids import CampaignId, DeviceId, shard_of
+from shared.domain.planning import PlanningPhase
 from shared.domain.rollouts import FINAL, REPORTABLE, TRANSITIONS, Rollout, RolloutState
 from shared.domain.steps_by_operators import OperatorAction
 from shared.handlers.edit_waves import edit_waves

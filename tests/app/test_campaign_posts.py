@@ -6,10 +6,11 @@ from itertools import count
 
 import pytest
 
-from shared.domain.campaigns import CampaignState, PlanningPhase
+from shared.domain.campaigns import CampaignState
 from shared.domain.devices import DeviceRecord, claim
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.planning import PlanningPhase
 from shared.domain.rollouts import RolloutState
 from shared.ports.errors import QuotaExceeded, Throttled
 from shared.ports.stored import Page, Stored

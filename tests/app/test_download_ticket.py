@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, DeviceQuery
+from shared.domain.campaign_specs import CampaignSpec, DeviceQuery
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import NotFound
 from shared.domain.ids import CampaignId, DeviceId, PackagePath, shard_of
 from shared.domain.packages import PackageState, RegisteredPackage

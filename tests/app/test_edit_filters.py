@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict
 from shared.domain.hub_queries import narrow_query, query_where
 from shared.domain.ids import CampaignId
+from shared.domain.planning import PlanningPhase
 from shared.domain.rollouts import RolloutState
 from shared.ports.errors import QuotaExceeded, Throttled
 from shared.wire.http_fields import InvalidRequest

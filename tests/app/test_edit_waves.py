@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict
 from shared.domain.hub_queries import query_where
 from shared.domain.ids import CampaignId, shard_of
+from shared.domain.planning import PlanningPhase
 from shared.domain.rollouts import RolloutState, move
 from shared.domain.waves import WaveState
 from shared.handlers.edit_waves import edit_waves

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.domain.campaigns import CampaignState, DeviceList, DeviceQuery
+from shared.domain.campaign_specs import DeviceList, DeviceQuery
+from shared.domain.campaigns import CampaignState
 from shared.domain.errors import NotFound
 from shared.domain.groups import chain_of, group_name
 from shared.handlers.keep_groups import GroupPorts, delete_group, get_group, put_group

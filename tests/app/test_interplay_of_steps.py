@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import CampaignState, Reversion, ReversionPhase
+from shared.domain.campaigns import CampaignState
 from shared.domain.gates import Counters, Gate, OnStop
 from shared.domain.ids import shard_of
 from shared.domain.retries import open_attempt
+from shared.domain.reversions import Reversion, ReversionPhase
 from shared.domain.reverting import child_id
 from shared.domain.rollouts import RolloutState
 from shared.domain.verdicts import Decision, judge_wave

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState, Reversion
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict
 from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.reversions import Reversion
 from shared.domain.reverting import child_id
 from shared.domain.rollouts import RolloutState
 from shared.domain.waves import WaveState

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState, Reversion, ReversionPhase, Wish
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict, DomainError, Forbidden
 from shared.domain.ids import CampaignId
 from shared.domain.plans import digest_plan
+from shared.domain.reversions import Reversion, ReversionPhase, Wish
 from shared.domain.reverting import PATIENCE, child_id
 from shared.domain.rollouts import RolloutState
 from shared.domain.starting import may_offer

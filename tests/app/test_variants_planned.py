@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.devices import DeviceRecord
 from shared.domain.errors import NotFound
 from shared.domain.hub_queries import check_query
 from shared.domain.ids import DeviceId
 from shared.domain.joining import newcomers_query
+from shared.domain.planning import PlanningPhase
 from shared.domain.plans import digest_plan
 from shared.domain.rollouts import RolloutState
 from shared.domain.variants import MAX_PACKAGES

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState, ReversionPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.ids import DeviceId
+from shared.domain.reversions import ReversionPhase
 from shared.domain.reverting import child_id
 from shared.domain.rollouts import Rollout
 from shared.ports.stored import Stored

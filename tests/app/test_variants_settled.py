@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.campaigns import CampaignState, PlanningPhase
+from shared.domain.campaigns import CampaignState
 from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.planning import PlanningPhase
 from shared.domain.rollouts import RolloutState
 from shared.handlers.campaign_facts import CampaignFactsCache
 from shared.handlers.visit_batch import VisitPorts, visit_batch

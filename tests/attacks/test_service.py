@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState, Deadlines, DeviceQuery
+from shared.domain.campaign_specs import Deadlines, DeviceQuery
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict
 from shared.domain.gates import Gate
 from shared.domain.ids import CampaignId, DeviceId

@@ -11,20 +11,14 @@ from azure.data.tables import TableClient, UpdateMode
 
 from shared.adapters.azure_campaigns import AzureCampaigns
 from shared.domain.approvals import Approval, ApprovalPolicy, Consents
-from shared.domain.campaigns import (
-    Campaign,
-    CampaignSpec,
-    CampaignState,
-    DeviceList,
-    DeviceQuery,
-    Planning,
-    PlanningPhase,
-)
+from shared.domain.campaign_specs import CampaignSpec, DeviceList, DeviceQuery
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import DomainError
 from shared.domain.gates import Counters, Gate
 from shared.domain.ids import CampaignId, package_name
 from shared.domain.packages import Package, PackageKind
 from shared.domain.pending_edits import PendingEdit
+from shared.domain.planning import Planning, PlanningPhase
 from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.schedules import Schedule
 from shared.domain.verdicts import judge_wave

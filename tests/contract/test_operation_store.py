@@ -11,10 +11,10 @@ import pytest
 from azure.data.tables import TableClient
 
 from shared.adapters.azure_operations import AzureOperations
-from shared.domain.campaigns import Planning, PlanningPhase
 from shared.domain.ids import CampaignId, DeviceId, OperationId
 from shared.domain.operations import Operation, OperationState
 from shared.domain.plan_findings import Conflict, Findings
+from shared.domain.planning import Planning, PlanningPhase
 from shared.domain.waves import Rest, WaveSpec, slice_waves
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
 from shared.ports.operations import OperationStore

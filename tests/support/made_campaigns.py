@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import time
 
-from shared.domain.campaigns import Campaign, CampaignSpec, CampaignState, Deadlines, DeviceList
+from shared.domain.campaign_specs import CampaignSpec, Deadlines, DeviceList
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.ids import DeviceId, package_name
 from shared.domain.packages import Package, PackageKind
 from shared.domain.rollouts import PackageTarget

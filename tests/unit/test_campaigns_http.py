@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import DeviceList, DeviceQuery, digest_devices
+from shared.domain.campaign_specs import DeviceList, DeviceQuery, digest_devices
 from shared.domain.gates import Gate
 from shared.domain.ids import DeviceId
 from shared.domain.targeting import Targeting

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import Campaign, CampaignState, Reversion
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.ids import DeviceId
 from shared.domain.in_hand import IN_HAND_FOR, is_in_hand
+from shared.domain.reversions import Reversion
 from shared.domain.rollouts import PROGRESS, RolloutState
 from shared.domain.schedules import Schedule
 from shared.domain.waves import WaveState

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.campaigns import CampaignSpec, Deadlines, DeviceQuery
+from shared.domain.campaign_specs import CampaignSpec, Deadlines, DeviceQuery
 from shared.domain.conflicts import Precedence
 from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast
 from shared.domain.gates import Gate

@@ -9,19 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.campaigns import (
-    FINISHED,
-    Campaign,
-    CampaignSpec,
-    CampaignState,
-    DeviceQuery,
-    Planning,
-    PlanningPhase,
-)
+from shared.domain.campaign_specs import CampaignSpec, DeviceQuery
+from shared.domain.campaigns import FINISHED, Campaign, CampaignState
 from shared.domain.errors import Conflict, DomainError
 from shared.domain.gates import Gate
 from shared.domain.ids import CampaignId, package_name
 from shared.domain.packages import Package, PackageKind
+from shared.domain.planning import Planning, PlanningPhase
 from shared.domain.rollouts import PackageTarget
 from shared.domain.steps import StepKind, apply_verdict, complete, next_step, note_dispatched, start_wave
 from shared.domain.steps_by_operators import OperatorAction, Request, act

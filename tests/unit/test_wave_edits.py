@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from shared.domain.campaigns import Campaign, CampaignState, Planning, PlanningPhase
+from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId
 from shared.domain.listings import ring_start_of, sort_on_ring
 from shared.domain.pending_edits import conditions_of
+from shared.domain.planning import Planning, PlanningPhase
 from shared.domain.wave_edits import apply_recut, pending_tail, recut
 from shared.domain.waves import DeviceCount, Matching, Percent, Rest, WaveSize, WaveSpec, WaveState, assign_waves
 from tests.support.made_campaigns import make_campaign
