@@ -18,7 +18,7 @@ from shared.wire.http_fields import InvalidRequest
 from shared.wire.messages import read_campaign_step
 from tests.support.campaign_sources import NOON
 from tests.support.campaign_world import CampaignWorld, fleet
-from tests.support.mortal import Died, Faults, Life
+from tests.support.mortal import Died, Faults, Life, check_every_death
 
 C, S = CampaignState, RolloutState
 TWO_WAVES = [{"count": 5}, {"rest": True}]
@@ -273,10 +273,7 @@ def test_a_death_at_any_write_of_a_scheduled_campaign_ends_in_the_same_tables() 
         assert [entry.what for entry in world.audit.read(campaign.id)] == ["create", "end"]
         return world.end_state(campaign.id)
 
-    life = Life()
-    expected = ended(life)
-    for left in range(life.writes):
-        assert ended(Life(left=left)) == expected, f"died at write {left}"
+    check_every_death(ended)
 
 
 @pytest.mark.parametrize(

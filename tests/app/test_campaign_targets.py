@@ -18,7 +18,7 @@ from shared.ports.stored import Stored
 from shared.wire.twins import PROPERTY
 from tests.support.campaign_sources import NOON
 from tests.support.campaign_world import CampaignWorld, fleet
-from tests.support.mortal import Died, Life
+from tests.support.mortal import Died, Life, check_every_death
 
 C, S = CampaignState, RolloutState
 NORTH = "SELECT * FROM devices WHERE tags.site = 'north'"
@@ -90,11 +90,8 @@ def test_a_death_at_any_write_excludes_the_same_devices() -> None:
         world.check_counters(campaign.id)
         return world.end_state(campaign.id)
 
-    life = Life()
-    expected = run(life)
+    expected = check_every_death(run)
     assert expected["campaign"] == (C.COMPLETED, 19, 0)
-    for left in range(life.writes):
-        assert run(Life(left=left)) == expected, f"died at write {left}"
 
 
 CANARY = "tags.ring = 'canary'"
@@ -166,10 +163,7 @@ def test_a_death_at_any_write_of_a_filtered_campaign_ends_in_the_same_waves() ->
         world.check_counters(campaign.id)
         return world.end_state(campaign.id)
 
-    life = Life()
-    expected = run(life)
-    for left in range(life.writes):
-        assert run(Life(left=left)) == expected, f"died at write {left}"
+    check_every_death(run)
 
 
 def canaries_of(world: CampaignWorld, **targets: Any) -> set[str]:

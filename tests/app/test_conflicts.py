@@ -29,7 +29,7 @@ from shared.wire.twins import PROPERTY, read_offer
 from tests.support.campaign_sources import NOON as WORLD_NOON
 from tests.support.campaign_world import CampaignWorld, fleet
 from tests.support.data_plane import DataPlane
-from tests.support.mortal import Died, Faults, Life
+from tests.support.mortal import Died, Faults, Life, check_every_death
 from tests.support.rollouts import CAMPAIGN, NOON, make_rollout
 
 C, S, W = CampaignState, RolloutState, OnConflict
@@ -377,10 +377,7 @@ def test_a_death_at_any_write_of_a_wait_ends_in_the_same_tables() -> None:
         found = world.end_state(waiter.id)
         return [(row[0], row[3]) for row in found["rows"]], found["campaign"][:2]
 
-    life = Life()
-    expected = waited(life)
-    for left in range(life.writes):
-        assert waited(Life(left=left)) == expected, f"died at write {left}"
+    check_every_death(waited)
 
 
 def at_last(post: Callable[[], Campaign]) -> Campaign:

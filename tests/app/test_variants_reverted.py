@@ -15,7 +15,7 @@ from shared.domain.rollouts import Rollout
 from shared.ports.stored import Stored
 from tests.app.test_variants_planned import BOTH, know, world_of
 from tests.support.campaign_world import CampaignWorld
-from tests.support.mortal import Died, Life
+from tests.support.mortal import Died, Life, check_every_death
 
 C = CampaignState
 FLEET = {"a-1": "gw-1", "a-2": "gw-2", "b-1": "gw-3", "b-2": "gw-3", "c-1": "camera"}
@@ -67,11 +67,8 @@ def test_a_reverting_that_dies_at_any_write_ends_the_same() -> None:
         world = world_that_ran(RAN, life=life, shards=1)
         return children(world, revert(world))
 
-    life = Life()
-    expected = run(life)
+    expected = check_every_death(run, every=2)
     assert len(expected) == 2
-    for left in range(0, life.writes, 2):
-        assert run(Life(left=left)) == expected, f"died at write {left}"
 
 
 @pytest.mark.parametrize("several", [True, False])

@@ -63,3 +63,17 @@ class Life:
             raise Died
         self.left -= 1
         return write()
+
+
+def check_every_death[T](run: Callable[[Life], T], *, every: int = 1) -> T:
+    """What comes of a run, which is the same if the process dies at any of its writes (invariant I4).
+
+    Args:
+        every: Only at every such write, where a run takes long.
+    """
+    life = Life()
+    expected = run(life)
+    assert life.writes
+    for left in range(0, life.writes, every):
+        assert run(Life(left=left)) == expected, f"died at write {left}"
+    return expected

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from agent.exchange import read_retry_after
-from tests.support.agent import Bench, Factory, running_factory
+from tests.support.agent import Bench
 
 BIG = bytes(range(256)) * 4096  # 1 MiB
-
-
-@pytest.fixture
-def factory() -> Iterator[Factory]:
-    with running_factory() as factory:
-        yield factory
-
-
-@pytest.fixture
-def bench(tmp_path: Path, factory: Factory) -> Bench:
-    return Bench(folder=tmp_path / "device", factory=factory)
 
 
 def test_a_broken_download_goes_on_where_it_broke_off(bench: Bench) -> None:

@@ -9,13 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.failure_log import LogFile
-from tests.support.agent import Bench, Factory, running_factory
-
-
-@pytest.fixture
-def factory() -> Iterator[Factory]:
-    with running_factory() as factory:
-        yield factory
+from tests.support.agent import Bench, Factory
 
 
 @pytest.fixture

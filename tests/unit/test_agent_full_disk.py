@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,7 @@ from agent.adapters.journal_file import FileJournal
 from agent.install import slots as slots_module
 from agent.install.durable import write_durably
 from agent.memory import Memory
-from tests.support.agent import Bench, Factory, running_factory
-
-
-@pytest.fixture
-def factory() -> Iterator[Factory]:
-    with running_factory() as factory:
-        yield factory
+from tests.support.agent import Bench, Factory
 
 
 @pytest.fixture

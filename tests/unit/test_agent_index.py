@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.support.agent import Bench, Factory, running_factory
+from tests.support.agent import Bench, Factory
 from tests.support.agent_service import new_signer
-
-
-@pytest.fixture
-def factory() -> Iterator[Factory]:
-    with running_factory() as factory:
-        yield factory
 
 
 @pytest.fixture

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from agent.ports import ChannelDown, ChannelRefused, ChannelThrottled
 from shared.wire.twins import MAX_HARDWARE_LENGTH, read_hardware
-from tests.support.agent import Bench, Factory, running_factory
-
-
-@pytest.fixture
-def factory() -> Iterator[Factory]:
-    with running_factory() as factory:
-        yield factory
-
-
-@pytest.fixture
-def bench(tmp_path: Path, factory: Factory) -> Bench:
-    return Bench(folder=tmp_path / "device", factory=factory)
+from tests.support.agent import Bench
 
 
 def test_a_device_introduces_itself_once_in_its_life(bench: Bench) -> None:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from agent.ports import ChannelDown, ChannelRefused, ChannelThrottled
 from shared.domain.packages import PackageKind
-from tests.support.agent import ENDS, Bench, Factory, Killed, make_package, running_factory
-
-
-@pytest.fixture
-def factory() -> Iterator[Factory]:
-    with running_factory() as factory:
-        yield factory
-
-
-@pytest.fixture
-def bench(tmp_path: Path, factory: Factory) -> Bench:
-    return Bench(folder=tmp_path / "device", factory=factory)
+from tests.support.agent import ENDS, Bench, Killed, make_package
 
 
 def test_a_genuine_offer_is_installed_into_the_other_slot_and_confirmed_after_the_restart(bench: Bench) -> None:
