@@ -134,46 +134,66 @@ def view_campaign(
         waits: What holds it back.
         is_withdrawn: Whether one of its packages is.
     """
+    succeeded = sum(count.of(RolloutState.SUCCEEDED) for count in counters.values())
     return CampaignView(
         **_summary(campaign),
-        query=_query(campaign.spec.targets),
-        group=campaign.spec.targeting.group or None,
-        target_list=campaign.spec.targeting.list_name or None,
-        membership="closed" if campaign.newcomers.is_closed else campaign.spec.targeting.membership.value,
-        canaries=campaign.spec.targeting.canaries.value,
-        excluded_query=campaign.spec.targeting.excluded_query or None,
-        excluded_group=campaign.spec.targeting.excluded_group or None,
-        excluded_lists=list(campaign.spec.targeting.excluded_lists),
-        allow_downgrade=campaign.spec.allow_downgrade,
-        retries=view_retries(campaign.spec.retries),
-        on_late_failure=campaign.spec.on_late_failure,
-        windows=[_view_window(window) for window in campaign.spec.windows],
-        priority=campaign.spec.precedence.priority,
-        on_conflict=campaign.spec.precedence.on_conflict.value,
+        **_targets(campaign),
+        **_policies(campaign),
+        pace=view_pace(campaign.spec.pace, succeeded),
         quarantined=view_quarantined(campaign.quarantined),
-        retention_days=campaign.spec.retention_days,
         archived_at=campaign.archive.ended_at if campaign.archive else None,
-        pace=view_pace(campaign.spec.pace, sum(count.of(RolloutState.SUCCEEDED) for count in counters.values())),
-        approval=view_approval(campaign),
         reversion=view_reversion(campaign),
-        schedule=view_schedule(campaign),
-        deadlines=asdict(campaign.spec.deadlines),
-        plan=PlanView(
-            phase=campaign.planning.phase,
-            listed=campaign.planning.listed,
-            joined=campaign.newcomers.joined,
-            excluded=campaign.planning.excluded,
-            skipped=campaign.planning.skipped,
-            waiting=campaign.planning.waiting,
-            current=campaign.planning.current,
-            no_package=campaign.planning.no_package,
-        ),
+        plan=_view_plan(campaign),
         waits_for=[view_wait(wait) for wait in waits],
         waves=[
             view_wave(wave, counters.get(wave.number, Counters()), verdicts.get(wave.number)) for wave in campaign.waves
         ],
         retrying=_retrying(campaign, counters),
         actions=[action.value for action in fitting_actions(campaign, is_withdrawn=is_withdrawn)],
+    )
+
+
+def _targets(campaign: Campaign) -> dict[str, Any]:
+    targeting = campaign.spec.targeting
+    return {
+        "query": _query(campaign.spec.targets),
+        "group": targeting.group or None,
+        "target_list": targeting.list_name or None,
+        "membership": "closed" if campaign.newcomers.is_closed else targeting.membership.value,
+        "canaries": targeting.canaries.value,
+        "excluded_query": targeting.excluded_query or None,
+        "excluded_group": targeting.excluded_group or None,
+        "excluded_lists": list(targeting.excluded_lists),
+    }
+
+
+def _policies(campaign: Campaign) -> dict[str, Any]:
+    spec = campaign.spec
+    return {
+        "allow_downgrade": spec.allow_downgrade,
+        "retries": view_retries(spec.retries),
+        "on_late_failure": spec.on_late_failure,
+        "windows": [_view_window(window) for window in spec.windows],
+        "priority": spec.precedence.priority,
+        "on_conflict": spec.precedence.on_conflict.value,
+        "retention_days": spec.retention_days,
+        "approval": view_approval(campaign),
+        "schedule": view_schedule(campaign),
+        "deadlines": asdict(spec.deadlines),
+    }
+
+
+def _view_plan(campaign: Campaign) -> PlanView:
+    planning = campaign.planning
+    return PlanView(
+        phase=planning.phase,
+        listed=planning.listed,
+        joined=campaign.newcomers.joined,
+        excluded=planning.excluded,
+        skipped=planning.skipped,
+        waiting=planning.waiting,
+        current=planning.current,
+        no_package=planning.no_package,
     )
 
 
