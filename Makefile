@@ -24,7 +24,7 @@ emulator: setup ## Keep the local cloud up and print the settings that point an 
 	$(BIN)/python -m cli local up
 
 test: setup lint type ## Run every test.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/scenarios/test_api.py
+	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore=tests/scenarios/test_api.py
 	$(BIN)/python -m pytest tests/scenarios/test_api.py
 
 azure-check: setup ## Check the templates for Azure by grammar, and against code and docs (part of test).
