@@ -16,6 +16,7 @@ from shared.domain.packages import Package
 from shared.domain.schedules import check_schedule
 from shared.domain.variants import name_targets
 from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.compare_campaign import is_same_request, name_differences
 from shared.handlers.find_packages import find_packages
 from shared.handlers.find_targets import find_targets
 from shared.handlers.keep_campaign import announce, step_when_due
@@ -24,6 +25,8 @@ from shared.ports.bus import Queue
 from shared.ports.errors import AlreadyExists, NotThere
 from shared.wire.campaign_room import check_room
 from shared.wire.http_campaigns import CampaignRequest
+
+_NAMED_FIELDS = 10
 
 
 def create_campaign(
@@ -51,7 +54,7 @@ def create_campaign(
     """
     identity = campaign_id_of(idempotency_key)
     if (existing := find_campaign(ports, identity)) is not None:
-        return _same(existing, request)
+        return _same(existing, request, ports)
     if request.schedule is not None:
         check_schedule(request.schedule.to_schedule(), now=now)
     packages = find_packages(request, ports.packages)
@@ -65,7 +68,7 @@ def create_campaign(
     try:
         ports.campaigns.create(campaign)
     except AlreadyExists:
-        return _same(ports.campaigns.get(identity).value, request)
+        return _same(ports.campaigns.get(identity).value, request, ports)
     ports.sender.send(Queue.CAMPAIGN_STEPS, [step_when_due(campaign, now=now)])
     announce(ports.publisher, None, campaign)
     return campaign
@@ -86,10 +89,12 @@ def find_campaign(ports: CampaignPorts, identity: CampaignId) -> Campaign | None
         return None
 
 
-def _same(campaign: Campaign, request: CampaignRequest) -> Campaign:
-    if campaign.request_sha256 != request.sha256:
+def _same(campaign: Campaign, request: CampaignRequest, ports: CampaignPorts) -> Campaign:
+    if not is_same_request(campaign, request):
+        fields = name_differences(campaign, request, ports)
         raise Conflict(
-            f"this Idempotency-Key was used for another request, which made {campaign.id}; use a new key",
+            f"this Idempotency-Key was used for another request, which made {campaign.id}; use a new key"
+            + (f". Not the same: {', '.join(fields[:_NAMED_FIELDS])}" if fields else ""),
             code="idempotency_key_reused",
         )
     return campaign

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from shared.domain.campaign_specs import CampaignSpec
-from shared.domain.campaigns import Campaign
 from shared.domain.operations import Operation
 from shared.domain.outlook import look_ahead, room_of
 from shared.domain.plan_facts import PlanFacts
 from shared.domain.prices import PriceTable
-from shared.domain.spec_changes import find_differences
 from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.compare_campaign import compare_campaign, is_same_request
 from shared.handlers.create_campaign import campaign_id_of, find_campaign
-from shared.handlers.find_targets import find_targets
 from shared.ports.campaigns import BudgetStore
 from shared.wire.http_campaigns import CampaignRequest
 from shared.wire.http_dry_run_views import view_existing, view_forecast, view_operation
@@ -51,16 +48,5 @@ def show_existing(request: CampaignRequest, ports: CampaignPorts, idempotency_ke
     """The campaign that was made under the key, and how it is not what is asked for now; None where there is none."""
     if idempotency_key is None or (campaign := find_campaign(ports, campaign_id_of(idempotency_key))) is None:
         return None
-    is_same = campaign.request_sha256 == request.sha256
-    differences = find_differences(campaign.spec, _specification(request, campaign, ports, is_same=is_same))
-    return view_existing(campaign, differences, same_request=is_same)
-
-
-def _specification(
-    request: CampaignRequest, campaign: Campaign, ports: CampaignPorts, *, is_same: bool
-) -> CampaignSpec:
-    """What the request means; of the same request the targets stand, whatever became of its group or list since."""
-    if not is_same:
-        return find_targets(request, ports.groups, ports.lists).to_spec()
-    known = campaign.spec
-    return replace(request.to_spec(), targets=known.targets, targeting=known.targeting)
+    differences = compare_campaign(campaign, request, ports)
+    return view_existing(campaign, differences, same_request=is_same_request(campaign, request))

@@ -13,7 +13,6 @@ from shared.domain.plan_facts import PlanFacts
 from shared.domain.plan_findings import Findings
 from shared.domain.plan_warnings import find_warnings
 from shared.domain.prices import Cost, CostLine, PriceTable, reckon
-from shared.domain.spec_changes import Difference
 from shared.domain.steps_by_operators import fitting_actions
 from shared.wire.http_dry_runs import (
     ConflictsView,
@@ -31,6 +30,7 @@ from shared.wire.http_dry_runs import (
     WarningView,
     WaveForecastView,
 )
+from shared.wire.spec_differences import Difference
 
 
 def view_operation(operation: Operation, facts: PlanFacts | None, prices: PriceTable) -> OperationView:

@@ -135,8 +135,8 @@ class ForecastView(BaseModel):
 class DifferenceView(BaseModel):
     """A field in which the request is not what the campaign is."""
 
-    field: str
-    campaign: str | None
+    field: str = Field(description="Where the request has it, or would have it, such as packages.1.version")
+    campaign: str | None = Field(description="Its value there, as a request would say it; null for nothing")
     request: str | None
 
 

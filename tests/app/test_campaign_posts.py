@@ -29,8 +29,10 @@ def test_the_same_request_under_the_same_key_is_the_same_campaign() -> None:
 def test_the_same_key_for_another_request_is_refused() -> None:
     world = CampaignWorld(fleet(3))
     first = world.post(key="monday", targets={"devices": ["a", "b"]})
-    with pytest.raises(Conflict, match=first.id):
-        world.post(key="monday", targets={"devices": ["a", "c"]})
+    with pytest.raises(Conflict, match=rf"{first.id}.*Not the same: targets.devices, priority$"):
+        world.post(key="monday", targets={"devices": ["a", "c"]}, priority=7)
+    with pytest.raises(Conflict, match=r"Not the same: allow_downgrade$"):
+        world.post(key="monday", targets={"group": "gone"}, allow_downgrade=True)
     assert world.run_until(first.id, C.COMPLETED).targets == 2
 
 

@@ -29,7 +29,9 @@ def run(scene: Scene, capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
-def write(path: Path, scene: Scene, targets: str, *, revision: int = 1, version: str = NEW_VERSION) -> Path:
+def write(
+    path: Path, scene: Scene, targets: str, *, revision: int = 1, version: str = NEW_VERSION, more: str = ""
+) -> Path:
     path.write_text(
         f"""\
 groundswell: 1
@@ -41,7 +43,7 @@ campaigns:
     waves:
       - {{name: canary, count: 1}}
       - {{name: all, rest: true}}
-"""
+{more}"""
     )
     return path
 
@@ -74,7 +76,7 @@ def test_a_file_is_planned_applied_once_and_refused_once_it_drifts(scene: Scene,
         status, drifted = run(command, file)
         assert status == 1
         assert "drift: a campaign of this name and revision was made from other content" in drifted
-        assert "targets.count: 3 in the campaign, 4 in the file" in drifted
+        assert f"{file}:6: targets.devices: 3 devices (sha256 " in drifted
     assert campaigns_of(scene) == [campaign]
 
     write(file, scene, f"{{devices: [{devices[3]}]}}", revision=2)
@@ -82,6 +84,35 @@ def test_a_file_is_planned_applied_once_and_refused_once_it_drifts(scene: Scene,
     assert len(campaigns_of(scene)) == 2
     for each in campaigns_of(scene):
         scene.act(each, "cancel")
+
+
+def test_drift_is_named_by_the_lines_of_the_file(scene: Scene, run: Run, tmp_path: Path) -> None:
+    devices = scene.devices(2)
+    register(scene.stack.settings["IotHub"], devices)
+    scene.artifacts.publish()
+    targets = f"{{devices: [{', '.join(devices)}]}}"
+    text = """\
+    gate:
+      soak_s: 0
+    rate:
+      devices_per_minute: 60
+    priority: 400
+"""
+    file = write(tmp_path / "spring.yaml", scene, targets, more=text)
+    assert run("apply", file)[0] == 0
+    (campaign,) = campaigns_of(scene)
+
+    write(file, scene, targets, more=text.replace("60", "90").replace("400", "401").replace("soak_s: 0", "soak_s: 9"))
+    status, drifted = run("plan", file)
+
+    assert status == 1
+    told = [line.strip().removeprefix(f"{file}:") for line in drifted.splitlines() if "in the file" in line]
+    assert sorted(told) == [
+        "11: gate.soak_s: 0 in the campaign, 9 in the file",
+        "13: rate.devices_per_minute: 60 in the campaign, 90 in the file",
+        "14: priority: 400 in the campaign, 401 in the file",
+    ]
+    scene.act(campaign, "cancel")
 
 
 def test_waves_edited_by_hand_are_drift(scene: Scene, run: Run, tmp_path: Path) -> None:

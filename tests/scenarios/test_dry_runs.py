@@ -135,7 +135,7 @@ def test_a_dry_run_under_the_key_of_a_campaign_says_how_it_differs(scene: Scene)
 
     assert (same["id"], same["same_request"], same["differences"]) == (campaign, True, [])
     assert not other["same_request"]
-    assert [(each["field"], each["request"]) for each in other["differences"]] == [("allow_downgrade", "True")]
+    assert [(each["field"], each["request"]) for each in other["differences"]] == [("allow_downgrade", "true")]
 
 
 def test_what_can_never_work_is_refused_at_plan_time(scene: Scene) -> None:

@@ -15,6 +15,7 @@ from cli.campaign.files import CampaignFileInvalid, ReadFile, read_campaign_file
 from cli.campaign.lines import YamlInvalid, read_yaml
 from scripts.write_schema import SCHEMA, render
 from shared.wire.http_campaigns import read_campaign_request
+from shared.wire.spec_differences import find_differences
 
 PAGE = Path(__file__).parents[2] / "docs/campaign-files.md"
 GOOD = """\
@@ -53,6 +54,23 @@ def test_the_example_of_the_page_can_be_used_and_meets_the_schema(tmp_path: Path
     (campaign,) = read(tmp_path, found[1]).file.campaigns
     assert [wave.name for wave in campaign.waves] == ["canary", "tenth", "everybody"]
     jsonschema_rs.validator_for(json.loads(SCHEMA.read_text())).validate(read_yaml(found[1]).value)
+
+
+def test_the_drift_that_the_page_shows_is_what_is_told(tmp_path: Path) -> None:
+    page = PAGE.read_text()
+    found = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    edits = {"2.0.0": "2.1.0", "failure_percent: 2": "failure_percent: 3", "3600": "7200", "[fri, sat]": "[fri]"}
+    before, after = found[1], found[1]
+    for old, new in edits.items():
+        after = after.replace(old, new)
+    (made,), changed = read(tmp_path, before).file.campaigns, read(tmp_path, after)
+    (wanted,) = changed.file.campaigns
+    told = [
+        f"{changed.place_of(0, each.field)}{each.field}: {each.theirs} in the campaign, {each.ours} in the file"
+        for each in find_differences(made.to_spec(), wanted.to_spec(), wanted)
+    ]
+    assert told == [f"{tmp_path}/{line}" for line in re.findall(r"^spring\.yaml:.* in the file$", page, re.MULTILINE)]
 
 
 def test_what_is_posted_is_what_the_file_says_without_its_revision(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from shared.domain.campaign_specs import CampaignSpec, Deadlines, DeviceQuery
-from shared.domain.conflicts import Precedence
 from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast
 from shared.domain.gates import Gate
 from shared.domain.plan_checks import find_impossible, sizes_of
@@ -19,7 +18,6 @@ from shared.domain.plan_findings import Findings
 from shared.domain.plan_warnings import find_warnings
 from shared.domain.rollouts import PackageTarget
 from shared.domain.schedules import AtEnd, Schedule
-from shared.domain.spec_changes import Difference, find_differences
 from shared.domain.targeting import Membership, Targeting
 from shared.domain.waves import DeviceCount, Percent, Rest, WaveSpec
 from shared.domain.windows import Window
@@ -188,26 +186,3 @@ def test_what_can_never_work_names_its_field(specs: list[WaveSpec], devices: int
 )
 def test_what_may_work_is_let_through(specs: list[WaveSpec], devices: int) -> None:
     assert find_impossible(specs, sizes_of(specs, devices)) == []
-
-
-def test_specifications_are_compared_field_by_field() -> None:
-    other = replace(SPEC, waves=SPEC.waves[:1], package=replace(SPEC.package, version="3"))
-    differences = find_differences(SPEC, other)
-    assert differences[0] == Difference(field="package.version", theirs="2", ours="3")
-    assert {each.field.rpartition(".")[0] or each.field for each in differences[1:]} <= {"waves.1", "waves.1.gate"}
-    assert find_differences(SPEC, SPEC) == []
-
-
-def test_differences_are_told_by_the_fields_of_a_request() -> None:
-    cut = [DeviceCount(devices=10), Percent(percent=5), Rest()]
-    ours, theirs = (
-        replace(SPEC, waves=tuple(WaveSpec(name="w", size=size, gate=CALM) for size in sizes))
-        for sizes in (cut, [DeviceCount(devices=11), Percent(percent=6), Rest()])
-    )
-    theirs = replace(theirs, targeting=Targeting(membership=Membership.DYNAMIC), precedence=Precedence(priority=9))
-    assert {each.field for each in find_differences(theirs, ours)} == {
-        "waves.0.count",
-        "waves.1.percent",
-        "targets.membership",
-        "priority",
-    }
