@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from azure.core import MatchConditions
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient
@@ -17,6 +17,7 @@ from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient
 from shared.adapters.azure_blob_errors import blob_errors
 from shared.ports.errors import ConcurrentChange, NotThere, Unavailable
 from shared.ports.packages import IncomingArtifact, QuarantineLabel
+from shared.telemetry.threads import TellingThreads
 
 INCOMING = "incoming"
 PACKAGES = "packages"
@@ -61,7 +62,7 @@ class AzureArtifacts:
     def stream(self, artifact: IncomingArtifact) -> Generator[bytes]:
         """The content, two ranges ahead of the reader so that reading and digesting overlap."""
         blob = self._blob(INCOMING, artifact.name)
-        pool = ThreadPoolExecutor(RANGES_AHEAD, thread_name_prefix="artifact-range")
+        pool = TellingThreads(RANGES_AHEAD, thread_name_prefix="artifact-range")
         ahead: deque[Future[bytes]] = deque()
         try:
             for offset in range(0, artifact.size_bytes, RANGE_BYTES):

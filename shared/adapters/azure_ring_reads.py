@@ -8,7 +8,6 @@ of a million devices stand ten thousand rows apart. The density is learnt from t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from threading import Lock
 from typing import Any
@@ -19,6 +18,7 @@ from azure.data.tables import TableClient, TableEntity
 
 from shared.adapters.azure_table_errors import table_errors
 from shared.domain.ids import RING_SIZE, DeviceId, ring_position
+from shared.telemetry.threads import TellingThreads
 from shared.wire.keys import row_key
 
 PAGE_ROWS = 1000
@@ -36,7 +36,7 @@ class RingReader:
 
     def __init__(self, table: TableClient) -> None:
         self._table = table
-        self._pool = ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="ring-reads")
+        self._pool = TellingThreads(_PARALLEL_READS, thread_name_prefix="ring-reads")
         self._seen: dict[str, tuple[int, int]] = {}
         self._lock = Lock()
 

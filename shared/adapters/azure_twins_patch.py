@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from threading import Lock
 
 from azure.iot.hub import IoTHubRegistryManager
@@ -14,6 +12,7 @@ from msrest.exceptions import ClientException
 from shared.adapters.azure_hub_errors import twin_outcome, without_retries
 from shared.ports.errors import QuotaExceeded
 from shared.ports.hub import TwinOutcome, TwinResult, TwinWrite
+from shared.telemetry.threads import TellingThreads
 
 PARALLEL_WRITES = 10
 """The SDK keeps one connection per thread; ten of them fill S1's 50 updates a second at 200 ms a call."""
@@ -28,13 +27,11 @@ class AzureTwinPatches:
 
     def __init__(self, registry: IoTHubRegistryManager, *, parallel: int = PARALLEL_WRITES) -> None:
         self._registry = without_retries(registry)
-        self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="twin-writes")
+        self._pool = TellingThreads(parallel, thread_name_prefix="twin-writes")
 
     def write(self, writes: Sequence[TwinWrite]) -> list[TwinResult]:
         brake = _Brake()
-        # What is logged in the pool's threads is about the same campaign and batch.
-        present = copy_context()
-        return list(self._pool.map(lambda write: present.copy().run(self._write, write, brake), writes))
+        return list(self._pool.map(lambda write: self._write(write, brake), writes))
 
     def _write(self, write: TwinWrite, brake: _Brake) -> TwinResult:
         """Write one twin, unless the hub has asked for fewer calls, or failed too often, since the batch began."""

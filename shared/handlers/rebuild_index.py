@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -25,6 +24,7 @@ from shared.handlers.index_writing import IndexWriter, add_packages, signing_ste
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
 from shared.ports.packages import PackageStore
 from shared.ports.stored import Stored
+from shared.telemetry.threads import TellingThreads
 from shared.trust.authorities import read_authorities
 from shared.trust.ceremonies import keys_of
 from shared.trust.index import (
@@ -185,7 +185,7 @@ def _write_bins(
         version, _ = writer.create(name, first, sign)
         return name, version
 
-    with ThreadPoolExecutor(BINS_AT_ONCE, thread_name_prefix="bin") as pool:
+    with TellingThreads(BINS_AT_ONCE, thread_name_prefix="bin") as pool:
         return dict(pool.map(write, bin_names(plan.targets)))
 
 

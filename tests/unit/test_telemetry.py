@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import azure.functions as func
 import pytest
@@ -20,13 +23,17 @@ from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch
 from shared.edge.subjects import tell_subject
 from shared.edge.traced_app import TracedApp, traced
+from shared.handlers.index_writing import IndexWriter
+from shared.handlers.rebuild_index import rebuild_index
 from shared.telemetry.carriers import LINK, LONGEST_TRACE_S, TRACEPARENT, TRACESTATE, carry
 from shared.telemetry.execution import about, execution
 from shared.telemetry.signals import Signal, emit
+from shared.telemetry.threads import TellingThreads
 from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, IndexRequest
 from shared.wiring import telemetry
 from tests.support.bicep import ROOT
 from tests.support.functions import FUNCTIONS
+from tests.support.repository import Repository
 from tests.support.spans import Spans, records_sent, spans_kept
 
 HOST = "00-11111111111111111111111111111111-2222222222222222-01"
@@ -305,6 +312,78 @@ def test_libraries_are_heard_when_something_is_wrong_and_those_that_send_never(s
     log.debug("details")
     log.info("working")
     assert [text for text, _ in sent] == ["azure.servicebus warns", "sharedness warns", "working"]
+
+
+# Threads
+
+
+def test_what_a_thread_of_ours_logs_is_about_the_same_and_in_the_same_trace(spans: Spans, sent: Records) -> None:
+    with TellingThreads(2) as pool:
+        # The threads exist already, made by somebody else's execution.
+        with execution("before"):
+            about(campaign="of-before")
+            list(pool.map(lambda number: log.info("early %d", number), range(8)))
+        with execution("within"):
+            about(campaign="c1", batch="b1")
+            list(pool.map(lambda number: log.info("mapped %d", number), range(8)))
+            pool.submit(log.info, "submitted").result()
+        pool.submit(log.info, "about nobody").result()
+
+    fields = {text: told for text, told in sent if not text.startswith("early")}
+    assert fields.pop("about nobody") == {}
+    assert len(fields) == 9
+    assert all(told == {"groundswell.campaign": "c1", "groundswell.batch": "b1"} for told in fields.values())
+
+
+def test_spans_of_a_thread_hang_under_the_execution_that_gave_it_work(spans: Spans) -> None:
+    with TellingThreads(1) as pool, execution("within"):
+        carried = pool.submit(carry).result()
+    assert carried[TRACEPARENT].split("-")[2] == f"{_id(spans.named('within')).span_id:016x}"
+
+
+def test_what_a_task_says_of_itself_stays_with_it(spans: Spans, sent: Records) -> None:
+    def look_at(device: str) -> None:
+        about(device=device)
+        log.info("at %s", device)
+
+    with TellingThreads(1) as pool, execution("within"):
+        about(campaign="c1")
+        list(pool.map(look_at, ["gw-1", "gw-2"]))
+        pool.submit(log.info, "later").result()
+        log.info("outside")
+
+    told = {text: fields.get("groundswell.device") for text, fields in sent}
+    assert told == {"at gw-1": "gw-1", "at gw-2": "gw-2", "later": None, "outside": None}
+
+
+def test_the_service_has_no_threads_that_would_not_tell() -> None:
+    """One place makes threads: whatever pool or thread comes later takes its context along, or fails here."""
+    home = ROOT / "shared/telemetry/threads.py"
+    places = [path for path in sorted((ROOT / "shared").rglob("*.py")) if path != home]
+    makers = re.compile(r"\b(ThreadPoolExecutor|ProcessPoolExecutor|ThreadPool|run_in_executor|Timer)\b|\bThread\(")
+    assert makers.search(home.read_text())
+    assert [str(path) for path in places if makers.search(path.read_text())] == []
+
+
+def test_rebuilding_the_index_tells_of_its_operation_from_every_thread(
+    spans: Spans, sent: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Repository()
+    writer = repository.writer()
+    create = type(writer).create
+
+    def create_and_tell(self: IndexWriter, name: str, *args: Any) -> tuple[int, bytes]:
+        log.info("writes %s from %s", name, threading.current_thread().name)
+        return create(self, name, *args)
+
+    monkeypatch.setattr(IndexWriter, "create", create_and_tell)
+    with execution("every_day_refresh_index"):
+        about(operation="rebuild-1")
+        rebuild_index(writer, repository.packages, now=repository.now)
+
+    in_threads = [fields for text, fields in sent if text.startswith("writes") and " bin" in text.split(" from")[1]]
+    assert in_threads
+    assert {fields.get("groundswell.operation") for fields in in_threads} == {"rebuild-1"}
 
 
 # The app
