@@ -17,6 +17,10 @@ param deployerType string = 'User'
 @allowed(['3.12', '3.13'])
 param pythonVersion string = '3.13'
 
+@description('How the data account keeps its copies. Where a region has no zones: Standard_LRS or Standard_GRS. Choose before the first time.')
+@allowed(['Standard_ZRS', 'Standard_LRS', 'Standard_GRS', 'Standard_GZRS'])
+param storageSku string = 'Standard_ZRS'
+
 @allowed(['S1', 'S2', 'S3'])
 param hubTier string = 'S1'
 
@@ -69,6 +73,7 @@ module storage 'modules/storage.bicep' = {
     location: location
     tags: tags
     token: token
+    sku: storageSku
     subnetIds: fence.outputs.subnetIds
     operators: empty(operatorRanges) ? [] : split(operatorRanges, ',')
     devices: empty(deviceRanges) ? [] : split(deviceRanges, ',')

@@ -3,6 +3,9 @@ param location string
 param tags object
 param token string
 
+@description('Of the data account. What the hosts keep can be made anew: theirs stay locally redundant.')
+param sku string
+
 @description('For how many days nobody can change or delete a published package. The policy is not locked.')
 param packageRetentionDays int = 365
 
@@ -22,7 +25,7 @@ resource data 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   location: location
   tags: tags
   kind: 'StorageV2'
-  sku: { name: 'Standard_ZRS' }
+  sku: { name: sku }
   properties: {
     allowSharedKeyAccess: false
     allowBlobPublicAccess: false

@@ -189,6 +189,24 @@ def test_python_is_a_choice_of_two() -> None:
     assert sorted(pinned) == ["< '3.13'", ">= '3.13'"]
 
 
+def test_how_data_is_copied_is_a_choice_as_some_regions_have_no_zones() -> None:
+    main = (INFRA / "main.bicep").read_text()
+    allowed = re.search(r"@allowed\(\[(.*)\]\)\nparam storageSku string = '(\w+)'", main)
+    assert allowed is not None
+    skus = re.findall(r"'(\w+)'", allowed[1])
+    assert allowed[2] == "Standard_ZRS"
+    # Without LRS no region that lacks zones; premium accounts have no tables.
+    assert {"Standard_ZRS", "Standard_LRS"} < set(skus)
+    assert all(sku.startswith("Standard_") for sku in skus)
+    assert "sku: storageSku" in main
+    file = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    assert file["storageSku"]["value"] == "${STORAGE_SKU=Standard_ZRS}"
+    # The page tells of each of them, and where to ask which a region has.
+    page = (ROOT / "docs/azure.md").read_text()
+    assert [sku for sku in skus if f"`{sku}`" not in page] == []
+    assert "az storage sku list" in page
+
+
 def test_keys_are_elliptic_and_for_signing_only() -> None:
     key = properties(declared(parse((INFRA / "modules/keyvault.bicep").read_bytes()), "resource")["key"])["properties"]
     assert text(key) == "properties: { kty: 'EC', curveName: 'P-256', keyOps: ['sign', 'verify'] }"

@@ -15,8 +15,8 @@ ACCOUNT = (
     "supportsHttpsTrafficOnly: true",
 )
 LINES = {
-    ("storage", "data"): (*ACCOUNT, "name: 'Standard_ZRS'", "defaultToOAuthAuthentication: true"),
-    ("storage", "hosts"): ACCOUNT,
+    ("storage", "data"): (*ACCOUNT, "sku: { name: sku }", "defaultToOAuthAuthentication: true"),
+    ("storage", "hosts"): (*ACCOUNT, "sku: { name: 'Standard_LRS' }"),
     ("storage", "containers"): ("publicAccess: 'None'",),
     # Sessions and duplicate detection are not to be had below Standard; Basic event hubs know no own consumer groups.
     ("servicebus", "bus"): ("sku: { name: 'Standard', tier: 'Standard' }", "disableLocalAuth: true"),
