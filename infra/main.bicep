@@ -202,6 +202,7 @@ module apps 'modules/app.bicep' = [for app in ['field', 'control']: {
     eventHubsHost: eventhubs.outputs.host
     hubHost: iothub.outputs.host
     vaultUri: keyvault.outputs.uri
+    vaultName: keyvault.outputs.name
     insightsConnection: monitoring.outputs.connection
     reportsEndpoint: eventgrid.outputs.reportsEndpoint
     eventsEndpoint: eventgrid.outputs.eventsEndpoint

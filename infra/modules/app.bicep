@@ -19,6 +19,7 @@ param busHost string
 param eventHubsHost string
 param hubHost string
 param vaultUri string
+param vaultName string
 param insightsConnection string
 param reportsEndpoint string
 param eventsEndpoint string
@@ -63,7 +64,8 @@ var settings = {
   KEYS_URI: vaultUri
   ROOT_FILE: '1.root.json'
   TRUST_POLICY: 'trust.toml'
-  TICKET_KEYS: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/ticket-keys)'
+  // By name: of a SecretUri without a version it is told both ways whether it must end with a slash, and the wrong one stays at an old version.
+  TICKET_KEYS: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=ticket-keys)'
   LINK_LIFETIME_S: '600'
   RECONCILE_QUIET_S: '1800'
   AUTH_MODE: authMode

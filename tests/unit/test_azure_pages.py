@@ -16,7 +16,7 @@ from tests.support.bicep import INFRA, ROOT, declared, parse
 
 PAGES = [ROOT / "docs" / name for name in ("azure.md", "core-tools.md", "private-networking.md")]
 OUTPUTS = set(declared(parse((INFRA / "main.bicep").read_bytes()), "output"))
-OF_THE_SHELL = {"PATH", "PWD"}
+OF_THE_SHELL = {"PATH", "PWD", "EDITOR"}
 TOPS = r"(?:infra|scripts|docs|tests|\.venv/bin)/"
 
 

@@ -106,6 +106,17 @@ def test_what_sample_and_template_set_is_allowed_and_the_same_as_the_default() -
     assert {"LINK_LIFETIME_S", "RECONCILE_QUIET_S", "TWIN_WRITER", "TWIN_CHANGES_HUB"} <= both
 
 
+def test_ticket_keys_are_the_newest_version_of_the_secret_that_the_hook_makes() -> None:
+    """A version in the reference would end rotations; a SecretUri without one is read in two ways (docs/azure.md)."""
+    given = _template()["TICKET_KEYS"]
+    assert given == "'@Microsoft.KeyVault(VaultName=${vaultName};SecretName=ticket-keys)'"
+    assert "vaultName: keyvault.outputs.name" in (INFRA / "main.bicep").read_text()
+    assert "output name string = vault.name" in (INFRA / "modules/keyvault.bicep").read_text()
+    hook = (ROOT / "scripts/azure/ticket-keys").read_text()
+    assert 'az keyvault secret set --vault-name "$KEY_VAULT" --name ticket-keys ' in hook
+    assert not [path for path in INFRA.rglob("*.bicep") if "KeyVault(SecretUri" in path.read_text()]
+
+
 def test_parameters_of_the_deployment_have_the_same_defaults_and_words() -> None:
     given: dict[str, dict[str, str]] = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
     asked = [re.fullmatch(r"\$\{(\w+)(?:=(.*))?\}", one["value"]) for one in given.values()]
