@@ -48,6 +48,11 @@ param hubRanges string = ''
 @description('Who is told when something is wrong; nobody when empty.')
 param alertEmail string = ''
 
+// Single addresses without a mask, as storage takes them; the apps, which want one, put it there.
+var operators = map(filter(split(operatorRanges, ','), one => !empty(trim(one))), one => replace(trim(one), '/32', ''))
+var devices = map(filter(split(deviceRanges, ','), one => !empty(trim(one))), one => replace(trim(one), '/32', ''))
+var hubCallers = map(filter(split(hubRanges, ','), one => !empty(trim(one))), one => replace(trim(one), '/32', ''))
+
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 
@@ -75,8 +80,8 @@ module storage 'modules/storage.bicep' = {
     token: token
     sku: storageSku
     subnetIds: fence.outputs.subnetIds
-    operators: empty(operatorRanges) ? [] : split(operatorRanges, ',')
-    devices: empty(deviceRanges) ? [] : split(deviceRanges, ',')
+    operators: operators
+    devices: devices
   }
 }
 
@@ -97,7 +102,7 @@ module keyvault 'modules/keyvault.bicep' = {
     tags: tags
     token: token
     subnetIds: fence.outputs.subnetIds
-    operators: empty(operatorRanges) ? [] : split(operatorRanges, ',')
+    operators: operators
   }
 }
 
@@ -164,7 +169,7 @@ module iothub 'modules/iothub.bicep' = {
     token: token
     tier: hubTier
     units: int(hubUnits)
-    allowed: empty(hubRanges) ? [] : split(hubRanges, ',')
+    allowed: hubCallers
     identityId: identities.outputs.hubId
     eventHubsHost: eventhubs.outputs.host
   }
@@ -207,7 +212,7 @@ module apps 'modules/app.bicep' = [for app in ['field', 'control']: {
     reportsEndpoint: eventgrid.outputs.reportsEndpoint
     eventsEndpoint: eventgrid.outputs.eventsEndpoint
     subnetIds: fence.outputs.subnetIds[app]
-    callers: app == 'field' ? deviceRanges : operatorRanges
+    callers: app == 'field' ? devices : operators
     hubTier: hubTier
     hubUnits: hubUnits
     authMode: authMode

@@ -11,8 +11,8 @@ param clientId string
 @description('The one subnet that its calls come from, or none.')
 param subnetIds array
 
-@description('Who may call it: IPv4 ranges with commas between. Empty: anybody.')
-param callers string
+@description('Who may call it: IPv4 ranges, or addresses without a mask. Empty: anybody.')
+param callers array
 param storageName string
 param hostName string
 param busHost string
@@ -78,10 +78,9 @@ var settings = {
   DOWNLOAD_BASE_URL: ''
 }
 
-var ranges = empty(callers) ? [] : split(callers, ',')
-var people = [for (cidr, i) in ranges: {
+var people = [for (cidr, i) in callers: {
   name: 'range-${i}'
-  ipAddress: cidr
+  ipAddress: contains(cidr, '/') ? cidr : '${cidr}/32'
   action: 'Allow'
   priority: 100 + i
 }]

@@ -85,7 +85,7 @@ def test_apps_answer_only_whom_they_should_and_field_event_grid_always() -> None
     site = body("app", "site")
     assert "ipSecurityRestrictionsDefaultAction: empty(people) ? 'Allow' : 'Deny'" in site
     assert "app == 'field' && !empty(people) ? union(events, people) : people" in site
-    assert "callers: app == 'field' ? deviceRanges : operatorRanges" in (INFRA / "main.bicep").read_text()
+    assert "callers: app == 'field' ? devices : operators" in (INFRA / "main.bicep").read_text()
     source = (INFRA / "modules/app.bicep").read_text()
     assert "tag: 'ServiceTag', ipAddress: 'AzureEventGrid', action: 'Allow'" in source
 

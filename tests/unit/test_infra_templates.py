@@ -17,9 +17,9 @@ from tests.support.functions import read_triggers
 
 FUNCTIONS = {
     "contains", "empty", "endsWith", "environment", "filter", "guid", "int", "items", "join", "loadJsonContent", "map",
-    "resourceGroup", "resourceId", "split", "string", "subscription", "subscriptionResourceId", "substring", "tenant",
-    "toLower",
-    "toObject", "union", "uniqueString",
+    "replace", "resourceGroup", "resourceId", "split", "string", "subscription", "subscriptionResourceId",
+    "substring", "tenant", "toLower",
+    "toObject", "trim", "union", "uniqueString",
 }  # fmt: skip
 DECORATORS = {"allowed", "description", "maxLength", "minLength", "secure"}
 

@@ -134,7 +134,7 @@ def test_a_setting_shown_by_accident_shows_no_key() -> None:
         ("LINK_LIFETIME_S", "86400", "LINK_LIFETIME_S must be a whole number of 1 to 43200"),
         ("BANDWIDTH_BYTES_PER_S", "10", "BANDWIDTH_BYTES_PER_S must be a whole number of at least 1024, not '10'"),
         ("DOWNLOAD_BASE_URL", "cdn.example", "DOWNLOAD_BASE_URL must begin with https://"),
-        ("TICKET_KEYS", "@Microsoft.KeyVault(VaultName=v;SecretName=s)", "a reference that the platform did not resolve"),
+        ("TICKET_KEYS", "@Microsoft.KeyVault(VaultName=v;SecretName=s)", "a reference that the platform did not"),
     ],
 )
 def test_what_a_setting_cannot_be_is_named(name: str, text: str, complaint: str) -> None:
