@@ -196,6 +196,13 @@ def judge_children(campaign: Campaign, children: Sequence[Campaign]) -> Campaign
     return replace(campaign, state=CampaignState.REVERTED, reason=reason)
 
 
+def watched_children(campaign: Campaign) -> tuple[CampaignId, ...]:
+    """The campaigns that its reason tells of now; none where it does not wait for them."""
+    order = campaign.reversion
+    is_watching = order is not None and order.phase is ReversionPhase.WATCHING
+    return order.children if order and is_watching and campaign.state is CampaignState.REVERTING else ()
+
+
 def _told(campaign: Campaign, child: Campaign) -> str:
     version = child.target.version
     return f"{child.target.name} {version}" if _has_several_names(campaign) else version

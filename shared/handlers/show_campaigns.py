@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.ids import CampaignId
+from shared.domain.reverting import judge_children, watched_children
 from shared.domain.waits import Surroundings, find_waits
 from shared.domain.waves import Wave, WaveState
 from shared.handlers.evaluate_campaign import judge
@@ -20,6 +21,9 @@ from shared.ports.packages import PackageStore
 from shared.ports.rollouts import RolloutStore
 from shared.ports.stops import StopStore
 from shared.wire.http_campaign_views import CampaignPage, CampaignView, view_campaign, view_summary
+
+MAX_CHILDREN_READ = 20
+"""Campaigns that a revert started, each a point read: of more, what the step read at most 15 seconds ago is shown."""
 
 _OPEN = frozenset({WaveState.DISPATCHING, WaveState.RUNNING, WaveState.SOAKING})
 
@@ -54,8 +58,9 @@ def show_campaign(campaign: CampaignId, ports: ViewPorts) -> CampaignView:
     return view_of(get_stored_campaign(ports.campaigns, campaign).value, ports)
 
 
-def view_of(campaign: Campaign, ports: ViewPorts) -> CampaignView:
+def view_of(stored: Campaign, ports: ViewPorts) -> CampaignView:
     """The view of a campaign already read."""
+    campaign = _as_its_children_are(stored, ports.campaigns)
     tallies = {
         wave.number: ports.rollouts.read_tally(campaign.id, wave.number, campaign.shards) for wave in campaign.waves
     }
@@ -68,6 +73,18 @@ def view_of(campaign: Campaign, ports: ViewPorts) -> CampaignView:
     around = Surroundings(stop=ports.stops.get().value, budget=ports.budget.get().value, counters=counters)
     waits = find_waits(campaign, around, now=ports.clock())
     return view_campaign(campaign, counters, verdicts, waits, is_withdrawn=_is_withdrawn(campaign, ports.packages))
+
+
+def _as_its_children_are(campaign: Campaign, campaigns: CampaignStore) -> Campaign:
+    """With the reason that its next look at its children would find, where they are few; else that of its last look."""
+    children = watched_children(campaign)
+    if not 0 < len(children) <= MAX_CHILDREN_READ:
+        return campaign
+    try:
+        found = [campaigns.get(child).value for child in children]
+    except NotThere:
+        return campaign
+    return replace(campaign, reason=judge_children(campaign, found).reason)
 
 
 def _is_withdrawn(campaign: Campaign, packages: PackageStore) -> bool:

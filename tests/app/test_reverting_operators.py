@@ -17,7 +17,7 @@ from shared.domain.reverting import PATIENCE, child_id
 from shared.domain.rollouts import RolloutState
 from shared.domain.starting import may_offer
 from shared.domain.walks import MAX_ROUNDS, ROUND_LASTS, BatchPurpose
-from shared.handlers.show_campaigns import view_of
+from shared.handlers.show_campaigns import MAX_CHILDREN_READ, show_campaign, view_of
 from shared.ports.bus import Queue
 from shared.ports.stored import Stored
 from shared.wire.campaign_rows import read_campaign, write_campaign_row, write_wave_row
@@ -85,6 +85,31 @@ def reverting(**fields: Any) -> tuple[CampaignWorld, Campaign, CampaignId]:
 def phase(world: CampaignWorld, campaign: Campaign) -> ReversionPhase | None:
     order = world.campaign(campaign.id).reversion
     return order.phase if order else None
+
+
+def test_what_a_revert_waits_for_is_told_as_it_is_now() -> None:
+    """Its step looks every 15 seconds; whoever looks in between must not read that a paused campaign runs."""
+    world, campaign, child = reverting()
+    world.run(lambda: world.campaign(campaign.id).reason == f"{child} (1.4.0) is running")
+    kept = world.campaigns.get(campaign.id)
+    world.act(child, "pause")
+
+    shown = show_campaign(campaign.id, world.view_ports)
+
+    assert shown.reason == f"{child} (1.4.0) is paused"
+    assert [wait.words for wait in shown.waits_for if wait.what == "children"] == [shown.reason]
+    assert world.campaigns.get(campaign.id) == kept
+    world.act(child, "resume")
+    assert show_campaign(campaign.id, world.view_ports).reason == kept.value.reason
+
+
+@pytest.mark.parametrize("children", [MAX_CHILDREN_READ + 1, 1])
+def test_children_that_are_many_or_gone_are_told_of_as_they_were(children: int) -> None:
+    world, campaign, _child = reverting()
+    parent = world.campaign(campaign.id)
+    assert parent.reversion is not None
+    others = replace(parent.reversion, children=tuple(CampaignId(f"gone-{number}") for number in range(children)))
+    assert view_of(replace(parent, reversion=others), world.view_ports).reason == parent.reason
 
 
 # Lost messages.
