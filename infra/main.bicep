@@ -92,7 +92,7 @@ module servicebus 'modules/servicebus.bicep' = {
 
 module eventhubs 'modules/eventhubs.bicep' = {
   scope: group
-  params: { location: location, tags: tags, token: token }
+  params: { location: location, tags: tags, token: token, workspaceId: monitoring.outputs.workspaceId }
 }
 
 module keyvault 'modules/keyvault.bicep' = {

@@ -3,6 +3,9 @@ param location string
 param tags object
 param token string
 
+@description('Where the namespace tells how much comes in: the alert relay-silence holds it against what is carried on.')
+param workspaceId string
+
 var hub = loadJsonContent('../local/cloud.json').eventHubs[0]
 
 resource hubs 'Microsoft.EventHub/namespaces@2024-01-01' = {
@@ -18,6 +21,12 @@ resource changes 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' = {
   parent: hubs
   name: hub.name
   properties: { partitionCount: hub.partitions, messageRetentionInDays: 7 }
+}
+
+resource counts 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-workspace'
+  scope: hubs
+  properties: { workspaceId: workspaceId, metrics: [{ category: 'AllMetrics', enabled: true }] }
 }
 
 output name string = hubs.name

@@ -105,6 +105,18 @@ def lie(seconds: float) -> None:
     tell_lag([waited, replace(waited, enqueued_at=None)], reports=1, now=NOON + timedelta(seconds=seconds))
 
 
+def come(workspace: Workspace, minutes_ago: float, count: int = 1) -> None:
+    """Devices report: the event hub counts what its namespace took in."""
+    workspace.measure("IncomingMessages", count, ago=timedelta(minutes=minutes_ago))
+
+
+def carry_on(workspace: Workspace, minutes_ago: float) -> None:
+    """The relay's own signal, as of then."""
+    ago = timedelta(minutes=minutes_ago)
+    with records_sent(lambda text, fields: workspace.say(fields, message=text, ago=ago)):
+        lie(1)
+
+
 def use_up_quota() -> None:
     with pytest.raises(QuotaExceeded):
         outcome_of_code("403002", "")
@@ -141,6 +153,7 @@ SITUATIONS: dict[str, tuple[Situation, Situation]] = {
     "index-not-refreshed": (lambda _: lie(0), lambda _: refresh()),
     "reconcile-differences": (lambda _: find_differences(21), lambda _: find_differences(20)),
     "relay-lag": (lambda _: lie(301), lambda _: lie(299)),
+    "relay-silence": (lambda here: come(here, 30), lambda here: (come(here, 30), carry_on(here, 29.9))),
     "event-to-table": (lambda _: fold_after(61), lambda _: fold_after(59)),
     "somebody-should-look": (
         lambda _: raise_alert(MemoryEvents(), subject="index", code="root_expires", message="sign", now=NOON),
@@ -174,6 +187,49 @@ def test_one_late_report_in_a_hundred_keeps_the_promise(workspace: Workspace) ->
     [rule] = [rule for rule in ALERTS["queries"] if rule["name"] == "event-to-table"]
     fold_after(3_600, late=1)
     assert not workspace.fires(rule)
+
+
+@pytest.mark.parametrize(
+    ("came", "carried", "fires"),
+    [
+        # Nothing comes: a quiet fleet wakes nobody, for however long.
+        ([], [], False),
+        ([], [170], False),
+        # The first changes after a quiet time; an instance has to start first, and metrics to arrive.
+        ([1], [], False),
+        ([15], [170], False),
+        ([15, 16, 17], [], False),
+        # It never could read, and it cannot read any more.
+        ([22], [], True),
+        ([150, 30, 10], [150], True),
+        # It reads late, but it reads.
+        ([150, 30], [29], False),
+        # Clocks and the minutes of metrics differ a little.
+        ([30], [30.5], False),
+        # Hours of work, and the last change is carried on.
+        ([170, 120, 60, 30, 5], [169, 119, 59, 29], False),
+    ],
+)
+def test_the_relay_is_missed_only_when_something_came(
+    workspace: Workspace, came: list[float], carried: list[float], fires: bool
+) -> None:
+    [rule] = [rule for rule in ALERTS["queries"] if rule["name"] == "relay-silence"]
+    for minutes in came:
+        come(workspace, minutes)
+    for minutes in carried:
+        carry_on(workspace, minutes)
+    assert workspace.fires(rule) is fires
+
+
+def test_whoever_else_reads_the_event_hub_does_not_hide_the_silence(workspace: Workspace) -> None:
+    """And minutes in which nothing came are reported as zero, or not at all."""
+    [rule] = [rule for rule in ALERTS["queries"] if rule["name"] == "relay-silence"]
+    for minutes in range(25, 60):
+        come(workspace, minutes, 0)
+    assert not workspace.fires(rule)
+    come(workspace, 40)
+    workspace.measure("OutgoingMessages", 1, ago=timedelta(minutes=40))
+    assert workspace.fires(rule)
 
 
 def test_what_the_host_leaves_out_when_it_samples_counts(workspace: Workspace) -> None:

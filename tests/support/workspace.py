@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb_kql
@@ -17,8 +17,10 @@ TABLES = {
     "AppDependencies": f"{_COMMON}, Name VARCHAR, DurationMs DOUBLE, Success BOOLEAN",
     "AppRequests": f"{_COMMON}, Name VARCHAR, DurationMs DOUBLE, Success BOOLEAN, ResultCode VARCHAR, "
     "ItemCount INTEGER",
+    "AzureMetrics": "TimeGenerated TIMESTAMPTZ, ResourceProvider VARCHAR, MetricName VARCHAR, Total DOUBLE, "
+    "Type VARCHAR",
 }
-"""The tables behind Application Insights, with the columns that the queries know."""
+"""The tables behind Application Insights, and platform metrics, with the columns that the queries know."""
 
 _KINDS = {
     "MessageData": "AppTraces",
@@ -43,10 +45,17 @@ class Workspace:
             if (table := _KINDS.get(envelope["data"]["baseType"])) is not None:
                 self._keep(table, _row(envelope))
 
-    def say(self, fields: Mapping[str, object], *, message: str = "") -> None:
+    def say(self, fields: Mapping[str, object], *, message: str = "", ago: timedelta | None = None) -> None:
         """Keep a log record with these fields; the exporter makes text of every field."""
         properties = {name: str(content) for name, content in fields.items()}
-        self._keep("AppTraces", {"TimeGenerated": _EARLY, "Message": message, "Properties": json.dumps(properties)})
+        at = _EARLY if ago is None else datetime.now(UTC) - ago
+        self._keep("AppTraces", {"TimeGenerated": at, "Message": message, "Properties": json.dumps(properties)})
+
+    def measure(self, metric: str, total: float, *, ago: timedelta) -> None:
+        """Keep what the event hubs namespace counted in the minute that holds this moment."""
+        minute = (datetime.now(UTC) - ago).replace(second=0, microsecond=0)
+        row = {"TimeGenerated": minute, "ResourceProvider": "MICROSOFT.EVENTHUB", "MetricName": metric, "Total": total}
+        self._keep("AzureMetrics", row)
 
     def request(self, *, succeeded: bool, code: str = "0", stands_for: int = 1) -> None:
         """Keep an execution that the host reports; where it samples, one stands for several."""

@@ -20,11 +20,16 @@ WORKBOOK = json.loads((INFRA / "workbook.json").read_text())
 PAGE = (ROOT / "docs/monitoring.md").read_text()
 RUNBOOK = PAGE.split("\n## When an alert comes\n")[1].split("\n## ")[0]
 
-TABLES = {"AppTraces", "AppExceptions", "AppDependencies", "AppRequests"}
+TABLES = {"AppTraces", "AppExceptions", "AppDependencies", "AppRequests", "AzureMetrics"}
 """Of the workspace behind Application Insights; what is whose: docs/adr/0022."""
+
+EXPORTED = {"MICROSOFT.EVENTHUB": {"IncomingMessages", "OutgoingMessages", "IncomingBytes", "OutgoingBytes"}}
+"""Metrics that a diagnostic setting brings to the workspace (Azure Monitor, supported metrics, column *DS Export*)."""
 
 _FIELD = re.compile(r'Properties\["groundswell\.(\w+)"\]')
 _IS = re.compile(r'Properties\["groundswell\.signal"\] == "(\w+)"')
+_METRIC = re.compile(r'\bMetricName == "(\w+)"')
+_PROVIDER = re.compile(r'\bResourceProvider == "([\w.]+)"')
 _NAME = re.compile(r'\bName == "(\w+)"')
 _SOURCE = re.compile(r"^(?:union )?((?:\w+)(?:, \w+)*)$")
 
@@ -61,6 +66,23 @@ def test_a_query_asks_for_what_the_code_sends(place: str) -> None:
     assert set(_NAME.findall(query)) <= FUNCTIONS.keys()
     # What is named otherwise, under another prefix perhaps, would never be found.
     assert re.findall(r"Properties\[(?!\"groundswell\.)", query) == []
+
+
+@pytest.mark.parametrize("place", [place for place, query in QUERIES.items() if "AzureMetrics" in query])
+def test_a_query_of_metrics_asks_for_what_is_exported_and_sent(place: str) -> None:
+    query = QUERIES[place]
+    [provider] = set(_PROVIDER.findall(query))
+    metrics = _METRIC.findall(query)
+    assert metrics
+    assert set(metrics) <= EXPORTED[provider]
+    module = {"MICROSOFT.EVENTHUB": "eventhubs"}[provider]
+    resources = declared(parse((INFRA / f"modules/{module}.bicep").read_bytes()), "resource")
+    [setting] = [text(node) for node in resources.values() if "diagnosticSettings@" in text(node)]
+    [watched] = re.findall(r"scope: (\w+)", setting)
+    assert f"'{provider}/namespaces@".lower() in text(resources[watched]).lower()
+    assert "workspaceId: workspaceId, metrics: [{ category: 'AllMetrics', enabled: true }]" in setting
+    main = declared(parse((INFRA / "main.bicep").read_bytes()), "module")
+    assert "workspaceId: monitoring.outputs.workspaceId" in text(main[module])
 
 
 def test_the_search_finds_a_wrong_name() -> None:

@@ -31,6 +31,7 @@ INVENTORY = {
     "modules/eventhubs.bicep": {
         "hubs": "Microsoft.EventHub/namespaces",
         "changes": "Microsoft.EventHub/namespaces/eventhubs",
+        "counts": "Microsoft.Insights/diagnosticSettings",
     },
     "modules/identities.bicep": {"identity": "Microsoft.ManagedIdentity/userAssignedIdentities"},
     "modules/iothub.bicep": {"hub": "Microsoft.Devices/IotHubs"},
