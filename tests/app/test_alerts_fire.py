@@ -100,9 +100,9 @@ def refresh(days: int = 400) -> None:
     watch_index(repository.writer(), repository.events, now=repository.now)
 
 
-def lie(seconds: float) -> None:
+def lie(seconds: float, reports: int = 1) -> None:
     waited = RawTwinEvent(body=b"", properties={}, system_properties={}, enqueued_at=NOON)
-    tell_lag([waited, replace(waited, enqueued_at=None)], reports=1, now=NOON + timedelta(seconds=seconds))
+    tell_lag([waited, replace(waited, enqueued_at=None)], reports=reports, now=NOON + timedelta(seconds=seconds))
 
 
 def come(workspace: Workspace, minutes_ago: float, count: int = 1) -> None:
@@ -110,11 +110,10 @@ def come(workspace: Workspace, minutes_ago: float, count: int = 1) -> None:
     workspace.measure("IncomingMessages", count, ago=timedelta(minutes=minutes_ago))
 
 
-def carry_on(workspace: Workspace, minutes_ago: float) -> None:
+def carry_on(workspace: Workspace, minutes_ago: float, reports: int = 1) -> None:
     """The relay's own signal, as of then."""
-    ago = timedelta(minutes=minutes_ago)
-    with records_sent(lambda text, fields: workspace.say(fields, message=text, ago=ago)):
-        lie(1)
+    with workspace.as_of(timedelta(minutes=minutes_ago)):
+        lie(1, reports=reports)
 
 
 def use_up_quota() -> None:
@@ -154,6 +153,10 @@ SITUATIONS: dict[str, tuple[Situation, Situation]] = {
     "reconcile-differences": (lambda _: find_differences(21), lambda _: find_differences(20)),
     "relay-lag": (lambda _: lie(301), lambda _: lie(299)),
     "relay-silence": (lambda here: come(here, 30), lambda here: (come(here, 30), carry_on(here, 29.9))),
+    "fold-silence": (
+        lambda here: carry_on(here, 30, reports=20),
+        lambda here: (carry_on(here, 30, reports=100), fold_after(1)),
+    ),
     "event-to-table": (lambda _: fold_after(61), lambda _: fold_after(59)),
     "somebody-should-look": (
         lambda _: raise_alert(MemoryEvents(), subject="index", code="root_expires", message="sign", now=NOON),
@@ -219,6 +222,16 @@ def test_the_relay_is_missed_only_when_something_came(
     for minutes in carried:
         carry_on(workspace, minutes)
     assert workspace.fires(rule) is fires
+
+
+@pytest.mark.parametrize(("minutes_ago", "reports"), [(10, 500), (30, 10)])
+def test_reports_on_their_way_and_a_few_that_change_nothing_are_no_silence(
+    workspace: Workspace, minutes_ago: float, reports: int
+) -> None:
+    """A report that comes twice is carried on twice, and folded once."""
+    [rule] = [rule for rule in ALERTS["queries"] if rule["name"] == "fold-silence"]
+    carry_on(workspace, minutes_ago, reports=reports)
+    assert not workspace.fires(rule)
 
 
 def test_whoever_else_reads_the_event_hub_does_not_hide_the_silence(workspace: Workspace) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,6 +39,14 @@ class Workspace:
         self._connection = duckdb_kql.connect()
         for name, columns in TABLES.items():
             self._connection.sql(f"CREATE TABLE {name} ({columns})")
+        self._said_at: str | datetime = _EARLY
+
+    @contextmanager
+    def as_of(self, ago: timedelta) -> Iterator[None]:
+        """What is said meanwhile was said so long ago; otherwise it was early in the year."""
+        self._said_at = datetime.now(UTC) - ago
+        yield
+        self._said_at = _EARLY
 
     def take(self, envelopes: Iterable[Mapping[str, Any]]) -> None:
         """Keep what came to the ingestion endpoint."""
@@ -45,11 +54,12 @@ class Workspace:
             if (table := _KINDS.get(envelope["data"]["baseType"])) is not None:
                 self._keep(table, _row(envelope))
 
-    def say(self, fields: Mapping[str, object], *, message: str = "", ago: timedelta | None = None) -> None:
+    def say(self, fields: Mapping[str, object], *, message: str = "") -> None:
         """Keep a log record with these fields; the exporter makes text of every field."""
         properties = {name: str(content) for name, content in fields.items()}
-        at = _EARLY if ago is None else datetime.now(UTC) - ago
-        self._keep("AppTraces", {"TimeGenerated": at, "Message": message, "Properties": json.dumps(properties)})
+        self._keep(
+            "AppTraces", {"TimeGenerated": self._said_at, "Message": message, "Properties": json.dumps(properties)}
+        )
 
     def measure(self, metric: str, total: float, *, ago: timedelta) -> None:
         """Keep what the event hubs namespace counted in the minute that holds this moment."""

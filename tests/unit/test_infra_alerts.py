@@ -61,8 +61,9 @@ def test_a_query_asks_for_what_the_code_sends(place: str) -> None:
 
     signals = [Signal(name) for name in _IS.findall(query)]
     asked = set(_FIELD.findall(query)) - {"signal"}
-    assert len(signals) <= 1
-    assert asked <= (FIELDS[signals[0]] if signals else set(IDS))
+    assert len(signals) <= 2
+    # What a query of two signals asks for, both have.
+    assert asked <= (set.intersection(*(set(FIELDS[signal]) for signal in signals)) if signals else set(IDS))
     assert set(_NAME.findall(query)) <= FUNCTIONS.keys()
     # What is named otherwise, under another prefix perhaps, would never be found.
     assert re.findall(r"Properties\[(?!\"groundswell\.)", query) == []
