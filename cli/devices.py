@@ -1,4 +1,4 @@
-"""``groundswell devices restore``: after the table ``devices`` was lost, or put back from an older copy."""
+"""``groundswell devices``: ``restore`` after the table ``devices`` was lost, ``derive-key`` for devices to be made."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from azure.data.tables import TableServiceClient
 from azure.identity import DefaultAzureCredential
 from azure.iot.hub import IoTHubRegistryManager
 
+from cli import device_keys
 from cli.keys.files import guarded
 from shared.adapters.azure_devices import AzureDevices
 from shared.adapters.azure_twin_list import AzureTwinList
@@ -18,9 +19,11 @@ from shared.handlers.restore_devices import restore_devices
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register ``devices restore``."""
-    devices = commands.add_parser("devices", help="the table of devices").add_subparsers(required=True)
-    restore = devices.add_parser("restore", help="raise it to what the twins say; stop the fleet first")
+    """Register ``devices restore`` and ``devices derive-key``."""
+    devices = commands.add_parser("devices", help="what the service knows of devices, and keys for new ones")
+    actions = devices.add_subparsers(required=True)
+    device_keys.add_parser(actions)
+    restore = actions.add_parser("restore", help="raise the table to what the twins say; stop the fleet first")
     storage, hub = (os.environ.get(name, "") for name in ("Storage", "IotHub"))
     restore.add_argument("--storage", default=storage, help="connection string, or https://<account>.blob.…; $Storage")
     restore.add_argument("--hub", default=hub, help="connection string, or <hub>.azure-devices.net; $IotHub")

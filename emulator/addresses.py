@@ -46,15 +46,15 @@ class AddressBook:
             return known
         return self._remember(name, free_port())
 
-    def hub_address(self) -> str:
+    def mqtt_address(self, name: str) -> str:
         """A loopback address whose MQTT port is free, so that several hubs can run side by side."""
-        known = self._known.get("hub")
+        known = self._known.get(name)
         if isinstance(known, str) and is_free(known, MQTT_PORT):
             return known
         for _ in range(_TRIES):
             address = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
             if is_free(address, MQTT_PORT):
-                return self._remember("hub", address)
+                return self._remember(name, address)
         return "127.0.0.1"  # some systems have only this one
 
     def _remember[T: (int, str)](self, name: str, address: T) -> T:

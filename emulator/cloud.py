@@ -25,6 +25,7 @@ from emulator.cloud_settings import (
     load_or_make_secrets,
     login_settings,
     open_subscription,
+    provisioning_settings,
     storage_settings,
     topic_settings,
     write_private,
@@ -43,6 +44,8 @@ from emulator.identity import IdentityApi, TokenIssuer
 from emulator.login import LoginApi, SigningKeys
 from emulator.names import KEY_NAME, KEYS_FILE, SETTINGS_FILE, VAULT_FILE
 from emulator.pki import open_authority
+from emulator.provisioning import ProvisioningServer, RegistryLink
+from emulator.provisioning.controls import ProvisioningControls
 from emulator.remembered import Remembered
 from emulator.shutdown import until_told_to_stop
 from emulator.storage.azurite import Azurite, AzuritePorts
@@ -92,6 +95,7 @@ class Cloud:
         self._bus = await self._start_bus()
         await self._start_grid(azurite.connection_string)
         self._hub = await self._start_hub()
+        self._provisioning = await self._start_provisioning()
         self._vault = await self._start_vault()
         await self._start_http()
         return self._settings(azurite.connection_string)
@@ -168,7 +172,7 @@ class Cloud:
         hub = HubServer(
             config=self._config.hub,
             state_dir=self._state_dir / "hub",
-            host=self._addresses.hub_address(),
+            host=self._addresses.mqtt_address("hub"),
             rest_port=self._addresses.port("hub-rest"),
             mqtt_port=MQTT_PORT,
             on_event=self._routes.accept,
@@ -179,6 +183,23 @@ class Cloud:
         await hub.start()
         self._open.push_async_callback(hub.stop)
         return hub
+
+    async def _start_provisioning(self) -> ProvisioningServer | None:
+        """Behind the hub's authority, too: a device is told one."""
+        if self._config.provisioning is None:
+            return None
+        service = ProvisioningServer(
+            self._config.provisioning,
+            [RegistryLink(self._hub)],
+            open_authority(self._state_dir / "hub"),
+            host=self._addresses.mqtt_address("provisioning"),
+        )
+        remembered = Remembered(self._state_dir / "provisioning.json")
+        remembered.restore(service.store.restore)
+        self._open.callback(lambda: remembered.keep(service.store.snapshot()))
+        await service.start()
+        self._open.push_async_callback(service.stop)
+        return service
 
     async def _start_vault(self) -> VaultServer:
         """The vault stands behind the hub's authority, which every client trusts already."""
@@ -207,6 +228,8 @@ class Cloud:
             find_device=self._find_device,
         )
         control.add_routes(app)
+        if self._provisioning is not None:
+            ProvisioningControls(self._provisioning).add_routes(app)
         header, others = self._secrets["identity"], frozenset({OWNER_CLIENT_ID})
         IdentityApi(self._issuer, header, own=APP_CLIENT_ID, others=others).add_routes(app)
         self._login.add_routes(app)
@@ -247,6 +270,7 @@ class Cloud:
             **storage_settings(storage),
             "ServiceBus": self._bus.connection_string,
             **hub_settings(self._hub),
+            **provisioning_settings(self._provisioning),
             "EventHub": event_hub_connection_string(self._control_port, self._secrets["event-hubs"]),
             **urls,
             **topic_settings(urls["CONTROL_URL"], self._topic_keys()),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.hub import BulkTwins, HubConfig
+from emulator.provisioning import ProvisioningConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class CloudConfig:
 
     Attributes:
         service_bus: path of the queues' Config.json.
+        provisioning: the provisioning service that the hub is linked to; None for none.
         system_topic: topic that carries the hub's lifecycle events, empty for none.
         retry_scale: multiplies Event Grid's retry delays; 0.1 makes the first one a second.
         blob_visibility_s: how long a blob waits after the host that held it died.
@@ -50,6 +52,7 @@ class CloudConfig:
     blob_trigger_containers: frozenset[str]
     service_bus: Path
     hub: HubConfig
+    provisioning: ProvisioningConfig | None
     routes: tuple[RouteConfig, ...]
     system_topic: str
     event_hubs: Mapping[str, int]
@@ -74,6 +77,7 @@ def read_cloud_config(path: Path) -> CloudConfig:
         blob_trigger_containers=frozenset(storage.get("blobTriggerContainers", ())),
         service_bus=path.parent / content["serviceBus"],
         hub=_read_hub(hub),
+        provisioning=_read_provisioning(content.get("provisioning")),
         routes=tuple(_read_route(each) for each in hub.get("routes", ())),
         system_topic=hub.get("systemTopic", ""),
         event_hubs={each["name"]: each["partitions"] for each in content.get("eventHubs", ())},
@@ -94,6 +98,17 @@ def _read_hub(fields: Mapping[str, Any]) -> HubConfig:
         query_lag_s=float(fields.get("queryLagSeconds", 0)),
         bulk_twins=BulkTwins(fields.get("bulkTwins", "merge")),
         retry_after_s=fields.get("retryAfterSeconds"),
+    )
+
+
+def _read_provisioning(fields: Mapping[str, Any] | None) -> ProvisioningConfig | None:
+    if fields is None:
+        return None
+    return ProvisioningConfig(
+        id_scope=fields["idScope"],
+        group=fields.get("enrollmentGroup", ""),
+        retry_after_s=fields.get("retryAfterSeconds", 1),
+        assigning_s=float(fields.get("assigningSeconds", 0)),
     )
 
 

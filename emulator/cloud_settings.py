@@ -14,6 +14,8 @@ from emulator.identity import TENANT, TOKEN_PATH
 from emulator.login import LoginApi
 from emulator.login.api import AUDIENCE
 from emulator.names import KEY_NAME
+from emulator.provisioning import ProvisioningServer
+from emulator.provisioning.attestation import SymmetricKeys
 
 
 def storage_settings(connection_string: str) -> dict[str, str]:
@@ -25,6 +27,17 @@ def hub_settings(hub: HubServer) -> dict[str, str]:
     ca = str(hub.ca_path)
     trust = dict.fromkeys(("CA_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), ca)
     return {"IotHub": hub.service_connection_string, "IOT_HUB_DEVICE_HOST": hub.mqtt_host, **trust}
+
+
+def provisioning_settings(service: ProvisioningServer | None) -> dict[str, str]:
+    """Where devices enrol, and the key of the group that is there from the start; nothing without a service."""
+    if service is None:
+        return {}
+    settings = {"PROVISIONING_HOST": service.address, "PROVISIONING_ID_SCOPE": service.store.config.id_scope}
+    group = service.store.groups.get(service.store.config.group)
+    if group is not None and isinstance(group.attestation, SymmetricKeys):
+        settings["PROVISIONING_GROUP_KEY"] = group.attestation.primary
+    return settings
 
 
 def event_hub_connection_string(port: int, key: str) -> str:

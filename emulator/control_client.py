@@ -65,6 +65,26 @@ class ControlClient:
     def clear_vault_faults(self) -> None:
         self._call("POST", "/vault-faults", {})
 
+    def put_enrolment(self, registration: str, fields: dict[str, Any]) -> None:
+        """Make or replace a device's own enrolment, in the words of the provisioning service's REST API."""
+        self._call("PUT", f"/provisioning/enrollments/{quote(registration, safe='')}", fields)
+
+    def registration(self, registration: str) -> dict[str, Any]:
+        """What became of a device's latest registration.
+
+        Raises:
+            KeyError: it never registered.
+        """
+        try:
+            found: dict[str, Any] = self._call("GET", f"/provisioning/registrations/{quote(registration, safe='')}")
+        except urllib.error.HTTPError as error:
+            raise KeyError(registration) from error
+        return found
+
+    def set_provisioning_fault(self, status: int, *, count: int = 1, retry_after_s: int = 1) -> None:
+        """Answer the provisioning service's next requests with that status."""
+        self._call("POST", "/provisioning-faults", {"status": status, "count": count, "retryAfter": retry_after_s})
+
     def clear_faults(self) -> None:
         self._call("DELETE", "/faults")
 

@@ -17,6 +17,7 @@ from emulator.hub.config import HubConfig
 from emulator.hub.core import Hub, HubStatistics
 from emulator.hub.device_api import DeviceApi
 from emulator.hub.events import EventSink
+from emulator.hub.mqtt.connection import MqttConnection
 from emulator.hub.mqtt.listener import MqttListener
 from emulator.hub.policies import AccessPolicies
 from emulator.hub.rest.app import make_app
@@ -59,7 +60,8 @@ class HubServer:
         self._authority = open_authority(state_dir)
         self.hub = Hub(config, policies=_open_policies(state_dir), sink=on_event, clock=clock)
         self.service = ServiceApi(self.hub)
-        self._mqtt = MqttListener(DeviceApi(self.hub), self._context_for)
+        devices = DeviceApi(self.hub)
+        self._mqtt = MqttListener(lambda: MqttConnection(devices), self._context_for)
         self._rest = web.AppRunner(make_app(self.service), access_log=None, shutdown_timeout=_SHUTDOWN_S)
         self._listener: asyncio.Server | None = None
 

@@ -13,6 +13,7 @@ from agent.adapters.iot_hub import HubAddress, IotHubChannel
 from agent.ports import ChannelDown, Event
 from emulator.hub.device_api import DeviceApi
 from emulator.hub.devices import Device
+from emulator.hub.mqtt.connection import MqttConnection
 from emulator.hub.mqtt.listener import MqttListener
 from emulator.hub.sas import SasToken
 from emulator.pki import open_authority
@@ -59,7 +60,8 @@ def door(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path
 
     with local_hub(tmp_path_factory.mktemp("hub")) as hub:
         hub.create(DEVICE)
-        listener = hub.do(lambda: MqttListener(ByCertificate(hub.server.hub), context_for))
+        devices = ByCertificate(hub.server.hub)
+        listener = hub.do(lambda: MqttListener(lambda: MqttConnection(devices), context_for))
         address, port = hub.call(listener.start("127.0.0.1", 8883))
         assert port == 8883
         try:

@@ -8,9 +8,6 @@ import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator
 
-from emulator.hub.device_api import DeviceApi
-from emulator.hub.mqtt.connection import MqttConnection
-
 type ContextFor = Callable[[str], ssl.SSLContext]
 _ATTEMPTS = 20
 _BACKLOG = 1024
@@ -23,11 +20,12 @@ class MqttListener:
     """Accepts devices.
 
     Args:
+        connection: makes the protocol of a new connection.
         context_for: the TLS context whose certificate names a given address.
     """
 
-    def __init__(self, api: DeviceApi, context_for: ContextFor) -> None:
-        self._api = api
+    def __init__(self, connection: Callable[[], asyncio.Protocol], context_for: ContextFor) -> None:
+        self._connection = connection
         self._context_for = context_for
         self._server: asyncio.Server | None = None
 
@@ -60,7 +58,7 @@ class MqttListener:
 
     async def _listen(self, address: str, port: int) -> asyncio.Server:
         return await asyncio.get_running_loop().create_server(
-            lambda: MqttConnection(self._api),
+            self._connection,
             address,
             port,
             ssl=self._context_for(address),
