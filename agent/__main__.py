@@ -12,11 +12,12 @@ from pathlib import Path
 
 from agent.adapters.journal_file import FileJournal
 from agent.alone import only_agent
-from agent.config import AgentConfig, ConfigInvalid, find_missing, read_config
+from agent.config import AgentConfig, ConfigInvalid, find_missing, parse_connection_string, read_config
+from agent.connecting import Connector, find_assignment
 from agent.failure_log import LOG_FORMAT
 from agent.inbox import Inbox
 from agent.install.slots import FolderSlots
-from agent.ports import StopRequested
+from agent.ports import Reassigned, StopRequested
 from agent.wiring import build_worker, failure_log_file
 from shared.domain.errors import DomainError
 
@@ -49,13 +50,25 @@ def run(config: AgentConfig) -> int:
     with only_agent(config.state_dir):
         if (file := failure_log_file(config)) is not None:
             logging.getLogger().addHandler(file.handler())
-        build_worker(config, inbox).run()
+        _serve(config, inbox)
     return 0
+
+
+def _serve(config: AgentConfig, inbox: Inbox) -> None:
+    """Work as whatever device this is, until told to stop."""
+    connector = Connector(config)
+    while (hub := connector.find_link(inbox)) is not None:
+        try:
+            return build_worker(config, inbox, hub).run()
+        except Reassigned as news:
+            logging.getLogger("agent").warning("%s", news)
+    return None
 
 
 def check(config: AgentConfig) -> int:
     """Say that the configuration is sound."""
-    sys.stdout.write(f"{config.device_id}: the configuration is sound\n")
+    enrolled = config.dps.registration_id if config.dps else ""
+    sys.stdout.write(f"{config.device_id or enrolled}: the configuration is sound\n")
     return 0
 
 
@@ -63,8 +76,10 @@ def status(config: AgentConfig) -> int:
     """Print as JSON what the device runs and what it is about to do."""
     slots, memory = FolderSlots(top=config.slots), FileJournal(config.state_dir / "journal.json").read()
     active = slots.active() if slots.is_laid_out() else ""
+    assigned = find_assignment(config)
     report = {
-        "device": config.device_id,
+        "device": assigned.device if assigned else config.device_id or "",
+        "hub": assigned.hub if assigned else _hub_of(config),
         "slot": active,
         "installed": dict(slots.installed(active)) if active else config.installed,
         "pending": None if memory.pending is None else memory.pending.phase.value,
@@ -72,6 +87,11 @@ def status(config: AgentConfig) -> int:
     }
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
     return 0
+
+
+def _hub_of(config: AgentConfig) -> str:
+    text = config.connection_string.get_secret_value() if config.connection_string else ""
+    return parse_connection_string(text).get("HostName", "")
 
 
 _COMMANDS = {"run": run, "check": check, "status": status}

@@ -6,10 +6,11 @@ import json
 import ssl
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from agent.enrolment.settings import DpsConfig
 from agent.failure_log import MAX_BYTES
 from shared.domain.errors import InvalidId
 from shared.domain.ids import DeviceId, device_id
@@ -85,7 +86,8 @@ class DebianConfig(_Part):
 class AgentConfig(_Part):
     """Everything an agent is told. Relative paths are relative to the file."""
 
-    connection_string: SecretStr
+    connection_string: SecretStr | None = None
+    dps: DpsConfig | None = None
     certificate_file: Path | None = None
     certificate_key_file: Path | None = None
     hub_ca_file: Path | None = None
@@ -115,9 +117,22 @@ class AgentConfig(_Part):
         return self.slots_dir or self.state_dir / "slots"
 
     @property
-    def device_id(self) -> DeviceId:
-        """The device in the connection string."""
-        return device_id(parse_connection_string(self.connection_string.get_secret_value())["DeviceId"])
+    def device_id(self) -> DeviceId | None:
+        """The device in the connection string; None where the device is told by DPS who it is."""
+        fields = self._connection_fields()
+        return device_id(fields["DeviceId"]) if fields else None
+
+    @property
+    def certificate(self) -> tuple[Path, Path] | None:
+        """The device's certificate and its key; None where it signs in with a symmetric key."""
+        if self.certificate_file is None or self.certificate_key_file is None:
+            return None
+        return self.certificate_file, self.certificate_key_file
+
+    def _connection_fields(self) -> dict[str, str]:
+        if self.connection_string is None:
+            return {}
+        return parse_connection_string(self.connection_string.get_secret_value())
 
     @model_validator(mode="after")
     def _time_zone_is_known(self) -> AgentConfig:
@@ -131,13 +146,19 @@ class AgentConfig(_Part):
     def _device_signs_in_one_way(self) -> AgentConfig:
         if bool(self.certificate_file) != bool(self.certificate_key_file):
             raise ValueError("certificate_file and certificate_key_file go together")
-        if self.certificate_file and "SharedAccessKey=" in self.connection_string.get_secret_value():
+        if self.certificate_file and self._connection_fields().get("SharedAccessKey"):
             raise ValueError("connection_string has a SharedAccessKey, and certificate_file is there, too: take one")
+        if self.dps and bool(self.certificate_file) == bool(self.dps.symmetric_key):
+            raise ValueError("dps takes either a symmetric_key or the certificate in certificate_file")
         return self
 
     @model_validator(mode="after")
     def _connection_string_names_a_device(self) -> AgentConfig:
-        fields = parse_connection_string(self.connection_string.get_secret_value())
+        if (self.connection_string is None) == (self.dps is None):
+            raise ValueError("take either connection_string or dps")
+        if self.connection_string is None:
+            return self
+        fields = self._connection_fields()
         missing = [key for key in ("HostName", "DeviceId") if not fields.get(key)]
         if not self.certificate_file and not fields.get("SharedAccessKey"):
             missing.append("SharedAccessKey")
@@ -183,6 +204,7 @@ def find_missing(config: AgentConfig) -> list[str]:
         "service_ca_file": config.service_ca_file,
         "certificate_file": config.certificate_file,
         "certificate_key_file": config.certificate_key_file,
+        "dps.ca_file": config.dps.ca_file if config.dps else None,
     }
     missing = [f"{field}: there is no file {path}" for field, path in named.items() if path and not path.is_file()]
     return missing or _bad_certificate(config)
@@ -210,5 +232,7 @@ def _complaints(path: Path, error: ValidationError) -> list[str]:
 def _anchor(config: AgentConfig, folder: Path) -> AgentConfig:
     files = ("hub_ca_file", "service_ca_file", "root_file", "certificate_file", "certificate_key_file")
     paths = (*files, "state_dir", "slots_dir")
-    anchored = {name: folder / value for name in paths if (value := getattr(config, name)) is not None}
+    anchored: dict[str, Any] = {name: folder / value for name in paths if (value := getattr(config, name)) is not None}
+    if config.dps is not None and config.dps.ca_file is not None:
+        anchored["dps"] = config.dps.model_copy(update={"ca_file": folder / config.dps.ca_file})
     return config.model_copy(update=anchored)

@@ -7,7 +7,7 @@ document, no crash can leave a step taken whose report is lost.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -100,6 +100,8 @@ class Memory:
         answered_version: ``$version`` of the desired properties that were last answered with an end.
         told: What the device was said to run when the latest rollout ended; None before the first end.
         unsent: The newest report, until the hub has accepted it.
+        device: The device's id, which all of this is about; empty in a journal of an agent that did not note it.
+        marks: Highest sequences of the ids it had before, so that coming back to one brings no old offer back.
     """
 
     highest_sequence: int = -1
@@ -109,6 +111,25 @@ class Memory:
     end: End | None = None
     told: Mapping[str, str] | None = None
     unsent: Mapping[str, Any] | None = None
+    device: str = ""
+    marks: Mapping[str, int] = field(default_factory=dict)
+
+
+def become(memory: Memory, device: str) -> Memory:
+    """The memory of the device under its present id.
+
+    Sequences rise with the claims of one id: another one begins anew, and what was offered to the former one is over.
+    A switch under way is not; it must have come to its end before.
+    """
+    if memory.device in ("", device) or _is_switching(memory):
+        return memory if memory.device else replace(memory, device=device)
+    marks = {**memory.marks, memory.device: memory.highest_sequence}
+    mark = marks.pop(device, -1)
+    return Memory(highest_sequence=mark, device=device, marks=marks)
+
+
+def _is_switching(memory: Memory) -> bool:
+    return memory.pending is not None and memory.pending.phase in (Phase.SWITCHING, Phase.ROLLING_BACK)
 
 
 def begin(

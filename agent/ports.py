@@ -11,6 +11,7 @@ from typing import Any, NoReturn, Protocol
 from agent.codes import Code
 from agent.decisions import IndexView
 from agent.memory import Memory
+from shared.domain.ids import DeviceId
 from shared.domain.packages import PackageKind
 
 
@@ -22,12 +23,36 @@ class ChannelDown(OutsideError):
     """The hub cannot be reached, or did not answer in time."""
 
 
+class ChannelUnauthorized(ChannelDown):
+    """The hub does not let the device in: unknown, disabled, or with another key."""
+
+
 class ChannelThrottled(OutsideError):
     """The hub took the request and refused it for now (429 or 5xx)."""
 
 
 class ChannelRefused(OutsideError):
     """The hub will never take this request (400 and the like)."""
+
+
+class RegistrationRefused(OutsideError):
+    """The Device Provisioning Service does not take the device; somebody may mend that, so it is asked again."""
+
+
+class RegistrationPutOff(OutsideError):
+    """The Device Provisioning Service asked to wait.
+
+    Attributes:
+        retry_after_s: Seconds it named; 0 where it did not.
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Reassigned(Exception):
+    """The device is another one from now on: all that was built for the one before has to be built anew."""
 
 
 class IndexUnavailable(OutsideError):
@@ -115,7 +140,7 @@ class TwinChannel(Protocol):
     def open(self, on_event: Callable[[Event], None]) -> int:
         """Connect and subscribe to desired patches; the number of this connection.
 
-        ``on_event`` may be called on any thread. Raises ChannelDown.
+        ``on_event`` may be called on any thread. Raises ChannelDown, ChannelUnauthorized.
         """
 
     def get_twin(self) -> Mapping[str, Any]:
@@ -135,6 +160,39 @@ class TwinChannel(Protocol):
 
     def close(self) -> None:
         """End the connection, if there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What the Device Provisioning Service has decided.
+
+    Attributes:
+        hub: Host name of the hub.
+        device: The device's id there.
+    """
+
+    hub: str
+    device: DeviceId
+
+
+class Registrar(Protocol):
+    """A Device Provisioning Service, asked about this device."""
+
+    def register(self) -> Assignment:
+        """Register the device and wait for its assignment.
+
+        Raises ChannelDown, RegistrationRefused, RegistrationPutOff.
+        """
+
+
+class AssignmentStore(Protocol):
+    """Keeps the assignment over restarts."""
+
+    def read(self) -> Assignment | None:
+        """The assignment last written; None where there is none that can be used."""
+
+    def write(self, assignment: Assignment) -> None:
+        """Replace it, atomically and durably. Raises OSError."""
 
 
 class IndexClient(Protocol):

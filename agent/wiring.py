@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import requests
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.health_command import HealthCommand
 from agent.adapters.http_logs import HttpLogUpload
 from agent.adapters.http_transfer import HttpTransfer
-from agent.adapters.iot_hub import HubAddress, IotHubChannel
 from agent.adapters.journal_file import FileJournal
 from agent.adapters.reference_time import ReferenceTime
 from agent.adapters.restart import CommandRestarter, ExecRestarter
 from agent.adapters.tuf_index import TufIndex
 from agent.backoff import Backoff, Patience
 from agent.config import AgentConfig
+from agent.connecting import HubLink
 from agent.failure_log import FailureLogSender, LogFile
 from agent.inbox import Inbox
 from agent.install.debian import DebianHandler
@@ -30,14 +28,14 @@ from agent.worker import Manner, Outside, Worker
 from shared.domain.windows import find_zone
 
 
-def build_worker(config: AgentConfig, inbox: Inbox) -> Worker:
+def build_worker(config: AgentConfig, inbox: Inbox, hub: HubLink) -> Worker:
     """The agent as configured; lays out state folder and slots on a new device."""
     config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     http = requests.Session()
     if config.service_ca_file is not None:
         http.verify = str(config.service_ca_file)
-    outside, sender = _outside(config, http), _failure_log(config, http)
-    return Worker(config.device_id, outside, _device(config, http), _manner(config), inbox, failure_log=sender)
+    outside, sender = _outside(config, http, hub), _failure_log(config, http)
+    return Worker(hub.device, outside, _device(config, http), _manner(config), inbox, failure_log=sender)
 
 
 def failure_log_file(config: AgentConfig) -> LogFile | None:
@@ -55,20 +53,7 @@ def _failure_log(config: AgentConfig, http: requests.Session) -> FailureLogSende
     return FailureLogSender(file, upload, config.state_dir / "failure-log-sent")
 
 
-def _certificate(config: AgentConfig) -> tuple[Path, Path] | None:
-    if config.certificate_file is None or config.certificate_key_file is None:
-        return None
-    return config.certificate_file, config.certificate_key_file
-
-
-def _outside(config: AgentConfig, http: requests.Session) -> Outside:
-    address = HubAddress(
-        connection_string=config.connection_string.get_secret_value(),
-        certificate=_certificate(config),
-        ca_pem=config.hub_ca_file.read_text() if config.hub_ca_file else None,
-        keep_alive_s=config.hub.keep_alive_s,
-        timeout_s=config.hub.timeout_s,
-    )
+def _outside(config: AgentConfig, http: requests.Session, hub: HubLink) -> Outside:
     clock = ReferenceTime(SystemClock(), config.state_dir / "index" / "issued.json")
     index = TufIndex(
         folder=config.state_dir / "index",
@@ -79,7 +64,7 @@ def _outside(config: AgentConfig, http: requests.Session) -> Outside:
         timeout_s=config.download.timeout_s,
     )
     return Outside(
-        channel=IotHubChannel(address),
+        channel=hub.channel,
         index=index,
         journal=FileJournal(config.state_dir / "journal.json"),
         clock=clock,

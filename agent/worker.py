@@ -14,7 +14,7 @@ from agent.failure_log import FailureLogSender
 from agent.inbox import Inbox
 from agent.installer import Device, Installer
 from agent.judging import Terms
-from agent.memory import OfferId
+from agent.memory import OfferId, become
 from agent.notebook import Notebook
 from agent.outbox import Outbox
 from agent.ports import Clock, IndexClient, Journal, TwinChannel
@@ -62,7 +62,10 @@ class Manner:
 
 
 class Worker:
-    """The agent. ``run`` returns when a stop was requested; a restart replaces the process instead."""
+    """The agent. ``run`` returns when a stop was requested; a restart replaces the process instead.
+
+    Where the hub no longer knows the device and it is assigned another id, ``run`` raises Reassigned, as if killed.
+    """
 
     def __init__(
         self,
@@ -101,6 +104,7 @@ class Worker:
     def run(self) -> None:
         """Work until a stop is requested."""
         self._installer.advance()
+        self._notebook.write_or_hold(become(self._notebook.memory, self._device_id))
         self._correct()
         while not self._inbox.is_stopping:
             self._attention.attend()

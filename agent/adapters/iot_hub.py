@@ -17,11 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from azure.iot.device import X509, IoTHubDeviceClient
-from azure.iot.device.exceptions import ClientError, OperationCancelled, OperationTimeout, ServiceError
+from azure.iot.device.exceptions import ClientError, CredentialError, OperationCancelled, OperationTimeout, ServiceError
 from azure.iot.device.iothub.pipeline import exceptions as inner
 
 from agent.config import parse_connection_string
-from agent.ports import ChannelDown, ChannelLost, ChannelRefused, ChannelThrottled, DesiredChanged, Event
+from agent.ports import (
+    ChannelDown,
+    ChannelLost,
+    ChannelRefused,
+    ChannelThrottled,
+    ChannelUnauthorized,
+    DesiredChanged,
+    Event,
+)
 from shared.wire.twins import DEVICE_PROPERTY, PROPERTY, write_device_section
 
 log = logging.getLogger(__name__)
@@ -76,11 +84,16 @@ class IotHubChannel:
         self._client: Any = None
         self._session = 0
 
+    def move(self, address: HubAddress) -> None:
+        """Connect there from the next ``open`` on."""
+        self._address = address
+
     def open(self, on_event: Callable[[Event], None]) -> int:
         """Connect and subscribe to desired patches; the number of this connection.
 
         Raises:
-            ChannelDown: The hub cannot be reached or refuses the device.
+            ChannelDown: The hub cannot be reached.
+            ChannelUnauthorized: It refuses the device.
         """
         self.close()
         self._session += 1
@@ -161,6 +174,8 @@ class IotHubChannel:
             raise _refusal(error) from error
         except FutureTimeout as error:
             raise ChannelDown(f"the hub did not answer within {self._address.timeout_s:g} s") from error
+        except CredentialError as error:
+            raise ChannelUnauthorized(f"the hub does not let the device in: {error}") from error
         except _DOWN as error:
             if (answer := _find_answer(error)) is not None:
                 raise _refusal(answer) from error

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 import time
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from agent.config import parse_connection_string
+from agent.sas import sign_token
 from shared.domain.ids import DeviceId, device_id
 
 API_VERSION = "2021-04-12"
@@ -42,11 +40,7 @@ class Credentials:
 
     def new_token(self) -> str:
         """A SAS token for an hour, the MQTT password."""
-        resource = quote(f"{self.hub}/devices/{self.device}", safe="")
-        expiry = int(time.time()) + _TOKEN_LIFE_S
-        mac = hmac.digest(base64.b64decode(self.key), f"{resource}\n{expiry}".encode(), "sha256")
-        signature = quote(base64.b64encode(mac), safe="")
-        return f"SharedAccessSignature sr={resource}&sig={signature}&se={expiry}"
+        return sign_token(f"{self.hub}/devices/{self.device}", self.key, expires_s=int(time.time()) + _TOKEN_LIFE_S)
 
 
 def read_credentials(connection_string: str, gateway_host: str | None = None) -> Credentials:

@@ -316,6 +316,7 @@ class Bench:
     born_with: bytes = b""
     log_file: LogFile | None = None
     zone: tzinfo = UTC
+    name: DeviceId = DEVICE
 
     def __post_init__(self) -> None:
         self.born_with = self.born_with or self.factory.index.root
@@ -397,7 +398,7 @@ class Bench:
             download_patience=self.patience,
             farewell_s=2.0,
         )
-        return Worker(DEVICE, outside, device, manner, inbox, failure_log=self._failure_log(http))
+        return Worker(self.name, outside, device, manner, inbox, failure_log=self._failure_log(http))
 
     def _failure_log(self, http: requests.Session) -> FailureLogSender | None:
         if self.log_file is None:

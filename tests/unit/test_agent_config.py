@@ -10,9 +10,11 @@ import pytest
 
 from agent.__main__ import EXIT_CONFIG, main
 from agent.config import ConfigInvalid, read_config
+from agent.enrolment.assignment_file import AssignmentFile, make_assignment
 from tests.support.certificates import make_certificate
 
 KEY = "c2VjcmV0"
+DEVICE_KEY = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
 
 
 def good(folder: Path) -> dict[str, Any]:
@@ -96,6 +98,74 @@ def test_status_tells_what_runs_and_lays_nothing_out(tmp_path: Path, capsys: pyt
     told = json.loads(capsys.readouterr().out)
     assert (told["slot"], told["installed"]) == ("", {"engine": "1.0.0"})
     assert not list(tmp_path.rglob("installed.json"))
+
+
+def enrolling(folder: Path, **changes: Any) -> dict[str, Any]:
+    """A configuration of a device that enrols with DPS."""
+    dps = {"id_scope": "0ne00012345", "registration_id": "sn-17", "symmetric_key": DEVICE_KEY} | changes
+    named = {name: value for name, value in good(folder).items() if name != "connection_string"}
+    return named | {"dps": {name: value for name, value in dps.items() if value is not None}}
+
+
+def test_scope_registration_and_key_stand_for_a_connection_string(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, enrolling(tmp_path, ca_file="ca.pem"))
+    config = read_config(path)
+
+    assert config.device_id is None
+    assert config.dps is not None
+    assert config.dps.provisioning_host == "global.azure-devices-provisioning.net"
+    assert config.dps.ca_file == tmp_path / "ca.pem"
+    assert DEVICE_KEY not in repr(config)
+    assert main(["check", "--config", str(path)]) == EXIT_CONFIG
+    assert "dps.ca_file: there is no file" in capsys.readouterr().err
+    (tmp_path / "ca.pem").touch()
+    assert main(["check", "--config", str(path)]) == 0
+    assert capsys.readouterr().out.startswith("sn-17: ")
+
+    assert main(["status", "--config", str(path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["device"], told["hub"]) == ("", "")
+    file = AssignmentFile(tmp_path / "state/assignment.json", ("0ne00012345", "sn-17"))
+    (tmp_path / "state").mkdir()
+    file.write(make_assignment("one.azure-devices.net", "pump-17"))
+    assert main(["status", "--config", str(path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["device"], told["hub"]) == ("pump-17", "one.azure-devices.net")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"id_scope": "0ne/1"}, "dps.id_scope"),
+        ({"registration_id": "no spaces"}, "registration id"),
+        ({"symmetric_key": "c2hvcnQ="}, "16 to 64 bytes"),
+        ({"symmetric_key": None}, "either a symmetric_key or the certificate"),
+        ({"provisioning_host": "https://dps"}, "dps.provisioning_host"),
+        ({"retry_initial_s": 0}, "dps.retry_initial_s"),
+        ({"group_key": DEVICE_KEY}, "dps.group_key"),
+    ],
+)
+def test_a_wrong_field_of_dps_is_named_and_no_secret_is_told(
+    tmp_path: Path, change: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigInvalid, match=complaint) as caught:
+        read_config(written(tmp_path, enrolling(tmp_path, **change)))
+    assert DEVICE_KEY not in str(caught.value)
+
+
+def test_a_device_knows_its_hub_or_asks_for_it_and_shows_one_credential(tmp_path: Path) -> None:
+    both = good(tmp_path) | enrolling(tmp_path)
+    with pytest.raises(ConfigInvalid, match="either connection_string or dps"):
+        read_config(written(tmp_path, both))
+    neither = {name: value for name, value in good(tmp_path).items() if name != "connection_string"}
+    with pytest.raises(ConfigInvalid, match="either connection_string or dps"):
+        read_config(written(tmp_path, neither))
+    files = {"certificate_file": "d.pem", "certificate_key_file": "d.key"}
+    with pytest.raises(ConfigInvalid, match="either a symmetric_key or the certificate"):
+        read_config(written(tmp_path, enrolling(tmp_path) | files))
+    assert read_config(written(tmp_path, enrolling(tmp_path, symmetric_key=None) | files)).certificate is not None
 
 
 def test_a_device_with_a_certificate_needs_no_key_and_check_looks_at_its_files(

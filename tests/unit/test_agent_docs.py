@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel
 
@@ -17,9 +18,9 @@ PAGE = (Path(__file__).parents[2] / "docs/agent.md").read_text()
 def fields_of(model: type[BaseModel], prefix: str = "") -> list[str]:
     names: list[str] = []
     for name, field in model.model_fields.items():
-        kind = field.annotation
+        kind = next((one for one in get_args(field.annotation) if one is not type(None)), field.annotation)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            names += fields_of(kind, f"{name}.")
+            names += fields_of(kind, f"{prefix}{name}.")
         else:
             names.append(prefix + name)
     return names

@@ -1,0 +1,1 @@
+"""Enrolling with a Device Provisioning Service (docs/adr/0025)."""
