@@ -154,7 +154,7 @@ def find_clusters(
     for cohort, ends in sorted(counts.ends.items()):
         ended = counts.ended(cohort)
         for end, failures in sorted(ends.items()):
-            is_cluster = failures >= quarantine.minimum and 100 * failures >= quarantine.failure_percent * ended
+            is_cluster = failures >= quarantine.minimum and 100 * failures / max(1, ended) >= quarantine.failure_percent
             is_failure = end.state in FAILURES and end != OTHER_END and cohort != OTHERS
             if is_failure and is_cluster and (cohort, end) not in held:
                 yield Quarantined(cohort=cohort, end=end, failures=failures, ended=ended, at=now)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fractions import Fraction
 from itertools import islice
 
 from shared.domain.errors import DomainError
@@ -242,6 +243,7 @@ def _size(size: DeviceCount | Percent | Rest, total: int, left: int) -> int:
         case DeviceCount(devices=devices):
             return devices
         case Percent(percent=percent):
-            return math.ceil(total * percent / 100)
+            # As it is written: 8.8 % of 375 is 33, and not the hair more that binary fractions make of it.
+            return math.ceil(total * Fraction(str(percent)) / 100)
         case Rest():
             return left

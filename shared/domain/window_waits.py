@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from shared.domain.windows import DEVICE_ZONE, Window, find_zone, next_opening
 
-_OFFSETS_H = range(-12, 15)
-"""UTC offsets in use, in whole hours: a device may be in any of them."""
+_ODD_OFFSETS_H = (-9.5, -3.5, -2.5, 3.5, 4.5, 5.5, 5.75, 6.5, 8.75, 9.5, 10.5, 12.75, 13.75)
+_ZONES = tuple(timezone(timedelta(hours=hours)) for hours in (*range(-12, 15), *_ODD_OFFSETS_H))
+"""UTC offsets in use (IANA time zone database): a device may be in any of them."""
 
 _DAYS = 9
 """A week, and the day before, whose window may close on the next."""
@@ -16,7 +17,9 @@ _DAYS = 9
 
 def earliest_opening(windows: Sequence[Window], at: datetime) -> datetime | None:
     """The first moment from ``at`` on at which some device may install, wherever it is; None where none ever may."""
-    openings = [next_opening(windows, at, device_zone=zone) for zone in _zones(windows)]
+    if not windows:
+        return at
+    openings = (next_opening([each], at, device_zone=zone) for each in windows for zone in _zones(each))
     return min((opening for opening in openings if opening is not None), default=None)
 
 
@@ -24,8 +27,9 @@ def last_closing(windows: Sequence[Window], at: datetime) -> datetime | None:
     """The last moment up to ``at`` at which a window closed for some device; None where none did within a week."""
     closings = (
         closing
-        for zone in _zones(windows)
-        for closing in _closings(windows, at - timedelta(days=8), device_zone=zone)
+        for each in windows
+        for zone in _zones(each)
+        for closing in _closings([each], at - timedelta(days=8), device_zone=zone)
         if closing <= at
     )
     return max(closings, default=None)
@@ -44,11 +48,9 @@ def longest_wait_s(windows: Sequence[Window], at: datetime) -> float:
     return max(waits, default=0.0)
 
 
-def _zones(windows: Sequence[Window]) -> Sequence[tzinfo]:
-    """The zones in which devices may be, as far as that matters."""
-    if not any(window.zone == DEVICE_ZONE for window in windows):
-        return [UTC]
-    return [timezone(timedelta(hours=hours)) for hours in _OFFSETS_H]
+def _zones(window: Window) -> Sequence[tzinfo]:
+    """The zones in which devices may be, as far as that matters to the window."""
+    return _ZONES if window.zone == DEVICE_ZONE else [UTC]
 
 
 def _closings(windows: Sequence[Window], at: datetime, *, device_zone: tzinfo = UTC) -> Iterator[datetime]:

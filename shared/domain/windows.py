@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.domain.errors import DomainError
@@ -71,10 +71,7 @@ def is_open(windows: Sequence[Window], at: datetime, *, device_zone: tzinfo) -> 
 
 
 def next_opening(windows: Sequence[Window], at: datetime, *, device_zone: tzinfo) -> datetime | None:
-    """The next moment, aware UTC, at which one is open, ``at`` itself included; None where none opens in two weeks.
-
-    Where clocks are put forward over the beginning of a window, it is found late by as much as they are put forward.
-    """
+    """The next moment, aware UTC, at which one is open, ``at`` itself included; None where none opens in two weeks."""
     if is_open(windows, at, device_zone=device_zone):
         return at
     openings = [opening for window in windows for opening in _openings(window, at, device_zone)]
@@ -84,12 +81,29 @@ def next_opening(windows: Sequence[Window], at: datetime, *, device_zone: tzinfo
 def _openings(window: Window, at: datetime, device_zone: tzinfo) -> list[datetime]:
     zone = _zone(window, device_zone)
     today = at.astimezone(zone).date()
-    starts = (_moment(today + timedelta(days=ahead), window.start, zone) for ahead in range(_LOOK_AHEAD_DAYS))
+    days = [today + timedelta(days=ahead) for ahead in range(_LOOK_AHEAD_DAYS)]
+    starts = [moment for day in days for moment in _moments(day, window.start, zone)]
+    # Clocks that are put forward may jump into a window, and those that are put back may come back into one.
+    if not isinstance(zone, timezone):
+        starts += [moment for day in days if (moment := _change_of_clocks(day, zone)) is not None]
     return [start for start in starts if start > at and _is_open(window, start.astimezone(zone))]
 
 
-def _moment(day: date, at: time, zone: tzinfo) -> datetime:
-    return datetime.combine(day, at, zone).astimezone(UTC)
+def _moments(day: date, at: time, zone: tzinfo) -> set[datetime]:
+    """The moments with that local time, aware UTC: two of them where clocks are put back over it."""
+    return {datetime.combine(day, at, zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1)}
+
+
+def _change_of_clocks(day: date, zone: tzinfo) -> datetime | None:
+    """When the clocks of the zone are changed on that day, aware UTC and to the second; None where they are not."""
+    first, last = (datetime.combine(each, time(), zone).astimezone(UTC) for each in (day, day + timedelta(days=1)))
+    offset = first.astimezone(zone).utcoffset()
+    if last.astimezone(zone).utcoffset() == offset:
+        return None
+    while last - first > timedelta(seconds=1):
+        middle = (first + (last - first) / 2).replace(microsecond=0)
+        first, last = (middle, last) if middle.astimezone(zone).utcoffset() == offset else (first, middle)
+    return last
 
 
 def _is_open(window: Window, local: datetime) -> bool:

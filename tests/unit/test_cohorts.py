@@ -110,6 +110,12 @@ def test_failures_of_one_code_in_one_cohort_hold_it_back() -> None:
     assert find(counted(*failures, *good)) == [(MK2, BAD_HEALTH)]
 
 
+def test_exactly_the_share_that_is_asked_for_is_a_cluster() -> None:
+    counts = CohortCounts(ends={MK2: {BAD_HEALTH: 161, End(state=S.SUCCEEDED): 89}})
+    asked = Quarantine(minimum=3, failure_percent=64.4)
+    assert [each.failures for each in find_clusters(asked, counts, (), now=NOW)] == [161]
+
+
 @pytest.mark.parametrize(
     "others",
     [

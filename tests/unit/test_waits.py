@@ -18,7 +18,7 @@ from shared.domain.schedules import Schedule
 from shared.domain.stops import FleetStop, stop
 from shared.domain.waits import Surroundings, Wait, WaitFor, find_waits
 from shared.domain.waves import WaveState
-from shared.domain.window_waits import last_closing
+from shared.domain.window_waits import earliest_opening, last_closing
 from shared.domain.windows import Window
 from tests.support.made_campaigns import make_campaign
 from tests.support.rollouts import NOON
@@ -89,6 +89,14 @@ def test_closed_windows_hold_it_only_where_no_device_may_install_anywhere() -> N
     anywhere = Window(days=(7,), start=time(22), end=time(23))
     assert waits(replace(found, spec=replace(found.spec, windows=(anywhere,)))) == [], "it is 22:00 somewhere"
     assert waits(replace(found, spec=replace(found.spec, windows=(berlin,)), state=C.COMPLETED)) == []
+
+
+@pytest.mark.parametrize("utc", [time(6, 40), time(6, 25), time(15, 40), time(23, 25)])
+def test_it_is_noon_somewhere_also_where_clocks_are_off_by_half_an_hour_or_a_quarter(utc: time) -> None:
+    """Kolkata, Kathmandu, St. John's and Chatham."""
+    noon = Window(days=(1, 2, 3, 4, 5, 6, 7), start=time(12, 10), end=time(12, 15))
+    at = datetime.combine(NOON.date(), utc, UTC)
+    assert earliest_opening([noon], at) == at
 
 
 def test_the_last_closing_of_windows_in_the_devices_own_zones_is_the_last_one_anywhere() -> None:

@@ -76,8 +76,52 @@ def test_nothing_is_open_before_the_next_opening(window: Window, at: datetime, p
     opening = next_opening([window], at, device_zone=UTC)
     assert opening is not None
     between = at + (opening - at) * part / 201
-    if between < opening - timedelta(hours=1):
+    if between < opening:
         assert not is_open([window], between, device_zone=UTC)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "at", "opens"),
+    [
+        # 29 March, 2:00 becomes 3:00: the window begins in the hour that is left out, and ends after it.
+        (time(2, 30), time(3, 30), datetime(2026, 3, 28, 23, tzinfo=UTC), datetime(2026, 3, 29, 1, tzinfo=UTC)),
+        (time(2, 15), time(1), datetime(2026, 3, 28, 23, tzinfo=UTC), datetime(2026, 3, 29, 1, tzinfo=UTC)),
+        # 25 October, 3:00 becomes 2:00: it ended at 2:30, and has half an hour once more.
+        (time(1), time(2, 30), datetime(2026, 10, 25, 0, 45, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)),
+        (time(2, 30), time(3, 30), datetime(2026, 10, 25, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_change_of_the_clocks_makes_nobody_wait_for_a_week(
+    start: time, end: time, at: datetime, opens: datetime
+) -> None:
+    sunday = Window(days=(7,), start=start, end=end, zone="Europe/Berlin")
+    assert not is_open([sunday], at, device_zone=UTC)
+    assert next_opening([sunday], at, device_zone=UTC) == opens
+
+
+changes = st.sampled_from(
+    [
+        ("Europe/Berlin", datetime(2026, 3, 29, 1, tzinfo=UTC)),
+        ("Europe/Berlin", datetime(2026, 10, 25, 1, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC)),
+        ("America/Sao_Paulo", datetime(2018, 11, 4, 3, tzinfo=UTC)),
+        ("Africa/Casablanca", datetime(2026, 2, 15, 2, tzinfo=UTC)),
+    ]
+)
+
+
+@given(changes, st.sets(st.integers(6, 7), min_size=1), st.integers(0, 16), st.integers(0, 24), st.integers(-24, 12))
+def test_around_changes_of_the_clocks_a_window_is_found_to_the_minute(
+    change: tuple[str, datetime], days: set[int], start: int, end: int, hours: int
+) -> None:
+    zone, moment = change
+    window = Window(
+        days=tuple(days), start=time(start // 4, start % 4 * 15), end=time(end // 4, end % 4 * 15), zone=zone
+    )
+    at = moment + timedelta(hours=hours)
+    opening = next_opening([window], at, device_zone=UTC)
+    quarters = (at + timedelta(minutes=15 * quarter) for quarter in range(15 * 96))
+    assert opening == next(each for each in quarters if is_open([window], each, device_zone=UTC))
 
 
 @pytest.mark.parametrize(
