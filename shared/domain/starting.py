@@ -45,9 +45,13 @@ def missing_approvals(campaign: Campaign) -> int:
 
 
 def _asks_people(campaign: Campaign) -> bool:
-    """A revert that a gate ordered was part of the plan that people approved; one that an operator ordered was not."""
+    """A revert that a gate ordered was part of the plan that people approved; one that an operator ordered was not.
+
+    A wave that has begun was approved before: it may be paused and resumed, grow, or be stopped late and reopened.
+    """
     if (reversion := campaign.reversion) is None:
-        return campaign.wave_in_hand is not None
+        wave = campaign.wave_in_hand
+        return wave is not None and wave.state is WaveState.PENDING
     return reversion.phase is ReversionPhase.STARTING and reversion.ordered_by not in ("", GATE)
 
 

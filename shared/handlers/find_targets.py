@@ -12,7 +12,7 @@ from shared.domain.ids import DeviceId
 from shared.handlers.keep_groups import get_group
 from shared.ports.errors import NotThere
 from shared.ports.targets import GroupStore, TargetLists
-from shared.wire.http_campaigns import CampaignRequest
+from shared.wire.http_campaigns import CampaignRequest, check_waves
 from shared.wire.http_exclusions import ExcludeRequest
 from shared.wire.http_fields import InvalidRequest
 from shared.wire.http_targets import TargetsRequest
@@ -24,7 +24,7 @@ def find_targets(request: CampaignRequest, groups: GroupStore, lists: TargetList
 
     Raises:
         NotFound: There is no such group or no such list (codes ``group_not_found``, ``list_not_found``).
-        InvalidRequest: A list names something that is no device, or nobody is left.
+        InvalidRequest: A list names something that is no device, nobody is left, or the waves do not fit who is.
         PortError: It cannot be read now, or somebody writes it at this moment.
     """
     targets = _without_group(request.targets, groups)
@@ -34,7 +34,9 @@ def find_targets(request: CampaignRequest, groups: GroupStore, lists: TargetList
     if targets.exclude is not None:
         targets = targets.model_copy(update={"exclude": _find_exclusion(targets.exclude, groups, lists)})
     _check_somebody_left(targets)
-    return request.model_copy(update={"targets": targets})
+    wanted = request.model_copy(update={"targets": targets})
+    check_waves(wanted)
+    return wanted
 
 
 def _without_group(targets: TargetsRequest, groups: GroupStore) -> TargetsRequest:

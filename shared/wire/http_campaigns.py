@@ -12,6 +12,7 @@ from shared.domain.conflicts import DEFAULT_PRIORITY
 from shared.domain.ids import DeviceId
 from shared.domain.plan_checks import sizes_of
 from shared.domain.retries import Retries
+from shared.domain.waves import WaveSpec
 from shared.domain.windows import MAX_WINDOWS
 from shared.wire.http_approvals import ApprovalRequest
 from shared.wire.http_conflicts import OnConflictWord, Priority, to_precedence
@@ -70,10 +71,15 @@ class CampaignRequest(RequestModel):
         """Hex digest of everything asked but the defaults, so that a later field does not make it another request."""
         return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
+    @property
+    def wave_specs(self) -> tuple[WaveSpec, ...]:
+        """The waves it means."""
+        gate = self.gate.to_gate()
+        return tuple(wave.to_wave(number, gate) for number, wave in enumerate(self.waves, start=1))
+
     def to_spec(self) -> CampaignSpec:
         """The specification it means."""
-        gate = self.gate.to_gate()
-        waves = tuple(wave.to_wave(number, gate) for number, wave in enumerate(self.waves, start=1))
+        waves = self.wave_specs
         first, *others = to_package_targets(self.package, self.packages)
         return CampaignSpec(
             name=self.name,
@@ -116,6 +122,16 @@ def check_together(request: CampaignRequest) -> None:
     Raises:
         InvalidRequest: They cannot.
     """
-    waves, most = request.to_spec().waves, request.targets.most_devices
+    check_waves(request)
+    request.to_spec()
+
+
+def check_waves(request: CampaignRequest) -> None:
+    """Return if the waves can hold the targets, as far as these are known: once a list is read, more is.
+
+    Raises:
+        InvalidRequest: They cannot.
+    """
+    waves, most = request.wave_specs, request.targets.most_devices
     refuse_impossible(waves, sizes_of(waves, most))
     check_cover(waves, most)

@@ -180,6 +180,40 @@ def test_pausing_and_resuming_a_wave_needs_no_new_approval() -> None:
     assert world.act(campaign.id, "resume").state is C.RUNNING
 
 
+def test_what_is_edited_behind_a_wave_that_has_begun_is_asked_about_before_it_begins() -> None:
+    """The wave in hand is as it was approved: it goes on, and its gate is looked at."""
+    world = CampaignWorld(fleet(30), outcome=lambda _device: None)
+    campaign = waiting(world)
+    for who in ("grace", "linus"):
+        world.act(campaign.id, "approve", who=who)
+    world.run(lambda: S.OFFERED in states(world, campaign))
+    world.act(campaign.id, "pause")
+    edited = read_waves_request(b'{"waves": [{"count": 7}, {"rest": true}]}')
+    edit_waves(campaign.id, edited, world.ports, who="ada", now=world.now)
+    world.run(lambda: world.campaign(campaign.id).planning.phase is PlanningPhase.DONE)
+    assert world.act(campaign.id, "resume").state is C.RUNNING
+    world.outcome = lambda _device: S.SUCCEEDED
+    for row in world.rollouts.rows(campaign.id).values():
+        if row.state is S.OFFERED:
+            world.set_state(row, S.SUCCEEDED)
+    asked = world.run_until(campaign.id, C.AWAITING_APPROVAL)
+    assert [wave.state for wave in asked.waves] == [WaveState.PASSED, WaveState.PENDING, WaveState.PENDING]
+    assert asked.reason == "wave 2 (wave 2) starts once 2 more approve"
+
+
+def test_a_wave_that_was_stopped_late_is_resumed_without_new_approvals() -> None:
+    world = CampaignWorld(fleet(30))
+    campaign = waiting(world, approval={"required": 1, "between_waves": True})
+    world.act(campaign.id, "approve")
+    world.run_until(campaign.id, C.AWAITING_APPROVAL)
+    world.outcome = lambda _device: None
+    assert world.act(campaign.id, "approve").state is C.RUNNING
+    world.run(lambda: S.OFFERED in states(world, campaign))
+    world.regress_one(campaign.id)
+    world.run_until(campaign.id, C.PAUSED)
+    assert world.act(campaign.id, "resume").state is C.RUNNING
+
+
 def test_a_waiting_campaign_can_be_cancelled_and_frees_its_devices() -> None:
     world = CampaignWorld(fleet(30))
     campaign = waiting(world)

@@ -113,6 +113,18 @@ def test_newcomers_wait_behind_the_gate_of_a_wave_that_goes_on_and_of_one_that_s
     world.check_counters(campaign.id)
 
 
+def test_those_who_joined_a_wave_that_has_begun_make_nobody_approve_it_once_more() -> None:
+    world = CampaignWorld(fleet(20))
+    campaign = post(world, waves=[{"rest": True}], approval={"required": 1})
+    world.run_until(campaign.id, C.AWAITING_APPROVAL)
+    world.act(campaign.id, "approve")
+    world.run(hours=1)
+    find(world, "new-1")
+    world.run(lambda: world.campaign(campaign.id).newcomers.joined == 1)
+    world.act(campaign.id, "pause")
+    assert world.act(campaign.id, "resume").state is C.RUNNING
+
+
 def test_excluded_devices_do_not_join_and_nobody_joins_twice() -> None:
     world = CampaignWorld(fleet(20))
     both = "SELECT * FROM devices WHERE (tags.site = 'north') AND (NOT (tags.lab = true))"

@@ -90,6 +90,19 @@ def test_a_campaign_keeps_what_its_group_meant_when_it_was_posted() -> None:
     assert sorted(world.rollouts.rows(campaign.id)) == ["a", "b"]
 
 
+@pytest.mark.parametrize("targets", [{"list": "north.txt"}, {"group": "north"}])
+def test_a_gate_that_asks_for_more_devices_than_a_list_holds_is_refused_before_anything_is_made(
+    targets: dict[str, str],
+) -> None:
+    world = CampaignWorld()
+    world.lists.blobs["north.txt"] = b"a\nb\nc\n"
+    put(world, list_name="north.txt")
+    waves = [{"count": 1}, {"rest": True, "gate": {"minimum_completed": 3}}]
+    with pytest.raises(InvalidRequest, match=r"waves\.1\.gate\.minimum_completed: 3 devices .* wave of 2"):
+        world.post(targets=targets, waves=waves)
+    assert not world.campaigns_known()
+
+
 def test_a_list_of_many_is_copied_when_the_campaign_is_posted() -> None:
     """12,000 ids, more than a request may name, with repeats; the blob is gone before they are planned."""
     world = CampaignWorld(rate_per_s=100_000)
