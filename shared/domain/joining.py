@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import reduce
 
 from shared.domain.campaigns import Campaign, CampaignState
-from shared.domain.hub_queries import exclude_from_query, narrow_query
+from shared.domain.hub_queries import narrow_query
 from shared.domain.ids import DeviceId
 from shared.domain.listings import ListingKind, listings
 from shared.domain.planning import PlanningPhase
@@ -47,13 +46,12 @@ def is_look_due(campaign: Campaign, *, now: datetime) -> bool:
 
 
 def newcomers_query(campaign: Campaign) -> str:
-    """The query for all devices that match now and are excluded by no query.
+    """The query for all devices that match now, those included that an exclusion's query finds.
 
     Of several packages none can be chosen for a device that was made and has never said what it is: it joins later.
     """
     targets = next(listing for listing in listings(campaign.spec) if listing.kind is ListingKind.TARGETS)
-    query = narrow_query(targets.query, _SAYS_HARDWARE) if campaign.other_packages else targets.query
-    return reduce(exclude_from_query, campaign.spec.targeting.excluded_queries, query)
+    return narrow_query(targets.query, _SAYS_HARDWARE) if campaign.other_packages else targets.query
 
 
 def note_look(campaign: Campaign, *, continuation: str, page: int | None, now: datetime) -> Campaign:

@@ -17,6 +17,7 @@ from shared.domain.audit import SERVICE, AuditEntry
 from shared.domain.campaign_specs import digest_devices
 from shared.domain.campaigns import Campaign
 from shared.domain.errors import DomainError
+from shared.domain.hub_queries import queries_among
 from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.joining import cut_newcomers, is_look_due, is_open, join, newcomers_query, note_look
 from shared.domain.listings import ListingKind, listings, page_spans, ring_start_of, sort_on_ring
@@ -28,11 +29,15 @@ from shared.handlers.claim_devices import count_skipped
 from shared.handlers.claimer import Claimer
 from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import keep_step
-from shared.handlers.plan_campaign import list_some
+from shared.handlers.plan_campaign import QUERIES_PER_STEP, list_some
 from shared.ports.errors import ConcurrentChange, QuotaExceeded, Throttled
+from shared.ports.hub import DeviceDirectory
 from shared.ports.stored import Stored
 
 log = logging.getLogger(__name__)
+
+_PAGES_BESIDE_EXCLUSIONS = QUERIES_PER_STEP // 2
+"""Where exclusions by query are asked about who was found: an S1 hub takes 20 queries a minute."""
 
 
 def join_newcomers(ports: CampaignPorts, *, now: datetime) -> int:
@@ -68,8 +73,10 @@ def _look(stored: Stored[Campaign], ports: CampaignPorts, now: datetime) -> None
     if not is_look_due(campaign, now=now):
         return
     ports.specs.check(campaign)
-    page = list_some(newcomers_query(campaign), campaign.newcomers.continuation, ports.directory)
-    new = sort_on_ring(_without_rows(campaign, set(page.items), ports), ring_start_of(campaign))
+    pages = _PAGES_BESIDE_EXCLUSIONS if campaign.spec.targeting.excluded_queries else QUERIES_PER_STEP
+    page = list_some(newcomers_query(campaign), campaign.newcomers.continuation, ports.directory, pages=pages)
+    unknown = sort_on_ring(_without_rows(campaign, set(page.items), ports), ring_start_of(campaign))
+    new = _without_found(campaign, unknown, ports)
     number = _write_page(campaign, new, ports) if new else None
     after = note_look(campaign, continuation=page.continuation, page=number, now=now)
     ports.campaigns.save(Stored(value=after, etag=stored.etag))
@@ -84,6 +91,24 @@ def _without_rows(campaign: Campaign, found: set[DeviceId], ports: CampaignPorts
         for some in batched(sort_on_ring(devices, 0), MAX_BATCH_DEVICES):
             rows = ports.rollouts.read_devices(campaign.id, shard, some)
             yield from (device for device in some if device not in rows)
+
+
+def _without_found(campaign: Campaign, devices: Sequence[DeviceId], ports: CampaignPorts) -> list[DeviceId]:
+    """Those that no query of an exclusion finds."""
+    found: set[DeviceId] = set()
+    for excluded in campaign.spec.targeting.excluded_queries:
+        for query in queries_among(excluded, devices):
+            found.update(_list_all(query, ports.directory))
+    return [device for device in devices if device not in found]
+
+
+def _list_all(query: str, directory: DeviceDirectory) -> Iterator[DeviceId]:
+    continuation = ""
+    while True:
+        page = directory.list_page(query, continuation)
+        yield from page.items
+        if not (continuation := page.continuation):
+            return
 
 
 def _excluded(campaign: Campaign, ports: CampaignPorts) -> Iterator[DeviceId]:

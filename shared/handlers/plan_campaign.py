@@ -94,15 +94,20 @@ def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     return Change(campaign=planned, due_at=now)
 
 
-def list_some(query: str, continuation: str, directory: DeviceDirectory) -> Page[DeviceId]:
+def list_some(
+    query: str, continuation: str, directory: DeviceDirectory, *, pages: int = QUERIES_PER_STEP
+) -> Page[DeviceId]:
     """Several of the hub's pages as one.
+
+    Args:
+        pages: At most so many.
 
     Raises:
         DomainError: The hub refuses the query.
         PortError: It cannot answer now, not even once.
     """
     found: list[DeviceId] = []
-    for queries in range(QUERIES_PER_STEP):
+    for queries in range(pages):
         try:
             page = directory.list_page(query, continuation)
         except (Throttled, QuotaExceeded):

@@ -11,18 +11,24 @@ from tests.support.waiting import wait_until
 
 
 def test_a_device_that_is_tagged_later_joins_the_last_wave_until_membership_is_closed(scene: Scene) -> None:
-    """I3, I5, I9: it comes through the queue of the wave in hand; closing it lets the campaign complete."""
-    devices = scene.devices(5)
+    """I3, I5, I9: it comes through the queue of the wave in hand; closing it lets the campaign complete.
+
+    One in the lab is excluded by a query; the others have no such tag at all, and join all the same.
+    """
+    *devices, in_lab = scene.devices(6)
     scene.artifacts.publish()
-    with scene.fleet(devices) as fleet:
+    with scene.fleet([*devices, in_lab]) as fleet:
         for device in devices[:3]:
             tag(scene, device)
         query = f"SELECT * FROM devices WHERE tags.site = '{scene.name}'"  # noqa: S608 - a name of our own
         waves = [{"count": 1}, {"rest": True}]
-        campaign = scene.start(devices, targets={"query": query, "membership": "dynamic", "relist_s": 60}, waves=waves)
+        exclude = {"query": "SELECT * FROM devices WHERE tags.lab = true"}
+        targets = {"query": query, "membership": "dynamic", "relist_s": 60, "exclude": exclude}
+        campaign = scene.start(devices, targets=targets, waves=waves)
         scene.wait_for_states(campaign, dict.fromkeys(devices[:3], "succeeded"))
         assert [wave["state"] for wave in scene.show(campaign)["waves"]] == ["passed", "running"]
 
+        tag(scene, in_lab, lab=True)
         tag(scene, devices[3])
         wait_until(lambda: joins(scene, campaign, devices[3]), timeout_s=90, every_s=2, what="a newcomer")
         scene.wait_for_states(campaign, {devices[3]: "succeeded"})
@@ -40,9 +46,9 @@ def test_a_device_that_is_tagged_later_joins_the_last_wave_until_membership_is_c
     assert [what for what in deeds if what in ("join", "close-membership")] == ["join", "close-membership"]
 
 
-def tag(scene: Scene, device: str) -> None:
+def tag(scene: Scene, device: str, **tags: bool) -> None:
     """From now on the query finds the device."""
-    scene.registry.update_twin(device, Twin(tags={"site": scene.name}))
+    scene.registry.update_twin(device, Twin(tags={"site": scene.name, **tags}))
 
 
 def joins(scene: Scene, campaign: str, device: str) -> bool:

@@ -6,7 +6,8 @@ import pytest
 
 from emulator.hub.query.parser import parse_query
 from shared.domain.errors import DomainError
-from shared.domain.hub_queries import check_condition, check_query, exclude_from_query, narrow_query, query_where
+from shared.domain.hub_queries import check_condition, check_query, narrow_query, queries_among, query_where
+from shared.domain.ids import DeviceId
 
 GOOD = [
     "tags.ring = 'canary'",
@@ -42,14 +43,20 @@ def test_the_narrowed_query_is_one_that_the_local_hub_understands(condition: str
     parse_query(narrow_query("select * from devices", condition))
 
 
-def test_a_query_without_those_of_another_is_one_that_the_local_hub_understands() -> None:
+def test_asking_for_some_of_a_querys_devices_names_each_once_and_asks_nothing_too_long() -> None:
     lab = "SELECT deviceId FROM devices WHERE tags.lab = true OR tags.bench = 1"
-    without = exclude_from_query("SELECT * FROM devices WHERE tags.site = 'north'", lab)
-    assert without.endswith("WHERE (tags.site = 'north') AND (NOT (tags.lab = true OR tags.bench = 1))")
-    twice = exclude_from_query(without, "SELECT * FROM devices WHERE tags.old = 1")
-    for query in (without, twice, exclude_from_query("SELECT * FROM devices", "SELECT * FROM devices")):
-        check_query(query)
-        parse_query(query)
+    [one] = queries_among(lab, [DeviceId("it's"), DeviceId("b")])
+    assert one.endswith(r"WHERE (tags.lab = true OR tags.bench = 1) AND (deviceId IN ['it\'s', 'b'])")
+    assert not list(queries_among(lab, []))
+    short, long = [DeviceId(f"d{number}") for number in range(250)], [DeviceId("x" * 120 + str(n)) for n in range(70)]
+    for devices, wanted in ((short, 3), (long, 3)):
+        queries = list(queries_among(lab, devices))
+        assert len(queries) == wanted
+        assert sum(query.count("'") for query in queries) == 2 * len(devices)
+        for query in queries:
+            check_query(query)
+            parse_query(query)
+    assert next(queries_among("SELECT * FROM devices", short)).startswith("SELECT * FROM devices WHERE deviceId IN [")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,9 @@ def test_a_share_of_few_devices_is_at_least_one() -> None:
     assert [wave.devices for wave in slice_waves(15, specs(Percent(percent=1), Rest()))] == [1, 14]
 
 
-@pytest.mark.parametrize(("total", "percent", "devices"), [(375, 8.8, 33), (250, 64.4, 161), (375, 8.9, 34), (3, 1e-4, 1)])
+@pytest.mark.parametrize(
+    ("total", "percent", "devices"), [(375, 8.8, 33), (250, 64.4, 161), (375, 8.9, 34), (3, 1e-4, 1)]
+)
 def test_a_share_is_rounded_up_as_it_is_written_and_not_as_binary_fractions_have_it(
     total: int, percent: float, devices: int
 ) -> None:
