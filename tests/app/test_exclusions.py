@@ -66,10 +66,11 @@ def test_a_group_of_a_query_is_left_out_beside_a_query() -> None:
 def test_who_is_left_out_by_a_list_or_by_two_queries_does_not_join_later() -> None:
     world = scene(size=20)
     put(world, query=OLD)
-    later = "SELECT * FROM devices WHERE ((tags.site = 'north') AND (NOT (tags.lab = true))) AND (NOT (tags.age > 9))"
-    world.directory.answers |= {LAB: [], OLD: [], later: [*fleet(20), "elsewhere", "new"]}
+    world.directory.answers |= {LAB: ["in the lab"], OLD: ["old"], NORTH: fleet(20)}
     targets = {"query": NORTH, "membership": "dynamic", "relist_s": 300}
     campaign = world.post(targets=targets | {"exclude": KEPT | {"query": LAB}}, waves=[{"count": 2}, {"rest": True}])
+    world.run(lambda: bool(world.campaign(campaign.id).waves))
+    world.directory.answers[NORTH] = [*fleet(20), "elsewhere", "new", "in the lab", "old"]
     world.run(hours=2)
     assert world.rollouts.rows(campaign.id).keys() == {*fleet(20), "new"} - {"dev-1", "dev-2"}
     world.check_counters(campaign.id)

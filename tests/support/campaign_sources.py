@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -49,11 +50,16 @@ def _package(version: str) -> Package:
     )
 
 
+_AMONG = re.compile(
+    r"(?P<query>SELECT \* FROM devices WHERE )\((?P<condition>.*)\) AND \(deviceId IN \[(?P<names>.*)\]\)"
+)
+
+
 class MemoryDirectory:
     """A ``DeviceDirectory``: a query finds every device, one with the word BROKEN is refused.
 
     Attributes:
-        answers: What queries find that do not find every device.
+        answers: What queries find that do not find every device; narrowed to ids, those of them.
     """
 
     def __init__(self, devices: Iterable[str] = (), page_size: int = 100) -> None:
@@ -67,8 +73,14 @@ class MemoryDirectory:
             raise self.failures.pop(0)
         if "BROKEN" in query:
             raise DomainError("the IoT Hub refuses the query: BROKEN", code="query_refused")
-        found = [DeviceId(device) for device in self.answers.get(query, self.devices)]
+        found = self._find(query)
         start = int(continuation or 0)
         stop = start + self.page_size
         more = str(stop) if stop < len(found) else ""
         return Page(items=tuple(found[start:stop]), continuation=more)
+
+    def _find(self, query: str) -> list[DeviceId]:
+        if (narrowed := _AMONG.fullmatch(query)) is None:
+            return [DeviceId(device) for device in self.answers.get(query, self.devices)]
+        named = {name.strip(" '") for name in narrowed["names"].split(",")}
+        return [device for device in self._find(narrowed["query"] + narrowed["condition"]) if device in named]
