@@ -73,6 +73,7 @@ def campaign_lines(campaign: Mapping[str, Any]) -> Iterator[str]:
     if campaign["reason"]:
         yield f"  {campaign['reason']}"
     yield from _variant_lines(campaign)
+    yield from _hearsay_lines(campaign.get("plan", {}))
     yield from (f"  waits: {wait['words']}{_span(wait)}" for wait in campaign.get("waits_for", ()))
     if approval := campaign.get("approval"):
         yield f"  approval: {approval['missing']} missing, plan {approval['plan_sha256']}"
@@ -120,6 +121,15 @@ def _variant_lines(campaign: Mapping[str, Any]) -> Iterator[str]:
     for each in packages:
         yield f"  {each['name']} {each['version']} for {', '.join(each['hardware'])}: {each['devices']:,} devices"
     yield f"  none of them is for {campaign['plan']['no_package']:,} devices"
+
+
+def _hearsay_lines(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Devices that may not exist, as it looked when the campaign was planned."""
+    for field, words in (("unheard", "nobody has heard of"), ("gone", "IoT Hub said that it has no more")):
+        if count := plan.get(field, {}).get("count", 0):
+            named = plan[field]["devices"]
+            names = f": {', '.join(named)}" if len(named) == count else ""
+            yield f"  when it was planned: {words} {count:,} devices{names}"
 
 
 def _packages(campaign: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.domain.ids import PACKAGE_NAME, CampaignId, DeviceId
-from shared.domain.rollouts import Rollout
+from shared.domain.rollouts import DEVICE_NOT_FOUND, Rollout, RolloutState
 from shared.domain.versions import MAX_VERSION_LENGTH
 
 MAX_RESTORED = 100
@@ -24,7 +24,9 @@ class DeviceRecord:
             row is not final.
         installed: Package name to the version last confirmed.
         hardware: What the device said it is; empty when it never said.
-        deleted_at: When IoT Hub said that the device was deleted; None while it exists.
+        known_since: When IoT Hub or the device itself first showed that it exists; None where neither did, or where the
+            row is older than this column. A claim shows nothing: anybody may name a device.
+        deleted_at: When IoT Hub said that the device was deleted, or did not know it; None otherwise.
     """
 
     device: DeviceId
@@ -32,8 +34,14 @@ class DeviceRecord:
     held_by: CampaignId | None = None
     installed: Mapping[str, str] = field(default_factory=dict)
     hardware: str = ""
+    known_since: datetime | None = None
     deleted_at: datetime | None = None
     changed_at: datetime
+
+    @property
+    def is_heard_of(self) -> bool:
+        """Whether the hub or the device itself ever showed that it exists, and the hub not since that it does not."""
+        return self.deleted_at is None and bool(self.known_since or self.installed or self.hardware)
 
 
 def claim(record: DeviceRecord, campaign: CampaignId, *, now: datetime) -> DeviceRecord:
@@ -50,6 +58,11 @@ def release(record: DeviceRecord, campaign: CampaignId, *, now: datetime) -> Dev
     return replace(record, held_by=None, changed_at=now)
 
 
+def make_known(record: DeviceRecord, *, now: datetime) -> DeviceRecord:
+    """The record of a device that exists."""
+    return replace(record, known_since=record.known_since or now, deleted_at=None)
+
+
 def restore(
     record: DeviceRecord, *, sequence: int, installed: Mapping[str, str], hardware: str, now: datetime
 ) -> DeviceRecord:
@@ -59,7 +72,7 @@ def restore(
     an older copy, must not begin below it.
     """
     after = replace(
-        record,
+        make_known(record, now=now),
         sequence=max(record.sequence, sequence),
         installed={**record.installed, **_believable(installed)},
         hardware=hardware or record.hardware,
@@ -81,7 +94,18 @@ def settle(record: DeviceRecord, rollout: Rollout, package: str, *, now: datetim
     version = rollout.installed_version[:MAX_VERSION_LENGTH]
     if record.sequence == rollout.sequence and version and record.installed.get(package) != version:
         known = replace(known, installed={**record.installed, package: version}, changed_at=now)
-    return known if record.sequence > rollout.sequence else release(known, rollout.campaign, now=now)
+    if record.sequence > rollout.sequence or record.held_by != rollout.campaign:
+        return known
+    return release(_with_what_the_offer_showed(known, rollout, now), rollout.campaign, now=now)
+
+
+def _with_what_the_offer_showed(record: DeviceRecord, rollout: Rollout, now: datetime) -> DeviceRecord:
+    """The record with whether the device exists: to be asked once, while the campaign holds it."""
+    if rollout.state is RolloutState.SKIPPED and rollout.code == DEVICE_NOT_FOUND:
+        was_made_since = record.known_since is not None and record.known_since > rollout.changed_at
+        return record if was_made_since else replace(record, deleted_at=record.deleted_at or now)
+    was_written = rollout.sent_at is not None or rollout.mark is not None
+    return make_known(record, now=now) if was_written else record
 
 
 def _tells_hardware(rollout: Rollout, record: DeviceRecord) -> bool:

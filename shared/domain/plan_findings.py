@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from shared.domain.hearsay import Hearsay
 from shared.domain.ids import CampaignId, DeviceId
 
 MAX_NAMED = 20
@@ -33,6 +34,7 @@ class Findings:
         unknown_hardware: Of several packages: devices whose hardware only their twins may know.
         newer: How many of them run a higher version, as far as the ``devices`` table knows.
         unfit_by_wave: Wave number to the devices that none of several packages is for.
+        heard: Of devices that were named one by one: what was heard of them.
     """
 
     looked_at: int = 0
@@ -44,6 +46,7 @@ class Findings:
     unknown_hardware: int = 0
     unfit_by_wave: tuple[tuple[int, int], ...] = ()
     newer: int = 0
+    heard: Hearsay = field(default_factory=Hearsay)
 
     @property
     def no_package(self) -> int:

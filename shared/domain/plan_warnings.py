@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from shared.domain.conflicts import OnConflict
 from shared.domain.gate_warnings import idle_limits
+from shared.domain.hearsay_warnings import gone_devices, unheard_devices
 from shared.domain.plan_facts import PlanFacts, PlanWarning
 from shared.domain.schedule_warnings import ends_too_early, no_window_in_time
 from shared.domain.targeting import Membership
@@ -184,6 +185,8 @@ _RULES: tuple[Callable[[PlanFacts], Iterator[PlanWarning]], ...] = (
     ends_too_early,
     no_window_in_time,
     _newcomers,
+    unheard_devices,
+    gone_devices,
     _held_devices,
     _current_devices,
     _newer_devices,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from shared.domain.hearsay import Hearsay
 
 
 class PlanningPhase(StrEnum):
@@ -42,6 +44,7 @@ class Planning:
         manifest_sha256: Digest over the ordered targets, see ``digest_devices``; empty until they are ordered.
         no_package: Targets left out because none of several packages is for them.
         by_variant: Of several packages: for each, how many targets it was chosen for.
+        heard: Of targets that were named one by one: what was heard of them when they were claimed.
     """
 
     phase: PlanningPhase = PlanningPhase.LISTING
@@ -59,3 +62,4 @@ class Planning:
     manifest_sha256: str = ""
     no_package: int = 0
     by_variant: tuple[int, ...] = ()
+    heard: Hearsay = field(default_factory=Hearsay)

@@ -7,7 +7,6 @@ whose rollout rows are written is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,13 +15,12 @@ from shared.domain.conflicts import held_by, waits_for
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.planning import Planning, PlanningPhase
 from shared.domain.quotas import quota_reason
-from shared.domain.rollouts import Rollout
 from shared.domain.starting import go_on
 from shared.domain.steps import Change
 from shared.domain.variants import NO_PACKAGE, count_variants
 from shared.domain.waves import DeviceBatch, Wave
 from shared.handlers.campaign_ports import CampaignPorts
-from shared.handlers.claimer import Claimer
+from shared.handlers.claimer import ClaimedBatch, Claimer
 from shared.handlers.current_devices import CURRENT
 from shared.handlers.plan_campaign import CLAIM_BATCHES
 from shared.ports.campaigns import ManifestStore
@@ -81,8 +79,10 @@ def _next_wave(campaign: Campaign, now: datetime) -> Campaign:
     return go_on(replace(campaign, planning=planning), now=now)
 
 
-def count_skipped(campaign: Campaign, planning: Planning, rollouts: Sequence[Rollout]) -> Planning:
+def count_skipped(campaign: Campaign, planning: Planning, claimed: ClaimedBatch) -> Planning:
     """The cursor behind a batch whose rows are written, what of it had to be skipped, and who gets which package."""
+    rollouts = claimed.rollouts
+    named = [rollout.device for rollout in rollouts]
     current = sum(rollout.code == CURRENT for rollout in rollouts)
     held = sum(rollout.code.startswith(held_by(_ANYBODY)) for rollout in rollouts)
     waiting = sum(rollout.code.startswith(waits_for(_ANYBODY)) for rollout in rollouts)
@@ -95,4 +95,5 @@ def count_skipped(campaign: Campaign, planning: Planning, rollouts: Sequence[Rol
         waiting=planning.waiting + waiting,
         no_package=planning.no_package + unfit,
         by_variant=count_variants(campaign.packages, planning.by_variant, rollouts),
+        heard=planning.heard.with_devices(campaign.spec.targets, named, claimed.records),
     )

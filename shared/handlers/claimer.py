@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.campaigns import Campaign
@@ -22,6 +22,19 @@ from shared.ports.errors import PortError
 from shared.ports.stored import Stored
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedBatch:
+    """A device batch that was claimed.
+
+    Attributes:
+        rollouts: The rows of the batch as they stand, written now or by an earlier try.
+        records: What is known of its devices.
+    """
+
+    rollouts: Sequence[Rollout]
+    records: Mapping[DeviceId, DeviceRecord]
+
+
 class Claimer:
     """Claims the batches of one step; remembers for its length what it learnt of other campaigns and of twins."""
 
@@ -38,8 +51,8 @@ class Claimer:
         """Twins read so far."""
         return self._twins.reads
 
-    def claim_batch(self, batch: DeviceBatch, devices: Sequence[DeviceId]) -> list[Rollout]:
-        """The rows of the batch as they stand, written now or by an earlier try.
+    def claim_batch(self, batch: DeviceBatch, devices: Sequence[DeviceId]) -> ClaimedBatch:
+        """Claim the batch, or find that it was claimed.
 
         Raises:
             ConcurrentChange: Other campaigns kept writing the same device rows.
@@ -47,9 +60,9 @@ class Claimer:
         what = f"device rows of {self._campaign.id}"
         records = until_written(lambda: self._hold(devices), what=what)
         rollouts = [self._rollout(batch, records[device]) for device in devices]
-        if self._ports.rollouts.create_batch(self._campaign.id, batch.shard, rollouts):
-            return rollouts
-        return [row.value for row in self._ports.rollouts.read_batch(self._campaign.id, batch)]
+        if not self._ports.rollouts.create_batch(self._campaign.id, batch.shard, rollouts):
+            rollouts = [row.value for row in self._ports.rollouts.read_batch(self._campaign.id, batch)]
+        return ClaimedBatch(rollouts=rollouts, records=records)
 
     def _hold(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceRecord]:
         """The device rows after the campaign took all it may have and has something for."""

@@ -32,7 +32,9 @@ def look_at_batches(operation: Operation, ports: CampaignPorts, *, now: datetime
     holders = Holders(draft.id, ports.campaigns, ports.rollouts)
     batches = batches_in_hand(draft, wave, ports.manifests)
     for _, devices in batches:
-        records = [row.value for row in ports.devices.read_batch(devices).values()]
+        rows = {device: row.value for device, row in ports.devices.read_batch(devices).items()}
+        records = list(rows.values())
+        findings = replace(findings, heard=findings.heard.with_devices(draft.spec.targets, devices, rows))
         findings = _with_variants(findings, wave.number, len(devices), records, draft)
         wanted = [record for record in records if not record.hardware or _variant_of(record, draft) is not None]
         findings = findings.with_devices(wave.number, len(devices), *_judge(draft, wanted, holders))

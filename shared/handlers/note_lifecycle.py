@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.domain.devices import DeviceRecord, release
+from shared.domain.devices import DeviceRecord, make_known, release
 from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.rollouts import RolloutState, move
 from shared.handlers.campaign_facts import CampaignFactsCache
@@ -42,13 +42,24 @@ def note_lifecycle(event: LifecycleEvent, ports: LifecyclePorts, *, now: datetim
     """
     row = ports.devices.read_batch([event.device]).get(event.device)
     if row is None:
-        # No campaign ever met the device: the first to claim it makes the row.
+        _note_stranger(event, ports.devices, now)
         return
     exists = ports.twins.read_reported(event.device) is not None
     if event.kind is LifecycleKind.CREATED and exists:
-        _write(row, replace(row.value, deleted_at=None), ports.devices, now)
+        _write(row, make_known(row.value, now=now), ports.devices, now)
     elif event.kind is LifecycleKind.DELETED and not exists:
         _forget(row, ports, now)
+
+
+def _note_stranger(event: LifecycleEvent, devices: DeviceStore, now: datetime) -> None:
+    """No campaign ever met the device. That it was made is kept, so that plans can tell it from a misspelt id.
+
+    The hub is not asked: a bulk registration would be a twin read each. Of a device that is gone again, and whose
+    deletion came first, the row says too much, and the hub corrects it when a campaign offers it something.
+    """
+    if event.kind is LifecycleKind.CREATED:
+        made = make_known(DeviceRecord(device=event.device, changed_at=now), now=now)
+        devices.write([Stored(value=made, etag="")])
 
 
 def _forget(row: Stored[DeviceRecord], ports: LifecyclePorts, now: datetime) -> None:

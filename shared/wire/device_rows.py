@@ -1,7 +1,7 @@
 """Rows of the ``devices`` table.
 
-Columns: ``device sequence held_by hardware changed_at deleted_at`` and ``installed``, a JSON object of package name to
-version: package names hold characters that column names may not.
+Columns: ``device sequence held_by hardware changed_at known_since deleted_at`` and ``installed``, a JSON object of
+package name to version: package names hold characters that column names may not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import CampaignId, DeviceId
 from shared.wire.keys import DEVICES_PARTITION, row_key
-from shared.wire.rollout_rows import read_moment, storable
+from shared.wire.rollout_rows import find_moment, read_moment, storable
 
 
 def write_device(record: DeviceRecord) -> dict[str, Any]:
@@ -26,6 +26,7 @@ def write_device(record: DeviceRecord) -> dict[str, Any]:
         "held_by": record.held_by or "",
         "installed": json.dumps(dict(record.installed), sort_keys=True),
         "hardware": storable(record.hardware),
+        "known_since": record.known_since,
         "deleted_at": record.deleted_at,
         "changed_at": record.changed_at,
     }
@@ -34,13 +35,13 @@ def write_device(record: DeviceRecord) -> dict[str, Any]:
 
 def read_device(row: Mapping[str, Any]) -> DeviceRecord:
     """The record in a row."""
-    deleted_at = row.get("deleted_at")
     return DeviceRecord(
         device=DeviceId(row["device"]),
         sequence=row["sequence"],
         held_by=CampaignId(row["held_by"]) if row["held_by"] else None,
         installed=json.loads(row["installed"]),
         hardware=row.get("hardware", ""),
-        deleted_at=None if deleted_at is None else read_moment(deleted_at),
+        known_since=find_moment(row.get("known_since")),
+        deleted_at=find_moment(row.get("deleted_at")),
         changed_at=read_moment(row["changed_at"]),
     )

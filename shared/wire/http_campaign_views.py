@@ -21,6 +21,7 @@ from shared.domain.walks import BatchPurpose
 from shared.domain.waves import WaveState
 from shared.domain.windows import Window
 from shared.wire.http_approvals import ApprovalView, view_approval
+from shared.wire.http_hearsay import GONE, UNHEARD, NamedDevicesView, view_named
 from shared.wire.http_policies import WEEKDAYS
 from shared.wire.http_quarantine import QuarantinedView, view_quarantined
 from shared.wire.http_rates import PaceView, view_pace
@@ -77,6 +78,8 @@ class PlanView(BaseModel):
     waiting: int = Field(description="Devices another campaign held when it was planned, and that are waited for")
     current: int = Field(description="Devices left out because they run the version already, as their twins confirmed")
     no_package: int = Field(description="Devices left out because none of several packages is for their hardware")
+    unheard: NamedDevicesView = Field(description=UNHEARD)
+    gone: NamedDevicesView = Field(description=GONE)
 
 
 class CampaignView(CampaignSummary):
@@ -194,6 +197,8 @@ def _view_plan(campaign: Campaign) -> PlanView:
         waiting=planning.waiting,
         current=planning.current,
         no_package=planning.no_package,
+        unheard=view_named(planning.heard.unheard),
+        gone=view_named(planning.heard.gone),
     )
 
 

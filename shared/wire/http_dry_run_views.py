@@ -30,6 +30,7 @@ from shared.wire.http_dry_runs import (
     WarningView,
     WaveForecastView,
 )
+from shared.wire.http_hearsay import view_named
 from shared.wire.spec_differences import Difference
 
 
@@ -58,6 +59,8 @@ def view_forecast(operation: Operation, facts: PlanFacts, prices: PriceTable) ->
         conflicts=_view_conflicts(facts.findings),
         current=facts.findings.current,
         no_package=facts.findings.no_package,
+        unheard=view_named(facts.findings.heard.unheard),
+        gone=view_named(facts.findings.heard.gone),
         packages=_view_packages(facts),
         usage=UsageView(**asdict(ahead.usage)),
         retries=_view_retries(facts),

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from shared.wire.http_hearsay import GONE, UNHEARD, NamedDevicesView
+
 
 class WaveForecastView(BaseModel):
     """A wave as it is expected. Seconds are lower bounds, counted from the campaign's beginning."""
@@ -125,6 +127,8 @@ class ForecastView(BaseModel):
     conflicts: ConflictsView
     current: int = Field(description="Devices that run the version already, as far as the service knows")
     no_package: int = Field(description="Devices that none of several packages is for, as far as the service knows")
+    unheard: NamedDevicesView = Field(description=UNHEARD)
+    gone: NamedDevicesView = Field(description=GONE)
     packages: list[PackageForecastView] = Field(description="Of several packages, whom each is for; empty for one")
     usage: UsageView
     retries: RetryForecastView | None = Field(description="null where nothing is tried again")

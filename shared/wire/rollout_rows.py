@@ -78,9 +78,9 @@ def read_rollout(row: Mapping[str, Any]) -> Rollout:
         agent_version=row["agent"],
         hardware=row.get("hardware", ""),
         changed_at=read_moment(row["changed_at"]),
-        sent_at=_find_moment(row.get("sent_at")),
-        due_at=_find_moment(row.get("due_at")),
-        retry_at=_find_moment(row.get("retry_at")),
+        sent_at=find_moment(row.get("sent_at")),
+        due_at=find_moment(row.get("due_at")),
+        retry_at=find_moment(row.get("retry_at")),
         past_state=RolloutState(row["past_state"]) if "past_state" in row else None,
         past_code=row.get("past_code", ""),
         mark=_find_mark(row.get("mark")),
@@ -138,7 +138,8 @@ def read_moment(value: datetime) -> datetime:
     return datetime.fromtimestamp(0, UTC) + (value - datetime.fromtimestamp(0, UTC))
 
 
-def _find_moment(value: datetime | None) -> datetime | None:
+def find_moment(value: datetime | None) -> datetime | None:
+    """The same of a column that may not be there."""
     return None if value is None else read_moment(value)
 
 

@@ -61,7 +61,7 @@ ANSWERS: dict[str, list[list[str]]] = {
     "Is the fleet stopped?": [["hub.example"]],
     "What does a device run?": [["gw-1"]],
     "Which devices does a campaign hold?": [["gw-1"]],
-    "Which devices were deleted in IoT Hub?": [["gw-3"]],
+    "Which devices were deleted in IoT Hub, or not found there?": [["gw-3"]],
     "Which campaigns are paused, and why?": [["spring-fix"]],
     "How far are the waves?": [["wave~0001"]],
     "Which campaigns roll out a package?": [["autumn-fix", "spring-fix", "spring-fix-2"]],

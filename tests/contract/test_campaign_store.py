@@ -15,7 +15,8 @@ from shared.domain.campaign_specs import CampaignSpec, DeviceList, DeviceQuery
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import DomainError
 from shared.domain.gates import Counters, Gate
-from shared.domain.ids import CampaignId, package_name
+from shared.domain.hearsay import Hearsay, Named
+from shared.domain.ids import CampaignId, DeviceId, package_name
 from shared.domain.packages import Package, PackageKind
 from shared.domain.pending_edits import PendingEdit
 from shared.domain.planning import Planning, PlanningPhase
@@ -106,7 +107,13 @@ def planned(campaign: Campaign) -> Campaign:
         targets=99,
         step=7,
         planning=Planning(
-            phase=PlanningPhase.DONE, page=3, listed=120, claimed_wave=3, skipped=4, manifest_sha256="ef" * 32
+            phase=PlanningPhase.DONE,
+            page=3,
+            listed=120,
+            claimed_wave=3,
+            skipped=4,
+            manifest_sha256="ef" * 32,
+            heard=Hearsay(looked_at=120, unheard=Named(count=1, first=(DeviceId("gw-ü"),))),
         ),
         consents=Consents(
             approvals=(Approval(who="Grace <g>", at=NOW, wave=1, plan_sha256="0" * 64, remark="schön"),),

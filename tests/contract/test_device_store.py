@@ -41,6 +41,7 @@ def test_rows_come_back_as_written_whatever_the_device_id(store: DeviceStore) ->
             sequence=7,
             held_by=CAMPAIGN,
             installed={"gateway.firmware": "2.0", "kiosk-app": "1:1.0-1"},
+            known_since=NOON,
             deleted_at=NOON,
             changed_at=NOON,
         )

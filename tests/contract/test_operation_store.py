@@ -11,6 +11,7 @@ import pytest
 from azure.data.tables import TableClient
 
 from shared.adapters.azure_operations import AzureOperations
+from shared.domain.hearsay import Hearsay, Named
 from shared.domain.ids import CampaignId, DeviceId, OperationId
 from shared.domain.operations import Operation, OperationState
 from shared.domain.plan_findings import Conflict, Findings
@@ -54,7 +55,10 @@ def grown(operation: Operation) -> Operation:
     return replace(
         operation,
         draft=replace(draft, waves=waves, planning=Planning(phase=PlanningPhase.CLAIMING, claimed_wave=3)),
-        findings=Findings().with_devices(2, 99, [conflict] * 30, 4).with_variants(2, [40, 20], unknown=9, unfit=30),
+        findings=replace(
+            Findings().with_devices(2, 99, [conflict] * 30, 4).with_variants(2, [40, 20], unknown=9, unfit=30),
+            heard=Hearsay(looked_at=99, gone=Named(count=30, first=(DeviceId("d" * 128),) * 10)),
+        ),
         step=8,
         step_due_at=NOW + timedelta(seconds=5),
     )

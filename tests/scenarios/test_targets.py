@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from azure.iot.hub.models import Twin
 
 from demo.devices import register
 from tests.support.scenario_scene import Scene
 from tests.support.scenario_truth import check_tables, wait_until_settled
+from tests.support.waiting import wait_until
 
 
 def test_excluded_devices_and_devices_that_run_the_version_get_no_offer(scene: Scene) -> None:
@@ -51,6 +53,30 @@ def test_a_device_set_back_by_hand_is_not_taken_for_current(scene: Scene) -> Non
         check_tables(scene, again, devices, fleet)
     assert shown["plan"]["current"] == 0
     assert scene.tables.states(again) == {device: "succeeded"}
+
+
+def test_a_plan_tells_misspelt_ids_from_devices_that_never_had_a_campaign(scene: Scene) -> None:
+    """The hub told of the real ones' creation; the misspelt one is gone once a campaign has met it."""
+    real, ghost = scene.devices(3), f"{scene.name}-misspelt"
+    register(scene.stack.settings["IotHub"], real)
+    scene.artifacts.publish()
+    body = scene.request([*real, ghost])
+
+    def planned() -> dict[str, Any]:
+        answer = scene.post("campaigns?dry_run=true", body)
+        assert answer.status_code == 200, answer.text
+        plan: dict[str, Any] = answer.json()["plan"]
+        return plan
+
+    wait_until(lambda: planned()["unheard"] == {"count": 1, "devices": [ghost]}, what="the news of the devices")
+    assert ghost in next(each["message"] for each in planned()["warnings"] if each["code"] == "unheard_devices")
+    with scene.fleet(real) as fleet:
+        campaign = scene.start([*real, ghost])
+        shown = scene.wait_for_campaign(campaign, "completed")
+        wait_until_settled(scene, real, fleet)
+    assert shown["plan"]["unheard"] == {"count": 1, "devices": [ghost]}
+    wait_until(lambda: planned()["gone"] == {"count": 1, "devices": [ghost]}, what="the end of the misspelt one's part")
+    assert planned()["unheard"] == {"count": 0, "devices": []}
 
 
 def test_a_wave_of_devices_that_the_hub_does_not_know_does_not_pass(scene: Scene) -> None:

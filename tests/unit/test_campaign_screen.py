@@ -7,6 +7,8 @@ from typing import Any
 
 from cli.campaign.screen import campaign_lines, stop_lines, summary_lines
 from shared.domain.campaigns import Campaign
+from shared.domain.hearsay import Hearsay, Named
+from shared.domain.ids import DeviceId
 from shared.wire.http_campaign_views import view_campaign, view_summary
 from tests.support.made_campaigns import make_campaign, make_variant, with_packages
 
@@ -31,6 +33,16 @@ def test_it_says_whom_each_package_is_for() -> None:
 
 def test_of_one_package_it_says_nothing_more() -> None:
     assert not [line for line in shown(make_campaign([])) if "none of them" in line]
+
+
+def test_it_says_whom_nobody_had_heard_of() -> None:
+    campaign = make_campaign([])
+    many = Named(count=11, first=tuple(DeviceId(f"gw-{number}") for number in range(10)))
+    heard = Hearsay(looked_at=30, unheard=Named(count=2, first=(DeviceId("gw-1"), DeviceId("gw-2"))), gone=many)
+    lines = shown(replace(campaign, planning=replace(campaign.planning, heard=heard)))
+    assert "  when it was planned: nobody has heard of 2 devices: gw-1, gw-2" in lines
+    assert "  when it was planned: IoT Hub said that it has no more 11 devices" in lines
+    assert not [line for line in shown(campaign) if "when it was planned" in line]
 
 
 def test_a_list_tells_that_there_are_more() -> None:

@@ -12,6 +12,8 @@ import pytest
 from shared.domain.campaign_specs import CampaignSpec, Deadlines, DeviceQuery
 from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast
 from shared.domain.gates import Gate
+from shared.domain.hearsay import Hearsay, Named
+from shared.domain.ids import DeviceId
 from shared.domain.plan_checks import find_impossible, sizes_of
 from shared.domain.plan_facts import PlanFacts, PlanWarning
 from shared.domain.plan_findings import Findings
@@ -37,6 +39,8 @@ SPEC = CampaignSpec(
         WaveSpec(name="all", size=Rest(), gate=CALM),
     ),
 )
+FROM_A_LIST = replace(SPEC, targeting=Targeting(list_name="pilots.txt"))
+ONE = Named(count=1, first=(DeviceId("gw-1"),))
 TWO = replace(SPEC, other_packages=(PackageTarget(name="other", version="2.0.0"),))
 BOTH = replace(CALM, failure_percent=2, failure_count=15)
 SIZED_FOR_BOTH = replace(SPEC, waves=tuple(replace(wave, gate=BOTH) for wave in SPEC.waves))
@@ -54,6 +58,11 @@ def facts(spec: CampaignSpec = SPEC, sizes: tuple[int, ...] = (10, 990), **chang
         begins_at=(spec.schedule and spec.schedule.start_at) or MONDAY,
     )
     return PlanFacts(spec=spec, inputs=inputs, forecast=forecast(inputs), findings=changes.get("findings", Findings()))
+
+
+def unheard(count: int, *, looked_at: int = 1_000) -> Findings:
+    named = Named(count=count, first=tuple(DeviceId(f"gw-{number}") for number in range(min(count, 10))))
+    return Findings(heard=Hearsay(looked_at=looked_at, unheard=named))
 
 
 def gated(**gate: Any) -> CampaignSpec:
@@ -100,6 +109,12 @@ def test_a_careful_campaign_has_no_warnings() -> None:
         ),
         (facts(replace(SPEC, windows=(WEEKLY,), deadlines=Deadlines(downloading_s=7 * 86_400))), []),
         (facts(findings=Findings(held=3)), [("devices_held", "on_conflict")]),
+        (facts(findings=unheard(500)), [("unheard_devices", "targets.devices")]),
+        (facts(findings=unheard(501)), [("fleet_unheard_of", "targets.devices")]),
+        (facts(findings=unheard(50, looked_at=100)), [("unheard_devices", "targets.devices")]),
+        (facts(findings=unheard(51, looked_at=100)), []),
+        (facts(FROM_A_LIST, findings=unheard(1)), [("unheard_devices", "targets.list")]),
+        (facts(findings=Findings(heard=Hearsay(looked_at=9, gone=ONE))), [("gone_devices", "targets.devices")]),
         (facts(findings=Findings(newer=2)), [("newer_devices", "allow_downgrade")]),
         (facts(replace(SPEC, allow_downgrade=True), findings=Findings(newer=2)), []),
         (facts(findings=Findings(current=1_000)), [("nothing_to_do", "package.version")]),
@@ -145,6 +160,15 @@ def test_a_warning_says_what_was_counted() -> None:
         message="the first wave 'canary' holds 300 of 1000 devices (30 %): a bad package reaches all of them before a "
         "gate has anything to say; begin with a smaller one",
     )
+
+
+@pytest.mark.parametrize(
+    ("count", "names"), [(1, "(gw-0)"), (3, "(gw-0, gw-1, gw-2)"), (4, "(gw-0, gw-1, gw-2, …)"), (20, "gw-2, …)")]
+)
+def test_the_first_whom_nobody_has_heard_of_are_named(count: int, names: str) -> None:
+    (warning,) = find_warnings(facts(findings=unheard(count)))
+    assert f"nobody has heard of {count} of 1000 devices (" in warning.message
+    assert names in warning.message
 
 
 def test_a_schedule_that_is_too_short_is_told_in_times() -> None:
