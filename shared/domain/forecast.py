@@ -180,7 +180,7 @@ def forecast(inputs: ForecastInputs) -> Forecast:
 
 
 def _forecast_wave(load: WaveLoad, starts_after_s: float, before: int, inputs: ForecastInputs) -> WaveForecast:
-    dispatch_s = _dispatch_s(load.devices, before, inputs)
+    dispatch_s = slots_s(load.devices, before, inputs)
     offered = inputs.begins_at + timedelta(seconds=starts_after_s + dispatch_s)
     wait_s = _window_wait_s(inputs.windows, offered) if load.waits_for_devices and load.offers else 0.0
     soak_s = load.soak_s if load.devices else 0.0
@@ -194,8 +194,9 @@ def _forecast_wave(load: WaveLoad, starts_after_s: float, before: int, inputs: F
     )
 
 
-def _dispatch_s(devices: int, before: int, inputs: ForecastInputs) -> float:
-    """How long the offers of a wave take, if all devices before it succeeded, and each of its own at once."""
+def slots_s(devices: int, before: int, inputs: ForecastInputs) -> float:
+    """How long so many offers take, under the hub's throttle and the campaign's own pace, if all ``before`` them
+    succeeded, and each of their own at once."""
     hub, seconds, done, end = inputs.hub, 0.0, before, before + devices
     wire_s = inputs.package_bytes / hub.bandwidth_bytes_per_s if hub.bandwidth_bytes_per_s else 0.0
     shared_s = max(CHARGE_PER_DEVICE / hub.rate_per_s, wire_s)

@@ -10,11 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from shared.domain.conflicts import MAX_PRIORITY
+
 REPORTS_PER_DEVICE = 4
 """Transitions a device reports by default; its reported patches share the throttle with our writes."""
 
 CHARGE_PER_DEVICE = 1 + REPORTS_PER_DEVICE
 HORIZON_S = 60.0
+SLOT_HOLDS_S = 30.0
+"""A slot that is not used within so many seconds has lapsed: its time was for others. Longer than a message takes from
+its queue to a function, or what is always late would ask for ever; shorter than an outage, or what an outage held up
+would go out all at once."""
 ADJUST_EVERY_S = 10.0
 URGENT_GRACE_S = 5.0
 """A step may come this much after its time before those that yield take the slots."""
@@ -49,16 +55,18 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What devices are charged beyond the hub's twin updates.
+    """What devices are charged.
 
     Attributes:
+        priority: Of the campaign; None for what yields to nobody.
+        updates: Twin updates that each device costs, its reports included.
         length_bytes: What each will fetch, charged to the fleet's bandwidth.
         device_s: Seconds the campaign's own pace gives each device.
         free_at: From when on the campaign's own pace lets the next batch go; None: now.
-        priority: Of the campaign; None for what yields to nobody, such as offers that are taken back.
     """
 
     priority: int | None = None
+    updates: int = CHARGE_PER_DEVICE
     length_bytes: int = 0
     device_s: float = 0.0
     free_at: datetime | None = None
@@ -83,6 +91,14 @@ class Slots:
 
 NO_LOAD = Load()
 
+TAKE_BACK_LOAD = Load(priority=MAX_PRIORITY + 1, updates=1)
+"""Of offers that are taken back: no campaign comes before them, and a device does not report that its offer is gone."""
+
+
+def is_slot_held(slot: datetime | None, *, now: datetime) -> bool:
+    """Whether work that has this slot, or none, may still be done in it."""
+    return slot is not None and now < slot + timedelta(seconds=SLOT_HOLDS_S)
+
 
 def reserve(budget: Budget, sizes: Sequence[int], *, now: datetime, load: Load = NO_LOAD) -> Slots:
     """Slots for as many batches of these sizes, in order, as begin within the next 60 seconds.
@@ -91,7 +107,7 @@ def reserve(budget: Budget, sizes: Sequence[int], *, now: datetime, load: Load =
     is charged from where it was free, not from where a slower one let the batch begin: the time between is for others.
     """
     horizon = now + timedelta(seconds=HORIZON_S)
-    hub_s = CHARGE_PER_DEVICE / budget.rate_per_s
+    hub_s = load.updates / budget.rate_per_s
     wire_s = load.length_bytes / budget.bandwidth_bytes_per_s if budget.bandwidth_bytes_per_s else 0.0
     hub_at, own_at = max(budget.next_free_at, now), max(load.free_at or now, now)
     wire_at = max(budget.wire_free_at, now) if wire_s else now
@@ -112,6 +128,15 @@ def reserve(budget: Budget, sizes: Sequence[int], *, now: datetime, load: Load =
         next_at=max(hub_at, wire_at, own_at),
         is_hub_full=len(times) < len(sizes) and hub_at >= horizon,
     )
+
+
+def reserve_turn(budget: Budget, size: int, *, now: datetime, load: Load = TAKE_BACK_LOAD) -> tuple[Budget, datetime]:
+    """The next free slot for so many devices, however far ahead: for what must come to its turn whoever else asks.
+
+    It is a minute away at most, and what one batch takes: nobody else reserves further ahead.
+    """
+    begins = max(budget.next_free_at, now)
+    return replace(budget, next_free_at=begins + timedelta(seconds=size * load.updates / budget.rate_per_s)), begins
 
 
 def yields_until(budget: Budget, priority: int | None, *, now: datetime) -> datetime | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from shared.domain.conflicts import OnConflict
+from shared.domain.forecast import slots_s
 from shared.domain.gate_warnings import idle_limits
 from shared.domain.hearsay_warnings import gone_devices, unheard_devices
 from shared.domain.plan_facts import PlanFacts, PlanWarning
@@ -94,7 +96,7 @@ def _short_window_deadline(facts: PlanFacts) -> Iterator[PlanWarning]:
 _WHAT_THEN = {
     OnConflict.SKIP: "would be left out",
     OnConflict.WAIT: "the campaign would wait for them",
-    OnConflict.SUPERSEDE: "would be taken over from those of lower priority",
+    OnConflict.SUPERSEDE: "would be taken over from those of lower priority, and waited for elsewhere",
 }
 
 
@@ -102,6 +104,10 @@ def _held_devices(facts: PlanFacts) -> Iterator[PlanWarning]:
     if held := facts.findings.held:
         then = _WHAT_THEN[facts.spec.precedence.on_conflict]
         message = f"{held} of {facts.devices} devices are held by other campaigns and {then}"
+        if facts.spec.precedence.on_conflict is not OnConflict.SKIP:
+            # Those before them may have made a rate that grows faster: this is the most.
+            turns_s = math.ceil(slots_s(held, 0, facts.inputs))
+            message += f"; who is waited for gets a time slot of its own, which takes up to {turns_s} s for all"
         yield PlanWarning(code="devices_held", field="on_conflict", message=message)
 
 

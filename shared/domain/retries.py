@@ -76,7 +76,7 @@ def open_attempt(rollout: Rollout, *, retry_at: datetime, now: datetime) -> Roll
 
 
 def may_begin(rollout: Rollout, *, by: datetime) -> bool:
-    """Whether the row waits for a further attempt that may begin by then."""
+    """Whether the row waits for a turn of its own, such as a further attempt, that may begin by then."""
     return rollout.state is S.PLANNED and rollout.retry_at is not None and rollout.retry_at <= by
 
 

@@ -132,7 +132,8 @@ class Rollout:
         hardware: What the device last said it is; empty when it never said.
         sent_at: When the offer was written to the twin; None means it must be written (again).
         due_at: When the present state times out; None in final states and in ``planned``.
-        retry_at: Of a further attempt that is planned: before then it gets no offer.
+        retry_at: Of a planned row that gets a time slot of its own, as a further attempt does: before then it gets no
+            offer. None: it has its batch's.
         past_state: How the attempt before ended; None in the first.
         past_code: Why.
         mark: Order mark of the newest report seen.

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.conflicts import MAX_PRIORITY
 from shared.domain.gates import Counters
 from shared.domain.pacing import Budget, yields_until
 from shared.domain.rates import next_free_at, seconds_per_device
@@ -129,7 +130,9 @@ def _without_room(
     budget, spec = around.budget, campaign.spec
     rate = f"{budget.rate_per_s:g} twin updates a second"
     if (until := yields_until(budget, spec.precedence.priority, now=now)) is not None:
-        yield WaitFor.HUB_BUDGET, "a campaign of higher priority has the hub's next slots", until
+        is_campaign = budget.urgent_priority <= MAX_PRIORITY
+        who = "a campaign of higher priority has" if is_campaign else "offers that are taken back have"
+        yield WaitFor.HUB_BUDGET, f"{who} the hub's next slots", until
     else:
         yield WaitFor.HUB_BUDGET, f"the hub, at {rate} for all campaigns, has no room yet", budget.next_free_at
     if budget.bandwidth_bytes_per_s is not None:
@@ -146,7 +149,7 @@ def _held_devices(campaign: Campaign, around: Surroundings, _now: datetime) -> I
     if left := around.counters.get(wave.number, Counters()).of(S.PLANNED):
         words = (
             f"{left} devices of wave {wave.number} have no offer yet, because other campaigns hold them "
-            "or they wait for a further attempt"
+            "or they wait for a further attempt or for a time slot"
         )
         yield Wait(what=WaitFor.HELD_DEVICES, words=words, since=wave.started_at)
 

@@ -1,4 +1,4 @@
-"""A device batch has its time slot: do what it is dispatched for."""
+"""A device batch has its time slot, or asks for one: do what it is dispatched for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from datetime import datetime
 
 from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.pacing import is_slot_held
 from shared.domain.walks import BatchPurpose
 from shared.handlers.give_slots import give_slots
 from shared.handlers.offer_batch import DispatchPorts, offer_batch
@@ -39,7 +40,7 @@ def dispatch_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> N
         ports.sender.send(Queue.DEVICE_BATCHES, [later])
         return
     match work.purpose:
-        case BatchPurpose.OFFER:
+        case BatchPurpose.OFFER if is_slot_held(work.slot, now=now):
             offer_batch(work, campaign, ports, now=now)
         case BatchPurpose.WITHDRAW | BatchPurpose.RECALL:
             withdraw_batch(work, ports, now=now)
@@ -47,7 +48,7 @@ def dispatch_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> N
             skip_batch(work, ports, now=now)
         case BatchPurpose.RETRY:
             retry_batch(work, campaign, ports, now=now)
-        case BatchPurpose.AGAIN:
+        case BatchPurpose.OFFER | BatchPurpose.AGAIN:
             give_slots(work, campaign, ports, now=now)
 
 

@@ -1,4 +1,5 @@
-"""Further attempts by policy get their slots from the hub's budget and the campaign's pace, as first ones do.
+"""Devices that do not get their offer in their batch's slot get one of their own, from the hub's budget and the
+campaign's pace: further attempts, devices that were waited for, and offers that were lost, thrown back or held up.
 
 A slot that begins now is used at once. For a later one the message for it is sent first, and the rows are put off to
 it then: a death between the two has both done once more, with another slot, and the first message finds that the rows
@@ -13,14 +14,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from shared.domain.campaigns import Campaign
-from shared.domain.retries import may_begin
-from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.rollouts import Rollout
 from shared.domain.waves import DeviceBatch
 from shared.handlers.contention import until_written
+from shared.handlers.find_ready import Ready, find_ready, may_have_slot
 from shared.handlers.offer_batch import DispatchPorts, is_its_time, name_of, offer_batch
 from shared.handlers.offer_loads import load_of, look_again_at, paced_by
 from shared.handlers.reserve_slots import Reservation, reserve_slots
-from shared.handlers.wakeups import further_attempts, request_attempts_at, request_slots
+from shared.handlers.take_over import look_again_s
+from shared.handlers.wakeups import (
+    offers_in_turn,
+    request_evaluation,
+    request_slots,
+    request_turns_at,
+    request_work_later,
+)
 from shared.ports.bus import Queue
 from shared.ports.campaigns import ManifestStore
 from shared.ports.errors import NotThere
@@ -33,7 +41,7 @@ LOOK_GRID_S = 5
 
 
 def give_slots(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, now: datetime) -> None:
-    """Offer the batch's further attempts whose time has come, now or at the slot that they get.
+    """Offer to the batch's devices that lack an offer and may have it, now or at the slot that they get.
 
     Raises:
         PortError: A service needed for it is down, or rows change too fast; giving slots again is safe.
@@ -43,26 +51,40 @@ def give_slots(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, now
         return
     # The message may come before its time by this instance's clock.
     by = max(now, datetime.fromtimestamp(work.step, UTC))
-    rows = ports.rollouts.read_batch(work.campaign, work.batch)
-    ready = [row for row in rows if may_begin(row.value, by=by)]
-    if not ready:
-        if any(_is_half_offered(row.value) for row in rows):
-            offer_batch(further_attempts(campaign.id, work.batch, ready_by=by), campaign, ports, now=now)
+    ready = until_written(lambda: find_ready(work, campaign, ports.take_over_ports, by=by, now=now), what=name_of(work))
+    _tell(ready, work, campaign, ports, now)
+    if not ready.devices:
         return
-    reservation = _reserve(work.batch, len(ready), campaign, ports, now)
+    reservation = _reserve(work.batch, ready.devices, campaign, ports, now)
     if not reservation.slots:
-        look_at = look_again_at(campaign, reservation, now=now)
-        # Later than this message also where this instance's clock is behind: it would be dropped as its repeat.
-        again = request_slots(campaign.id, work.batch, at_epoch_s=max(_on_grid(look_at), work.step + 1))
-        ports.sender.send(Queue.DEVICE_BATCHES, [again])
+        _ask_again(work, look_again_at(campaign, reservation, now=now), ports)
         return
     [(_, begins)] = reservation.slots
     if begins <= now:
-        offer_batch(further_attempts(campaign.id, work.batch, ready_by=by), campaign, ports, now=now)
+        turn = replace(offers_in_turn(campaign.id, work.batch, ready_by=by), retry=work.retry)
+        _put_off([row for row in ready.rows if row.value.retry_at is None], turn.ready_by or by, work, ports, by)
+        offer_batch(turn, campaign, ports, now=now)
         return
     slot = datetime.fromtimestamp(math.ceil(begins.timestamp()), UTC)
-    ports.sender.send(Queue.DEVICE_BATCHES, [request_attempts_at(campaign.id, work.batch, slot)])
-    _put_off(ready, slot, work, ports, by)
+    message = request_turns_at(campaign.id, work.batch, slot, retry=work.retry)
+    ports.sender.send(Queue.DEVICE_BATCHES, [message])
+    _put_off(ready.rows, slot, work, ports, by)
+
+
+def _tell(ready: Ready, work: BatchWork, campaign: Campaign, ports: DispatchPorts, now: datetime) -> None:
+    """A gate may care about rows that ended, and the devices that are still held are looked at again."""
+    if ready.left_out:
+        ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, work.batch.wave, ports.clock())])
+    if ready.has_waiting:
+        again_s = look_again_s(campaign, work.batch.wave, now=now)
+        ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=now, every_s=again_s)])
+
+
+def _ask_again(work: BatchWork, at: datetime, ports: DispatchPorts) -> None:
+    """Later than the message in hand also where this instance's clock is behind: it would be dropped as its repeat."""
+    epoch = max(math.ceil(at.timestamp() / LOOK_GRID_S) * LOOK_GRID_S, work.step + 1)
+    again = request_slots(work.campaign, work.batch, at_epoch_s=epoch, retry=work.retry)
+    ports.sender.send(Queue.DEVICE_BATCHES, [again])
 
 
 def _whole(work: BatchWork, manifests: ManifestStore) -> DeviceBatch:
@@ -75,11 +97,6 @@ def _whole(work: BatchWork, manifests: ManifestStore) -> DeviceBatch:
     except NotThere:
         return part
     return next((each for each in batches if (each.shard, each.number) == (part.shard, part.number)), part)
-
-
-def _is_half_offered(rollout: Rollout) -> bool:
-    """Whether its slot was used by somebody who died, or whom the hub threw back, before its offer was written."""
-    return rollout.state is RolloutState.OFFERED and rollout.sent_at is None and rollout.attempt > 1
 
 
 def _reserve(batch: DeviceBatch, size: int, campaign: Campaign, ports: DispatchPorts, now: datetime) -> Reservation:
@@ -103,6 +120,8 @@ def _put_off(
     ready: Sequence[Stored[Rollout]], slot: datetime, work: BatchWork, ports: DispatchPorts, by: datetime
 ) -> None:
     """Have the rows wait for their slot, so that no second message asks for one."""
+    if not ready:
+        return
     known = [ready]
     devices = {row.value.device for row in ready}
 
@@ -111,12 +130,8 @@ def _put_off(
         changes = [
             RolloutChange(before=row, after=replace(row.value, retry_at=slot))
             for row in current
-            if row.value.device in devices and may_begin(row.value, by=by)
+            if row.value.device in devices and may_have_slot(row.value, by=by)
         ]
         ports.rollouts.write(work.campaign, work.batch.shard, changes)
 
     until_written(attempt, what=name_of(work))
-
-
-def _on_grid(moment: datetime) -> int:
-    return math.ceil(moment.timestamp() / LOOK_GRID_S) * LOOK_GRID_S

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaign_specs import Deadlines
 from shared.domain.campaigns import Campaign
 from shared.domain.conflicts import held_by, is_waiting
+from shared.domain.ids import DeviceId
 from shared.domain.retries import cut_short, may_begin
 from shared.domain.rollouts import Rollout, RolloutState, move
 from shared.domain.variants import NO_PACKAGE, fits
 from shared.handlers.quarantine_cohorts import hold_back
 from shared.handlers.renew_claims import Claims, renew_claims
 from shared.handlers.take_over import TakeOverPorts, take_over
-from shared.ports.rollouts import RolloutChange
+from shared.ports.rollouts import DeviceStore, RolloutChange
 from shared.ports.stored import Stored
 from shared.wire.messages import BatchWork
 
@@ -36,8 +37,8 @@ class Marked:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether some wait for other campaigns."""
-        return any(is_waiting(row.value) for row in self.rows)
+        """Whether some wait for other campaigns, and have no time slot."""
+        return any(is_waiting(row.value) and row.value.retry_at is None for row in self.rows)
 
     @property
     def unsent(self) -> list[Rollout]:
@@ -53,10 +54,14 @@ def mark_offers(work: BatchWork, campaign: Campaign, ports: TakeOverPorts, *, no
     """
     rows = ports.rollouts.read_batch(work.campaign, work.batch)
     settled = _settle([row.value for row in rows], work, campaign, ports, now)
-    again = [rollout for rollout in settled if _is_meant(rollout, work) and rollout.retry_at is not None]
+    ours = {rollout.device for rollout in settled if _is_meant(rollout, work) and not is_waiting(rollout)}
+    again = [rollout for rollout in settled if rollout.device in ours and rollout.attempt > 1]
     claims = renew_claims(work.campaign, again, ports, now=now)
     deadlines = campaign.spec.deadlines
-    after = [_offered(rollout, claims, deadlines, now) if _is_meant(rollout, work) else rollout for rollout in settled]
+    after = [
+        _offered(rollout, claims, deadlines, now) if rollout.device in ours else _given_back(rollout, work)
+        for rollout in settled
+    ]
     changes = [RolloutChange(before=row, after=new) for row, new in zip(rows, after, strict=True) if new != row.value]
     written = {row.value.device: row for row in ports.rollouts.write(work.campaign, work.batch.shard, changes)}
     return Marked(
@@ -69,14 +74,21 @@ def _settle(
     rollouts: Sequence[Rollout], work: BatchWork, campaign: Campaign, ports: TakeOverPorts, now: datetime
 ) -> list[Rollout]:
     """The rows after unfit ones and cohorts were held back, and devices taken over that were waited for."""
-    is_first = work.ready_by is None
-    wanted = [rollout for rollout in rollouts if (is_first and is_waiting(rollout)) or _is_meant(rollout, work)]
-    unfit = {rollout.device: _unfit(rollout, now) for rollout in wanted if not fits(campaign.packages, rollout)}
-    fitting = [rollout for rollout in wanted if rollout.device not in unfit]
-    held = {**unfit, **hold_back(campaign, fitting, ports.devices, now=now)}
+    wanted = [rollout for rollout in rollouts if _is_meant(rollout, work)]
+    held = leave_out(campaign, wanted, ports.devices, now=now)
     waiting = [rollout for rollout in wanted if is_waiting(rollout) and rollout.device not in held]
     taken = take_over(campaign, waiting, ports, now=now) if waiting else {}
     return [held.get(rollout.device) or taken.get(rollout.device) or rollout for rollout in rollouts]
+
+
+def leave_out(
+    campaign: Campaign, wanted: Sequence[Rollout], devices: DeviceStore, *, now: datetime
+) -> Mapping[DeviceId, Rollout]:
+    """Those of one batch's planned rows that are to have no offer after all: unfit ones, and cohorts that are held
+    back. Not written yet."""
+    unfit = {rollout.device: _unfit(rollout, now) for rollout in wanted if not fits(campaign.packages, rollout)}
+    fitting = [rollout for rollout in wanted if rollout.device not in unfit]
+    return {**unfit, **hold_back(campaign, fitting, devices, now=now)}
 
 
 def _unfit(rollout: Rollout, now: datetime) -> Rollout:
@@ -86,8 +98,8 @@ def _unfit(rollout: Rollout, now: datetime) -> Rollout:
 
 
 def _is_meant(rollout: Rollout, work: BatchWork) -> bool:
-    """First attempts have the slot of their batch, further ones a slot of their own."""
-    if rollout.state is not S.PLANNED or is_waiting(rollout):
+    """Who goes out with the batch has its slot; who waited for another campaign, or tries again, has one of its own."""
+    if rollout.state is not S.PLANNED:
         return False
     if work.ready_by is None:
         return rollout.retry_at is None
@@ -100,8 +112,15 @@ def _offered(rollout: Rollout, claims: Claims, deadlines: Deadlines, now: dateti
     """Offered; ended where a further attempt finds the device held by another campaign."""
     due_at = now + timedelta(seconds=deadlines.offered_s)
     offered = replace(move(rollout, S.OFFERED, now=now), due_at=due_at, retry_at=None)
-    if rollout.retry_at is None:
+    if rollout.attempt == 1:
         return offered
     if (holder := claims.holders.get(rollout.device)) is not None:
         return cut_short(rollout, S.SKIPPED, now=now, code=held_by(holder))
     return replace(offered, sequence=claims.sequences[rollout.device])
+
+
+def _given_back(rollout: Rollout, work: BatchWork) -> Rollout:
+    """A device that was to have this slot and is held once more waits on without one."""
+    if is_waiting(rollout) and rollout.retry_at is not None and _is_meant(rollout, work):
+        return replace(rollout, retry_at=None)
+    return rollout

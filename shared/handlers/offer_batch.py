@@ -1,7 +1,8 @@
-"""Offering to a device batch: mark it offered, write its twins, stamp what was written.
+"""Offering to a device batch in its time slot: mark it offered, write its twins, stamp what was written.
 
 The three steps are repeatable at any point: marking lowers no state, only rows without ``sent_at`` are written, and a
-twin written twice holds the same claim. What the hub has no room for goes out again later, as a new message.
+twin written twice holds the same claim. What the hub has no room for goes out again later, as a new message, which asks
+for a slot anew.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class DispatchPorts:
 
 
 def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, now: datetime) -> None:
-    """Offer the package to the devices of the batch that have no offer yet.
+    """Offer the package to the devices of the batch that have no offer yet, and whose slot this is.
 
     Raises:
         PortError: A service needed for it is down, or the rows change too fast; offering again is safe.
@@ -91,7 +92,7 @@ def offer_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
     marked = until_written(lambda: mark_offers(work, campaign, ports.take_over_ports, now=now), what=what)
     if marked.left_out:
         ports.sender.send(Queue.CAMPAIGN_STEPS, [request_evaluation(campaign.id, work.batch.wave, ports.clock())])
-    if marked.has_waiting and work.ready_by is None:
+    if marked.has_waiting:
         again_s = look_again_s(campaign, work.batch.wave, now=now)
         ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=now, every_s=again_s)])
     if not marked.unsent:

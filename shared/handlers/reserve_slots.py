@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.ids import CampaignId
-from shared.domain.pacing import HORIZON_S, NO_LOAD, Load, note_urgency, reserve, yields_until
+from shared.domain.pacing import HORIZON_S, Load, note_urgency, reserve, reserve_turn, yields_until
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch
 from shared.handlers.contention import until_written
@@ -41,13 +41,13 @@ def reserve_slots(
     batches: Sequence[DeviceBatch],
     *,
     now: datetime,
-    load: Load = NO_LOAD,
+    load: Load,
     sizes: Sequence[int] | None = None,
 ) -> Reservation:
     """Slots for as many of the batches as begin within the next 60 seconds, maybe none, in one conditional write.
 
     Args:
-        load: What is charged beyond twin updates; nothing for offers that are taken back.
+        load: What each device is charged.
         sizes: How many devices of each batch are charged; None for all.
 
     Raises:
@@ -65,5 +65,21 @@ def reserve_slots(
         if after != before.value:
             budget.save(Stored(value=after, etag=before.etag))
         return Reservation(slots=tuple(zip(batches, got.times, strict=False)), look_again_at=again_at)
+
+    return until_written(attempt, what="the budget")
+
+
+def take_turn(budget: BudgetStore, devices: int, *, now: datetime) -> datetime:
+    """When so many offers may be taken back: nobody keeps them from it, and they are charged as all else is.
+
+    Raises:
+        ConcurrentChange: Others kept reserving at the same moment.
+    """
+
+    def attempt() -> datetime:
+        before = budget.get()
+        after, begins = reserve_turn(before.value, devices, now=now)
+        budget.save(Stored(value=after, etag=before.etag))
+        return begins
 
     return until_written(attempt, what="the budget")

@@ -6,17 +6,21 @@ The device is claimed before its row is opened again: a row that is open holds i
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.campaigns import Campaign
+from shared.domain.pacing import is_slot_held
 from shared.domain.retries import RETRYABLE, open_attempt
 from shared.domain.rollouts import Rollout
 from shared.domain.starting import may_offer
+from shared.domain.walks import BatchPurpose
 from shared.domain.waves import WaveState
 from shared.handlers.contention import until_written
+from shared.handlers.give_slots import give_slots
 from shared.handlers.offer_batch import DispatchPorts, name_of, offer_batch
 from shared.handlers.renew_claims import renew_claims
-from shared.handlers.wakeups import further_attempts
+from shared.handlers.wakeups import offers_in_turn
 from shared.ports.rollouts import RolloutChange
 from shared.wire.messages import BatchWork
 
@@ -24,7 +28,8 @@ log = logging.getLogger(__name__)
 
 
 def retry_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, now: datetime) -> None:
-    """Open a new attempt for the batch's devices that failed or were silent, and offer the package to them.
+    """Open a new attempt for the batch's devices that failed or were silent, and offer the package to them: in the slot
+    that their walk got for them, or, where that has lapsed, in one of their own.
 
     Devices that another campaign holds by now stay as they are.
 
@@ -48,8 +53,10 @@ def retry_batch(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, no
         ports.rollouts.write(work.campaign, work.batch.shard, changes)
 
     until_written(attempt, what=name_of(work))
-    # Its walk gave it a slot.
-    offer_batch(further_attempts(campaign.id, work.batch, ready_by=now), campaign, ports, now=now)
+    if is_slot_held(work.slot, now=now):
+        offer_batch(offers_in_turn(campaign.id, work.batch, ready_by=now), campaign, ports, now=now)
+    else:
+        give_slots(replace(work, purpose=BatchPurpose.AGAIN), campaign, ports, now=now)
 
 
 def _ended_in_time(rollout: Rollout, work: BatchWork) -> bool:

@@ -1,4 +1,4 @@
-"""Taking over devices that a batch waits for, as its offers are about to go out.
+"""Taking over devices that a batch waits for, as their offers are about to go out.
 
 Each step may be repeated. A row that is superseded is cancelled first: its device's hold is stale from then on. The
 device is claimed next, and the claim's sequence goes into our row with the mark that it is offered. A death between
@@ -18,7 +18,7 @@ from shared.domain.devices import DeviceRecord, claim
 from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.in_hand import is_in_hand
 from shared.domain.retries import cut_short
-from shared.domain.rollouts import Rollout, RolloutState, move
+from shared.domain.rollouts import Rollout, RolloutState
 from shared.handlers.holders import Hold, Holders
 from shared.handlers.wakeups import request_evaluation
 from shared.ports.bus import MessageSender, Queue
@@ -43,6 +43,41 @@ class TakeOverPorts:
     clock: Callable[[], datetime]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """How it stands about the devices that one batch waits for; nothing is written yet.
+
+    Attributes:
+        free: Rows whose device we may have now.
+        over: Rows that wait no longer, because it was in vain: skipped.
+    """
+
+    free: Sequence[Rollout]
+    over: Mapping[DeviceId, Rollout]
+    records: Mapping[DeviceId, Stored[DeviceRecord]]
+    taken: Mapping[DeviceId, Hold]
+
+
+def look_at_waits(campaign: Campaign, waiting: Sequence[Rollout], ports: TakeOverPorts, *, now: datetime) -> Waits:
+    """What has become of these waiting rows of one batch."""
+    if not waiting:
+        return Waits(free=(), over={}, records={}, taken={})
+    records = ports.devices.read_batch([row.device for row in waiting])
+    holds = Holders(campaign.id, ports.campaigns, ports.rollouts).find_holds([row.value for row in records.values()])
+    settled = {device: _settle(campaign, waiting[0].wave, hold, now) for device, hold in holds.items()}
+    taken = {device: hold for device, hold in holds.items() if settled[device] is Settlement.SUPERSEDE}
+    return Waits(
+        free=[row for row in waiting if row.device not in holds or row.device in taken],
+        over={
+            row.device: cut_short(row, RolloutState.SKIPPED, now=now, code=held_by(holds[row.device].holder.id))
+            for row in waiting
+            if settled.get(row.device) is Settlement.SKIP
+        },
+        records=records,
+        taken=taken,
+    )
+
+
 def take_over(
     campaign: Campaign, waiting: Sequence[Rollout], ports: TakeOverPorts, *, now: datetime
 ) -> Mapping[DeviceId, Rollout]:
@@ -51,20 +86,11 @@ def take_over(
     Raises:
         ConcurrentChange: Somebody else wrote a row meanwhile; taking over again is safe.
     """
-    records = ports.devices.read_batch([row.device for row in waiting])
-    holds = Holders(campaign.id, ports.campaigns, ports.rollouts).find_holds([row.value for row in records.values()])
-    settled = {device: _settle(campaign, waiting[0].wave, hold, now) for device, hold in holds.items()}
-    taken = {device: hold for device, hold in holds.items() if settled[device] is Settlement.SUPERSEDE}
-    _supersede(campaign.id, taken, ports, now)
-    free = [row for row in waiting if row.device not in holds or row.device in taken]
-    claims = _claim(campaign.id, [row.device for row in free], records, ports.devices, now)
-    owned = {row.device: replace(row, sequence=claims[row.device].sequence, code="") for row in free}
-    skipped = {
-        row.device: move(row, RolloutState.SKIPPED, now=now, code=held_by(holds[row.device].holder.id))
-        for row in waiting
-        if settled.get(row.device) is Settlement.SKIP
-    }
-    return owned | skipped
+    waits = look_at_waits(campaign, waiting, ports, now=now)
+    _supersede(campaign.id, waits.taken, ports, now)
+    claims = _claim(campaign.id, [row.device for row in waits.free], waits.records, ports.devices, now)
+    owned = {row.device: replace(row, sequence=claims[row.device].sequence, code="") for row in waits.free}
+    return {**owned, **waits.over}
 
 
 def look_again_s(campaign: Campaign, wave: int, *, now: datetime) -> int:

@@ -20,7 +20,6 @@ from shared.handlers.contention import until_written
 from shared.handlers.wakeups import (
     request_attempts,
     request_evaluation,
-    request_offers_again,
     request_slots_again,
     request_visit,
     utc_now,
@@ -107,11 +106,11 @@ def _try_again(visit: BatchVisit, rows: Sequence[Rollout], ports: VisitPorts, no
 
 
 def _offer_again(visit: BatchVisit, rows: Sequence[Rollout], ports: VisitPorts, now: datetime) -> None:
-    """Ask for the offers of rows whose dispatch was lost with its message; a batch is visited only after its slot."""
+    """Ask for slots for rows whose dispatch was lost with its message; a batch is visited only after its own slot."""
     if not any(_is_forgotten(row, now) for row in rows) or ports.facts.read_state(visit.campaign) not in OFFERING:
         return
     log.warning("batch %d of wave %d of %s is dispatched again", visit.batch.number, visit.batch.wave, visit.campaign)
-    ports.sender.send(Queue.DEVICE_BATCHES, [request_offers_again(visit.campaign, visit.batch, now=now)])
+    ports.sender.send(Queue.DEVICE_BATCHES, [request_slots_again(visit.campaign, visit.batch, now=now)])
 
 
 def _awaits_retry(rollout: Rollout) -> bool:

@@ -16,7 +16,7 @@ from shared.ports.bus import OutgoingMessage
 from shared.wire.messages import BatchVisit, BatchWork, CampaignStep, write_message
 
 OFFER_AGAIN_S = 600
-"""Offers presumed lost are asked for at most this often for one batch; duplicate detection looks back as far."""
+"""Offers presumed lost ask for slots at most this often for one batch; duplicate detection looks back as far."""
 
 ATTEMPTS_TOGETHER = 16
 """Further attempts of a batch that begin within this part of their wait of each other ask for slots together."""
@@ -80,35 +80,45 @@ def request_visit(campaign: CampaignId, batch: DeviceBatch, *, due: datetime) ->
 
 
 def request_work_again(work: BatchWork, *, enqueue_at: datetime) -> OutgoingMessage:
-    """A message for ``device-batches``: the same work later, for the devices that the hub had no room for."""
-    again = replace(work, retry=work.retry + 1)
-    kind = "" if work.ready_by_epoch_s is None else ":attempts"
-    message_id = f"{work.campaign}{kind}:{_place(work.batch)}:{work.step}:{again.retry}"
+    """A message for ``device-batches``: the same work later, for the devices that the hub had no room for.
+
+    The time slot that it had is over: offers ask for slots anew, all else for its turn.
+    """
+    if work.purpose is BatchPurpose.OFFER:
+        # Later than the message in hand also where this instance's clock is behind: it would be dropped as its repeat.
+        epoch = max(math.ceil(enqueue_at.timestamp()), work.step + 1)
+        return request_slots(work.campaign, work.batch, at_epoch_s=epoch, retry=work.retry + 1)
+    again = replace(work, retry=work.retry + 1, slot_epoch_s=None)
+    message_id = f"{work.campaign}:{_place(work.batch)}:{work.step}:{again.retry}"
     return OutgoingMessage(body=write_message(again), message_id=message_id, enqueue_at=enqueue_at)
 
 
+def request_work_at(work: BatchWork, slot: datetime) -> OutgoingMessage:
+    """A message for ``device-batches``: the same work in the time slot that it got."""
+    epoch = math.ceil(slot.timestamp())
+    message_id = f"{work.campaign}:{_place(work.batch)}:{work.step}:{work.retry}:at:{epoch}"
+    return OutgoingMessage(
+        body=write_message(replace(work, slot_epoch_s=epoch)),
+        message_id=message_id,
+        enqueue_at=datetime.fromtimestamp(epoch, UTC),
+    )
+
+
 def request_work_later(work: BatchWork, *, now: datetime, every_s: int = STOPPED_LOOK_S) -> OutgoingMessage:
-    """A message for ``device-batches``: the same work in a while, because the fleet is stopped or devices are held.
+    """A message for ``device-batches``: look again in a while, because the fleet is stopped or devices are held.
 
     Times lie on a grid and take the place of the step: however many messages for a batch are put off, one comes back,
-    and neither it nor its retries are taken for repeats of those that came before. Further attempts ask for slots anew.
+    and it is not taken for a repeat of those that came before. Offers ask for slots then: theirs will have lapsed.
     """
     # Later than the message in hand also where this instance's clock is behind: it would be dropped as its repeat.
     epoch = (max(math.floor(now.timestamp()), work.step) // every_s + 1) * every_s
-    if work.purpose is BatchPurpose.AGAIN or work.ready_by_epoch_s is not None:
+    if work.purpose in (BatchPurpose.OFFER, BatchPurpose.AGAIN):
         return request_slots(work.campaign, work.batch, at_epoch_s=epoch)
-    at = datetime.fromtimestamp(epoch, UTC)
-    return request_work(work.campaign, work.batch, work.purpose, epoch, enqueue_at=at)
-
-
-def request_offers_again(campaign: CampaignId, batch: DeviceBatch, *, now: datetime) -> OutgoingMessage:
-    """A message for ``device-batches``: offer to those who have no offer yet, though the batch had its time slot.
-
-    The place of the step is taken by a time: no step counter rises that high, so neither this message nor its retries
-    are taken for repeats of the ones that were lost.
-    """
-    epoch = math.floor(now.timestamp())
-    return request_work(campaign, batch, BatchPurpose.OFFER, epoch - epoch % OFFER_AGAIN_S, enqueue_at=now)
+    return OutgoingMessage(
+        body=write_message(replace(work, step=epoch)),
+        message_id=f"{work.campaign}:{_place(work.batch)}:{epoch}",
+        enqueue_at=datetime.fromtimestamp(epoch, UTC),
+    )
 
 
 def request_settlement(campaign: CampaignId, alone: DeviceBatch, *, due: datetime) -> OutgoingMessage:
@@ -135,13 +145,14 @@ def request_attempts(rollouts: Iterable[Rollout], shard: int) -> list[OutgoingMe
     return list({message.message_id: message for message in messages}.values())
 
 
-def request_slots(campaign: CampaignId, batch: DeviceBatch, *, at_epoch_s: int) -> OutgoingMessage:
-    """A message for ``device-batches``: give the further attempts of a batch that may begin by then their slots.
+def request_slots(campaign: CampaignId, batch: DeviceBatch, *, at_epoch_s: int, retry: int = 0) -> OutgoingMessage:
+    """A message for ``device-batches``: give the devices of a batch that lack an offer, and may have it, their slots.
 
     Args:
         batch: May be any part of the batch: who reads it finds the whole.
+        retry: How often the hub had no room for them.
     """
-    work = BatchWork(campaign=campaign, batch=batch, purpose=BatchPurpose.AGAIN, step=at_epoch_s)
+    work = BatchWork(campaign=campaign, batch=batch, purpose=BatchPurpose.AGAIN, step=at_epoch_s, retry=retry)
     return OutgoingMessage(
         body=write_message(work),
         message_id=f"{campaign}:again:w{batch.wave}:s{batch.shard}:b{batch.number}:{at_epoch_s}",
@@ -150,22 +161,22 @@ def request_slots(campaign: CampaignId, batch: DeviceBatch, *, at_epoch_s: int) 
 
 
 def request_slots_again(campaign: CampaignId, batch: DeviceBatch, *, now: datetime) -> OutgoingMessage:
-    """A message for ``device-batches``: give the batch's further attempts slots now, though that was asked before."""
+    """A message for ``device-batches``: give the batch's devices slots now, though that was asked before."""
     epoch = math.floor(now.timestamp())
     message = request_slots(campaign, batch, at_epoch_s=epoch)
     # Duplicate detection looks back as far as this, and the id of the message that was lost must not be taken.
     return replace(message, message_id=f"{message.message_id.rpartition(':')[0]}:lost:{epoch - epoch % OFFER_AGAIN_S}")
 
 
-def request_attempts_at(campaign: CampaignId, batch: DeviceBatch, slot: datetime) -> OutgoingMessage:
-    """A message for ``device-batches``: these further attempts have their slot, a whole second."""
-    work = replace(further_attempts(campaign, batch, ready_by=slot), slot_epoch_s=int(slot.timestamp()))
+def request_turns_at(campaign: CampaignId, batch: DeviceBatch, slot: datetime, *, retry: int = 0) -> OutgoingMessage:
+    """A message for ``device-batches``: the devices that were put off to this slot, a whole second, have it."""
+    work = replace(offers_in_turn(campaign, batch, ready_by=slot), slot_epoch_s=int(slot.timestamp()), retry=retry)
     message_id = f"{campaign}:attempts:{_place(batch)}:{work.step}"
     return OutgoingMessage(body=write_message(work), message_id=message_id, enqueue_at=slot)
 
 
-def further_attempts(campaign: CampaignId, batch: DeviceBatch, *, ready_by: datetime) -> BatchWork:
-    """The work of offering the batch's further attempts that may begin by then."""
+def offers_in_turn(campaign: CampaignId, batch: DeviceBatch, *, ready_by: datetime) -> BatchWork:
+    """The work of offering to those devices of the batch that wait for their turn, and may begin by then."""
     epoch = math.ceil(ready_by.timestamp())
     return BatchWork(
         campaign=campaign,

@@ -1,4 +1,4 @@
-"""Walking through the batches of a campaign: each goes to the queue, within the hub's budget."""
+"""Walking through the batches of a campaign: each goes to the queue, within the hub's budget where it writes twins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from shared.domain.campaigns import Campaign
 from shared.domain.ids import CampaignId
 from shared.domain.joining import is_over
+from shared.domain.pacing import TAKE_BACK_LOAD
 from shared.domain.retries import RETRYABLE
 from shared.domain.rollouts import PROGRESS, RolloutState
 from shared.domain.steps import Change
@@ -25,6 +26,9 @@ S = RolloutState
 
 RETRIED_BATCHES = 20
 """Batches that one step of a retry looks into: seconds, at one query each."""
+
+SKIPPED_BATCHES = 100
+"""Batches that one step of a skip puts on the queue: no twin is written, so that the hub has no say in it."""
 
 SETTLE_AFTER_S = 60.0
 """A batch is visited this long after its work: the visit finds the rows ended and frees the devices."""
@@ -49,11 +53,17 @@ def walk_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> 
         return Change(campaign=_with(campaign, walk, replace(walk, wave=walk.wave + 1, batches=0)), due_at=now)
     if walk.purpose is BatchPurpose.RETRY:
         return _offer_anew(campaign, walk, batches, ports, now)
-    reservation = reserve_slots(ports.budget, batches, now=now)
+    reservation = _reserve(walk, batches, ports, now)
     _send(campaign, walk, reservation, ports)
     further = replace(walk, batches=walk.batches + len(reservation.slots))
     all_out = len(reservation.slots) == len(batches)
     return Change(campaign=_with(campaign, walk, further), due_at=now if all_out else reservation.look_again_at)
+
+
+def _reserve(walk: Walk, batches: Sequence[DeviceBatch], ports: CampaignPorts, now: datetime) -> Reservation:
+    if walk.purpose is BatchPurpose.SKIP:
+        return Reservation(slots=tuple((batch, now) for batch in batches[:SKIPPED_BATCHES]), look_again_at=now)
+    return reserve_slots(ports.budget, batches, now=now, load=TAKE_BACK_LOAD)
 
 
 def _offer_anew(

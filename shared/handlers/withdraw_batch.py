@@ -22,7 +22,8 @@ from shared.domain.walks import BatchPurpose
 from shared.handlers.contention import until_written
 from shared.handlers.hub_verdicts import adjust_rate, retry_at, wants_retry
 from shared.handlers.offer_batch import DispatchPorts, name_of
-from shared.handlers.wakeups import request_work_again
+from shared.handlers.reserve_slots import take_turn
+from shared.handlers.wakeups import request_work_again, request_work_at
 from shared.ports.bus import Queue
 from shared.ports.errors import QuotaExceeded
 from shared.ports.hub import TwinOutcome, TwinResult, TwinWrite
@@ -48,19 +49,40 @@ _LATER = frozenset({TwinOutcome.THROTTLED, TwinOutcome.UNAVAILABLE})
 
 
 def withdraw_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> None:
-    """Clear the twins of the batch's open rows and cancel the rows, those without an offer included.
-
-    A recall leaves alone the devices that have begun.
+    """Take back the batch's offers in the slot that the walk got for them, however late that is; what comes again
+    because twins are left over waits for its turn first.
 
     Raises:
         PortError: A service needed for it is down, or the rows change too fast; withdrawing again is safe.
+    """
+    if work.slot is None and (turn := _take_turn(work, ports, now)) > now:
+        ports.sender.send(Queue.DEVICE_BATCHES, [request_work_at(work, turn)])
+        return
+    _withdraw(work, ports, now)
+
+
+def _take_turn(work: BatchWork, ports: DispatchPorts, now: datetime) -> datetime:
+    rows = ports.rollouts.read_batch(work.campaign, work.batch)
+    offered = _offered([row for row in rows if row.value.state in _CONCERNED[work.purpose]])
+    return take_turn(ports.budget, len(offered), now=now) if offered else now
+
+
+def _offered(open_rows: Sequence[Stored[Rollout]]) -> list[Rollout]:
+    """Those whose twin may hold an offer."""
+    return [row.value for row in open_rows if row.value.state is not S.PLANNED or row.value.attempt > 1]
+
+
+def _withdraw(work: BatchWork, ports: DispatchPorts, now: datetime) -> None:
+    """Clear the twins of the batch's open rows and cancel the rows, those without an offer included.
+
+    A recall leaves alone the devices that have begun.
     """
 
     def attempt() -> tuple[list[TwinResult], bool]:
         concerned = _CONCERNED[work.purpose]
         rows = ports.rollouts.read_batch(work.campaign, work.batch)
         open_rows = [row for row in rows if row.value.state in concerned]
-        offered = [row.value for row in open_rows if row.value.state is not S.PLANNED or row.value.attempt > 1]
+        offered = _offered(open_rows)
         results = ports.twins.write([TwinWrite(device=row.device, desired={PROPERTY: None}) for row in offered])
         in_hand = {row.device for row in offered if row.sent_at is None} if work.retry < IN_HAND_RETRIES else set()
         kept = in_hand | {result.device for result in results if result.outcome in _LATER}

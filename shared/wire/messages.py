@@ -50,9 +50,9 @@ class BatchWork:
 
     Attributes:
         retry: How often the batch has sent itself again, because the hub had no room for all of it.
-        slot_epoch_s: The second of Unix time of its time slot; None in old messages.
-        ready_by_epoch_s: Of offers of further attempts: those are meant that may begin by this second of Unix time, and
-            where it is a time slot, only those that were put off to it. None: first attempts are meant.
+        slot_epoch_s: The second of Unix time of its time slot; None where it has none and must ask for one first.
+        ready_by_epoch_s: Of offers to single devices of the batch: those are meant that may begin by this second of
+            Unix time, and where it is a time slot, only those that were put off to it. None: the whole batch is meant.
     """
 
     campaign: CampaignId
@@ -62,6 +62,11 @@ class BatchWork:
     retry: int = 0
     slot_epoch_s: int | None = None
     ready_by_epoch_s: int | None = None
+
+    @property
+    def slot(self) -> datetime | None:
+        """Its time slot as a moment."""
+        return None if self.slot_epoch_s is None else datetime.fromtimestamp(self.slot_epoch_s, UTC)
 
     @property
     def ready_by(self) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from shared.domain.devices import DeviceRecord
 from shared.domain.errors import NotFound
 from shared.domain.ids import DeviceId, OperationId
 from shared.domain.operations import Operation, OperationState
+from shared.domain.pacing import CHARGE_PER_DEVICE
 from shared.handlers.dry_run import advance_operation
 from shared.ports.bus import Queue
 from shared.ports.errors import QuotaExceeded, Throttled
@@ -84,7 +86,10 @@ def test_devices_that_are_waited_for_get_their_offer_in_the_end() -> None:
     world.campaigns.run(lambda: len(world.campaigns.rollouts.rows(holder.id)) == 30)
     plan = world.plan(world.start(**listed(40), on_conflict="wait"))
     assert (plan.conflicts.count, plan.usage.twin_writes) == (30, 40)
-    assert "would wait for them" in next(each.message for each in plan.warnings if each.code == "devices_held")
+    [message] = [each.message for each in plan.warnings if each.code == "devices_held"]
+    assert "would wait for them; who is waited for gets a time slot of its own" in message
+    seconds = 30 * CHARGE_PER_DEVICE / world.campaigns.budget.get().value.rate_per_s
+    assert f"takes up to {math.ceil(seconds)} s for all" in message
 
 
 def test_a_query_is_an_operation_with_an_estimate_first_and_exact_waves_in_the_end() -> None:

@@ -17,7 +17,13 @@ from shared.domain.walks import BatchPurpose
 from shared.domain.waves import WaveState
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.fold_reports import fold_reports
-from shared.handlers.wakeups import further_attempts, request_attempts, request_work_again, request_work_later
+from shared.handlers.wakeups import (
+    offers_in_turn,
+    request_attempts,
+    request_work,
+    request_work_again,
+    request_work_later,
+)
 from shared.ports.bus import Queue
 from shared.ports.stored import Stored
 from shared.wire.messages import BatchWork, read_batch_work
@@ -110,18 +116,19 @@ def test_one_operators_retry_with_a_waiting_neighbour_is_one_attempt() -> None:
     assert plane.row("gw-1").attempt == 2, plane.row("gw-1").attempt
 
 
-def test_further_attempts_that_are_put_off_have_ids_of_their_own() -> None:
-    """Those of one batch come back as one message, and none is taken for a repeat of the batch's first offers."""
+def test_work_of_one_batch_that_is_put_off_comes_back_as_one_message() -> None:
+    """None is taken for a repeat of the batch's first offers, nor that of one batch for another's."""
     plane = DataPlane([f"gw-{n}" for n in range(200)])
     rows = [replace(row, attempt=2, retry_at=NOON) for row in plane.rows().values()]
     asked = [read_batch_work(message.body) for message in request_attempts(rows, 0)]
     assert len(asked) == len(plane.batches) > 1
-    first = [BatchWork(campaign=CAMPAIGN, batch=each, purpose=BatchPurpose.OFFER, step=3) for each in plane.batches]
-    further = [further_attempts(CAMPAIGN, each, ready_by=NOON) for each in plane.batches]
-    again = [request_work_again(work, enqueue_at=NOON).message_id for work in (*first, *further)]
-    later = [request_work_later(work, now=NOON).message_id for work in (*first, *further)]
-    assert len({*again, *later}) == 4 * len(plane.batches)
-    assert {request_work_later(work, now=NOON).message_id for work in asked} == set(later[len(first) :])
+    sent = [request_work(CAMPAIGN, each, BatchPurpose.OFFER, 3, enqueue_at=NOON) for each in plane.batches]
+    first = [read_batch_work(message.body) for message in sent]
+    further = [offers_in_turn(CAMPAIGN, each, ready_by=NOON) for each in plane.batches]
+    again = {request_work_again(work, enqueue_at=NOON + timedelta(seconds=5)).message_id for work in (*first, *further)}
+    later = {request_work_later(work, now=NOON).message_id for work in (*first, *further, *asked)}
+    assert len(again) == len(later) == len(plane.batches)
+    assert len({*again, *later, *(message.message_id for message in sent)}) == 3 * len(plane.batches)
 
 
 def test_throttled_retries_of_two_devices_both_go_out() -> None:

@@ -2,97 +2,56 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import count
 
 import pytest
 
 from shared.domain.campaigns import CampaignState
 from shared.domain.conflicts import Precedence
-from shared.domain.pacing import CHARGE_PER_DEVICE, HORIZON_S
+from shared.domain.pacing import HORIZON_S
 from shared.domain.rates import ConstantRate, Pace
 from shared.domain.retries import Retries
 from shared.domain.rollouts import RolloutState
 from shared.domain.stops import release, stop
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.ports.bus import Queue
-from shared.ports.hub import TwinResult, TwinWrite
 from shared.ports.stored import Stored
 from shared.wire.messages import read_batch_work
 from tests.support.campaign_world import CampaignWorld, fleet
-from tests.support.data_plane import DataPlane
+from tests.support.clocked_plane import BATCH, DEVICES_PER_S, Ask, ClockedPlane, most_in
 from tests.support.mortal import Died
 from tests.support.rollouts import CAMPAIGN, NOON
 
 S, C = RolloutState, CampaignState
 ONCE = Retries(maximum=1, backoff_s=60, jitter=0.2)
-RATE_PER_S = 50.0
-DEVICES_PER_S = RATE_PER_S / CHARGE_PER_DEVICE
-BATCH = 99
 
 
-class Failed(DataPlane):
-    """A campaign whose devices have all failed once, and wait for their next attempt.
-
-    Attributes:
-        offers: When each further offer was written.
-    """
+class Failed(ClockedPlane):
+    """A campaign whose devices have all failed once, and wait for their next attempt."""
 
     def __init__(self, devices: int, **spec: object) -> None:
-        super().__init__([f"gw-{number}" for number in range(devices)])
-        self.change(spec=replace(self.campaign.spec, retries=ONCE, **spec))
+        super().__init__(devices, retries=ONCE, **spec)
         for batch in self.batches:
             self.dispatch(batch)
         self.bus.waiting.clear()
         self.relay([self.says(name, "failed", 1) for name in self.names])
         self.fold()
-        self.offers: list[tuple[datetime, str]] = []
-        self._note_offers()
+        self.recorder.asks.clear()
 
-    def change(self, **fields: object) -> None:
-        stored = self.campaigns.get(CAMPAIGN)
-        self.campaigns.save(Stored(value=self.specs.sign(replace(stored.value, **fields)), etag=stored.etag))
-
-    def _note_offers(self) -> None:
-        write = self.hub.write
-
-        def noted(writes: list[TwinWrite]) -> list[TwinResult]:
-            self.offers += [(self.now, each.device) for each in writes]
-            return write(writes)
-
-        self.hub.write = noted
-
-    def run(self, until: Callable[[], bool] = lambda: False, *, hours: float = 24) -> None:
-        """Deliver work for device batches in the order of its time until the condition holds, or none is left."""
-        end = self.now + timedelta(hours=hours)
-        while not until():
-            work = [entry for entry in self.bus.waiting if entry.queue is Queue.DEVICE_BATCHES]
-            if not work or (entry := min(work, key=lambda each: each.visible_at)).visible_at > end:
-                return
-            self.bus.waiting.remove(entry)
-            self.now = self.bus.now = max(self.now, entry.visible_at)
-            dispatch_batch(read_batch_work(entry.message.body), self.dispatch_ports(), now=self.now)
+    @property
+    def offers(self) -> list[Ask]:
+        """When each further offer was written."""
+        return self.asks
 
     def attempts(self) -> set[tuple[RolloutState, int]]:
         return {(row.state, row.attempt) for row in self.rows().values()}
-
-    def charged_s(self) -> float:
-        """How long the hub is taken for what was reserved."""
-        return (self.budget.get().value.next_free_at - self.now).total_seconds()
 
     def check_all_offered_once(self) -> None:
         assert self.attempts() == {(S.OFFERED, 2)}
         assert sorted(device for _, device in self.offers) == sorted(self.names)
         self.check_counters()
-
-
-def most_in(offers: Iterable[tuple[datetime, str]], window_s: float) -> int:
-    """The most offers within any time of that length."""
-    times = sorted(at.timestamp() for at, _ in offers)
-    return max(bisect_left(times, begin + window_s) - bisect_left(times, begin) for begin in set(times))
 
 
 def test_retries_by_policy_are_charged_as_first_offers_are() -> None:
@@ -143,13 +102,11 @@ def test_retries_leave_the_hub_to_a_campaign_of_higher_priority() -> None:
 
 def test_while_the_fleet_is_stopped_no_retry_takes_a_slot_and_after_it_they_go_out_within_the_budget() -> None:
     plane = Failed(500)
-    standing = plane.stops.get()
-    plane.stops.save(Stored(value=stop(standing.value, "bad", who="ada", now=NOON), etag=standing.etag))
+    plane.stop_fleet()
     plane.run(hours=1)
     assert plane.offers == []
     assert plane.charged_s() <= 0
-    standing = plane.stops.get()
-    plane.stops.save(Stored(value=release(standing.value, who="ada", now=plane.now), etag=standing.etag))
+    plane.release_fleet()
     plane.run()
     plane.check_all_offered_once()
     assert most_in(plane.offers, HORIZON_S) <= DEVICES_PER_S * HORIZON_S + BATCH
@@ -158,13 +115,11 @@ def test_while_the_fleet_is_stopped_no_retry_takes_a_slot_and_after_it_they_go_o
 def test_a_stop_that_comes_between_a_slot_and_its_time_has_the_attempts_ask_anew() -> None:
     plane = Failed(500)
     plane.run(lambda: bool(plane.offers))
-    standing = plane.stops.get()
-    plane.stops.save(Stored(value=stop(standing.value, "bad", who="ada", now=plane.now), etag=standing.etag))
+    plane.stop_fleet()
     offered = len(plane.offers)
     plane.run(hours=1)
     assert len(plane.offers) == offered
-    standing = plane.stops.get()
-    plane.stops.save(Stored(value=release(standing.value, who="ada", now=plane.now), etag=standing.etag))
+    plane.release_fleet()
     plane.run()
     plane.check_all_offered_once()
     assert most_in(plane.offers, HORIZON_S) <= DEVICES_PER_S * HORIZON_S + BATCH
@@ -224,8 +179,7 @@ def test_what_is_put_off_by_a_clock_that_is_behind_is_no_repeat_of_itself(why: s
             until = NOON + timedelta(seconds=90)
             plane.budget.save(replace(stored, value=replace(stored.value, urgent_priority=900, urgent_until=until)))
         case "stopped":
-            standing = plane.stops.get()
-            plane.stops.save(Stored(value=stop(standing.value, "bad", who="ada", now=NOON), etag=standing.etag))
+            plane.stop_fleet()
         case _:
             plane.change(state=C.PAUSED, state_since=NOON)
     for _ in range(3):

@@ -25,13 +25,14 @@ from shared.handlers.advance_campaign import advance_campaign
 from shared.handlers.audit_desk import AuditDesk
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.create_campaign import create_campaign
+from shared.handlers.find_ready import find_ready
 from shared.handlers.join_newcomers import join_newcomers
 from shared.handlers.mark_offers import mark_offers
 from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.show_campaigns import ViewPorts
 from shared.handlers.spec_desk import SpecDesk
 from shared.handlers.take_over import TakeOverPorts, look_again_s
-from shared.handlers.wakeups import further_attempts, request_attempts, request_evaluation, request_work_later
+from shared.handlers.wakeups import offers_in_turn, request_attempts, request_evaluation, request_work_later
 from shared.ports.bus import Queue
 from shared.ports.errors import PortError
 from shared.ports.rollouts import RolloutChange
@@ -268,8 +269,7 @@ class CampaignWorld:
         elif work.purpose is BatchPurpose.AGAIN:
             whole = self.manifests.read_batches(work.campaign, work.batch.wave)
             place = (work.batch.shard, work.batch.number)
-            batch = next(each for each in whole if (each.shard, each.number) == place)
-            self._work(further_attempts(work.campaign, batch, ready_by=self.now))
+            self._give_turns(replace(work, batch=next(each for each in whole if (each.shard, each.number) == place)))
         elif work.purpose is BatchPurpose.SKIP:
             self._move(work, lambda row: S.SKIPPED if row.state is S.PLANNED else None)
         elif may_offer(self.campaign(work.campaign), work.batch.wave, now=self.now):
@@ -284,21 +284,42 @@ class CampaignWorld:
             if row.value.state in RETRYABLE
         ]
         self.rollouts.write(work.campaign, work.batch.shard, changes)
-        self._work(further_attempts(work.campaign, work.batch, ready_by=self.now))
+        self._work(offers_in_turn(work.campaign, work.batch, ready_by=self.now))
+
+    def _give_turns(self, work: BatchWork) -> None:
+        """Offer at once to all that may have a slot: whose it is, and when, is not what is under test here."""
+        campaign = self.campaign(work.campaign)
+        turn = offers_in_turn(work.campaign, work.batch, ready_by=self.now)
+        if not may_offer(campaign, work.batch.wave, now=self.now):
+            return
+        ready = find_ready(work, campaign, self._take_over_ports, by=self.now, now=self.now)
+        self.rollouts.write(
+            work.campaign,
+            work.batch.shard,
+            [RolloutChange(before=row, after=replace(row.value, retry_at=self.now)) for row in ready.rows],
+        )
+        self._look_later(work, campaign, ready.has_waiting)
+        self._work(turn)
 
     def _mark(self, work: BatchWork) -> None:
-        ports = self.ports
-        take_over_ports = TakeOverPorts(
-            campaigns=ports.campaigns,
-            rollouts=ports.rollouts,
-            devices=ports.devices,
-            sender=ports.sender,
+        campaign = self.campaign(work.campaign)
+        marked = mark_offers(work, campaign, self._take_over_ports, now=self.now)
+        self._look_later(work, campaign, marked.has_waiting)
+
+    def _look_later(self, work: BatchWork, campaign: Campaign, has_waiting: bool) -> None:
+        if has_waiting:
+            again_s = look_again_s(campaign, work.batch.wave, now=self.now)
+            self.ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=self.now, every_s=again_s)])
+
+    @property
+    def _take_over_ports(self) -> TakeOverPorts:
+        return TakeOverPorts(
+            campaigns=self.ports.campaigns,
+            rollouts=self.ports.rollouts,
+            devices=self.ports.devices,
+            sender=self.ports.sender,
             clock=lambda: self.now,
         )
-        campaign = self.campaign(work.campaign)
-        if mark_offers(work, campaign, take_over_ports, now=self.now).has_waiting:
-            again_s = look_again_s(campaign, work.batch.wave, now=self.now)
-            ports.sender.send(Queue.DEVICE_BATCHES, [request_work_later(work, now=self.now, every_s=again_s)])
 
     def _move(self, work: BatchWork, to: Callable[[Rollout], RolloutState | None]) -> None:
         changes = []

@@ -126,8 +126,9 @@ class DataPlane:
     # The handlers.
 
     def dispatch(self, batch: DeviceBatch | None = None, purpose: BatchPurpose = BatchPurpose.OFFER) -> None:
-        """Dispatch a batch, by default the first."""
-        work = BatchWork(campaign=CAMPAIGN, batch=batch or self.batches[0], purpose=purpose, step=1)
+        """Dispatch a batch, by default the first, in a time slot that begins now."""
+        batch, slot = batch or self.batches[0], int(self.now.timestamp())
+        work = BatchWork(campaign=CAMPAIGN, batch=batch, purpose=purpose, step=1, slot_epoch_s=slot)
         dispatch_batch(work, self.dispatch_ports(), now=self.now)
 
     def dispatch_ports(self) -> DispatchPorts:
