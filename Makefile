@@ -27,7 +27,7 @@ test: setup lint type ## Run every test.
 	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore=tests/scenarios/test_api.py
 	$(BIN)/python -m pytest tests/scenarios/test_api.py
 
-azure-check: setup ## Check the templates for Azure by grammar, and against code and docs (part of test).
+azure-check: setup ## Check the templates for Azure by grammar and types, and against code and docs (part of test).
 	$(BIN)/python -m pytest tests/unit/test_infra_*.py tests/unit/test_azure_pages.py tests/unit/test_limits_fit.py tests/unit/test_sizing.py tests/app/test_alerts_fire.py
 
 lint: setup ## Check style and who imports whom.

@@ -56,23 +56,26 @@ var hubCallers = map(filter(split(hubRanges, ','), one => !empty(trim(one))), on
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 
-resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+resource group 'Microsoft.Resources/resourceGroups@2024-07-01' = {
   name: 'rg-${environmentName}'
   location: location
   tags: tags
 }
 
 module identities 'modules/identities.bicep' = {
+  name: 'identities'
   scope: group
   params: { location: location, tags: tags, token: token }
 }
 
 module fence 'modules/network.bicep' = {
+  name: 'fence'
   scope: group
   params: { location: location, tags: tags, token: token, isFenced: network == 'fenced' }
 }
 
 module storage 'modules/storage.bicep' = {
+  name: 'storage'
   scope: group
   params: {
     location: location
@@ -86,16 +89,19 @@ module storage 'modules/storage.bicep' = {
 }
 
 module servicebus 'modules/servicebus.bicep' = {
+  name: 'servicebus'
   scope: group
   params: { location: location, tags: tags, token: token }
 }
 
 module eventhubs 'modules/eventhubs.bicep' = {
+  name: 'eventhubs'
   scope: group
   params: { location: location, tags: tags, token: token, workspaceId: monitoring.outputs.workspaceId }
 }
 
 module keyvault 'modules/keyvault.bicep' = {
+  name: 'keyvault'
   scope: group
   params: {
     location: location
@@ -107,11 +113,13 @@ module keyvault 'modules/keyvault.bicep' = {
 }
 
 module monitoring 'modules/monitoring.bicep' = {
+  name: 'monitoring'
   scope: group
   params: { location: location, tags: tags, token: token }
 }
 
 module alerts 'modules/alerts.bicep' = {
+  name: 'alerts'
   scope: group
   params: {
     location: location
@@ -129,6 +137,7 @@ module alerts 'modules/alerts.bicep' = {
 }
 
 module eventgrid 'modules/eventgrid.bicep' = {
+  name: 'eventgrid'
   scope: group
   params: {
     location: location
@@ -142,6 +151,7 @@ module eventgrid 'modules/eventgrid.bicep' = {
 
 // The hub checks that it may write to its endpoint when it is made, so it comes after the roles.
 module roles 'modules/roles.bicep' = {
+  name: 'roles'
   scope: group
   params: {
     principals: {
@@ -162,6 +172,7 @@ module roles 'modules/roles.bicep' = {
 }
 
 module iothub 'modules/iothub.bicep' = {
+  name: 'iothub'
   scope: group
   params: {
     location: location
@@ -178,6 +189,7 @@ module iothub 'modules/iothub.bicep' = {
 
 // Roles on what exists only after the hub.
 module lateRoles 'modules/late-roles.bicep' = {
+  name: 'lateRoles'
   scope: group
   params: {
     principals: {

@@ -2,7 +2,7 @@ param location string
 param tags object
 param token string
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2022-10-01' = {
   name: 'log-${token}'
   location: location
   tags: tags

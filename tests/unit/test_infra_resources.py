@@ -22,7 +22,11 @@ LINES = {
     ("servicebus", "bus"): ("sku: { name: 'Standard', tier: 'Standard' }", "disableLocalAuth: true"),
     ("eventhubs", "hubs"): ("name: 'Standard', tier: 'Standard'", "disableLocalAuth: true", "minimumTlsVersion: '1.2'"),
     ("eventhubs", "changes"): ("name: hub.name", "partitionCount: hub.partitions", "messageRetentionInDays: 7"),
-    ("iothub", "hub"): ("disableLocalAuth: true", "minTlsVersion: '1.2'", "sku: { name: tier, capacity: units }"),
+    ("iothub", "hub"): (
+        "disableLocalAuth: true",
+        "minTlsVersion: refusesOldTls ? '1.2' : null",
+        "sku: { name: tier, capacity: units }",
+    ),
     ("keyvault", "vault"): ("enableRbacAuthorization: true", "tenantId: tenant().tenantId"),
     ("app", "plan"): ("sku: { name: 'FC1', tier: 'FlexConsumption' }", "reserved: true"),
     ("app", "site"): (

@@ -66,6 +66,19 @@ def test_every_module_gets_exactly_its_parameters() -> None:
         assert demanded <= given <= set(wanted), name
 
 
+def test_every_module_has_a_name() -> None:
+    """Bicep before 0.34 demands one; later ones make templates in a newer language where one lacks."""
+    for name, module in declared(_tree("main.bicep"), "module").items():
+        assert "name" in properties(module), name
+
+
+def test_a_hub_is_told_to_refuse_old_tls_only_where_it_can_be() -> None:
+    """IoT Hub TLS support: a list of five regions, and only when the hub is made."""
+    allowed = text(declared(_tree("modules/iothub.bicep"), "variable")["refusesOldTls"])
+    regions = set(re.findall(r"'(\w+)'", allowed))
+    assert regions == {"eastus", "southcentralus", "westus2", "usgovarizona", "usgovvirginia"}
+
+
 def test_every_output_that_is_used_exists() -> None:
     main = (INFRA / "main.bicep").read_text()
     modules = {

@@ -1,0 +1,154 @@
+"""Writes tests/assets/azure_types.json: what Microsoft's management models know of each resource of the templates.
+
+The models are of the very API versions that the templates name. They are some hundred megabytes, so they are not among
+this project's requirements. After a template names another type or version:
+
+    python -m venv /tmp/models && /tmp/models/bin/pip install $(python scripts/write_azure_types.py --packages)
+    /tmp/models/bin/python scripts/write_azure_types.py
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+TARGET = Path(__file__).parent.parent / "tests/assets/azure_types.json"
+PACKAGES = {
+    "applicationinsights": "4.1.0",
+    "authorization": "4.0.0",
+    "eventgrid": "10.4.0",
+    "eventhub": "11.2.0",
+    "iothub": "4.0.0",
+    "keyvault": "10.3.1",
+    "loganalytics": "13.0.0b6",
+    "monitor": "7.0.0",
+    "msi": "7.0.0",
+    "network": "25.4.0",
+    "resource": "23.4.0",
+    "servicebus": "8.2.1",
+    "storage": "21.2.1",
+    "web": "8.0.0",
+}
+_BLOBS = "Microsoft.Storage/storageAccounts/blobServices"
+_EVENTS = "eventSubscriptions@2025-02-15"
+ROOTS = {
+    "Microsoft.Authorization/roleAssignments@2022-04-01": "authorization.v2022_04_01.RoleAssignmentCreateParameters",
+    "Microsoft.Authorization/roleDefinitions@2022-04-01": "authorization.v2022_04_01.RoleDefinition",
+    "Microsoft.Devices/IotHubs@2023-06-30": "iothub.v2023_06_30.IotHubDescription",
+    "Microsoft.EventGrid/systemTopics@2025-02-15": "eventgrid.SystemTopic",
+    f"Microsoft.EventGrid/systemTopics/{_EVENTS}": "eventgrid.EventSubscription",
+    "Microsoft.EventGrid/topics@2025-02-15": "eventgrid.Topic",
+    f"Microsoft.EventGrid/topics/{_EVENTS}": "eventgrid.EventSubscription",
+    "Microsoft.EventHub/namespaces@2024-01-01": "eventhub.v2024_01_01.EHNamespace",
+    "Microsoft.EventHub/namespaces/eventhubs@2024-01-01": "eventhub.v2024_01_01.Eventhub",
+    "Microsoft.Insights/actionGroups@2023-01-01": "monitor.ActionGroupResource",
+    "Microsoft.Insights/components@2020-02-02": "applicationinsights.v2020_02_02.ApplicationInsightsComponent",
+    "Microsoft.Insights/metricAlerts@2018-03-01": "monitor.MetricAlertResource",
+    "Microsoft.Insights/scheduledQueryRules@2023-12-01": "monitor.ScheduledQueryRuleResource",
+    "Microsoft.Insights/workbooks@2023-06-01": "applicationinsights.v2023_06_01.Workbook",
+    "Microsoft.KeyVault/vaults@2023-07-01": "keyvault.v2023_07_01.VaultCreateOrUpdateParameters",
+    "Microsoft.KeyVault/vaults/keys@2023-07-01": "keyvault.v2023_07_01.KeyCreateParameters",
+    "Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31": "msi.v2023_01_31.Identity",
+    "Microsoft.Network/virtualNetworks@2023-11-01": "network.VirtualNetwork",
+    "Microsoft.OperationalInsights/workspaces@2022-10-01": "loganalytics.Workspace",
+    "Microsoft.Resources/resourceGroups@2024-07-01": "resource.resources.v2024_07_01.ResourceGroup",
+    "Microsoft.ServiceBus/namespaces@2022-10-01-preview": "servicebus.v2022_10_01_preview.SBNamespace",
+    "Microsoft.ServiceBus/namespaces/queues@2022-10-01-preview": "servicebus.v2022_10_01_preview.SBQueue",
+    "Microsoft.Storage/storageAccounts@2023-05-01": "storage.v2023_05_01.StorageAccountCreateParameters",
+    f"{_BLOBS}@2023-05-01": "storage.v2023_05_01.BlobServiceProperties",
+    f"{_BLOBS}/containers@2023-05-01": "storage.v2023_05_01.BlobContainer",
+    f"{_BLOBS}/containers/immutabilityPolicies@2023-05-01": "storage.v2023_05_01.ImmutabilityPolicy",
+    "Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01": "storage.v2023_05_01.ManagementPolicy",
+    "Microsoft.Storage/storageAccounts/tableServices@2023-05-01": "storage.v2023_05_01.TableServiceProperties",
+    "Microsoft.Storage/storageAccounts/tableServices/tables@2023-05-01": "storage.v2023_05_01.Table",
+    "Microsoft.Web/serverfarms@2024-04-01": "web.v2024_04_01.AppServicePlan",
+    "Microsoft.Web/sites@2024-04-01": "web.v2024_04_01.Site",
+    "Microsoft.Web/sites/config@2024-04-01": "web.v2024_04_01.StringDictionary",
+}
+_PLAIN = {"str": "string", "int": "int", "long": "int", "float": "int", "bool": "bool"}
+_TIMES = {"duration", "iso-8601"}
+
+Shape = dict[str, Any] | str
+
+
+def known_words(model: type, attribute: str) -> list[str]:
+    """The values that the model's documentation lists for an attribute; empty where it lists none."""
+    said = re.split(r":ivar (\w+): ", model.__doc__ or "")
+    meaning = dict(zip(said[1::2], said[2::2], strict=True)).get(attribute, "").split(":vartype")[0]
+    listed = re.split(r"Known\s+values\s+are:|Possible\s+values\s+include:", meaning)[1:]
+    return re.findall(r'"([^"]+)"', listed[0]) if listed else []
+
+
+class Models:
+    """All models that the roots lead to."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Shape] = {}
+
+    def shape(self, home: str, kind: str) -> Shape:
+        """What a type expression of the models means, such as ``[SiteConfig]``."""
+        if kind.startswith(("[", "{")):
+            return {"list" if kind.startswith("[") else "map": self.shape(home, kind[1:-1])}
+        if kind in _PLAIN:
+            return _PLAIN[kind]
+        if kind in _TIMES:
+            return "string"
+        return self.model(home, kind) if kind[0].isupper() else "any"
+
+    def model(self, home: str, name: str) -> Shape:
+        """A reference to a model, which is read first where it is new."""
+        full = f"{home}.{name}"
+        if full not in self.known:
+            self.known[full] = {}  # they may refer to themselves
+            self.known[full] = self._read(home, getattr(_module(home), name))
+        return {"ref": full}
+
+    def _read(self, home: str, model: Any) -> Shape:
+        shape: dict[str, Any] = {"properties": {}, "required": []}
+        for attribute, entry in model._attribute_map.items():
+            rules = model._validation.get(attribute, {})
+            if entry["key"] and not rules.get("readonly") and not rules.get("constant"):
+                words = known_words(model, attribute) if entry["type"] == "str" else []
+                self._put(shape, entry["key"], words or self.shape(home, entry["type"]), bool(rules.get("required")))
+        for discriminator, kinds in vars(model).get("_subtype_map", {}).items():
+            key = model._attribute_map[discriminator]["key"].replace("\\", "")
+            shape |= {"by": key, "kinds": {word: self.model(home, kind) for word, kind in kinds.items()}}
+        return shape
+
+    def _put(self, shape: dict[str, Any], key: str, value: object, required: bool) -> None:
+        """Put a property where its key says; ``properties.sku`` is one of the object ``properties``."""
+        *outer, name = [part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", key)]
+        for step in outer:
+            if required and step not in shape["required"]:
+                shape["required"].append(step)
+            shape = shape["properties"].setdefault(step, {"properties": {}, "required": []})
+        shape["properties"][name] = {"words": value} if isinstance(value, list) else value
+        if required:
+            shape["required"].append(name)
+
+
+def _module(home: str) -> Any:
+    return importlib.import_module(f"azure.mgmt.{home}.models")
+
+
+def main() -> None:
+    """Write the file, or print what has to be installed before."""
+    if "--packages" in sys.argv:
+        sys.stdout.write(" ".join(f"azure-mgmt-{name}=={version}" for name, version in PACKAGES.items()))
+        return
+    models = Models()
+    types = {name: models.model(*path.rsplit(".", 1)) for name, path in ROOTS.items()}
+    lines = [
+        f" {json.dumps(name)}: {json.dumps(shape, sort_keys=True)}" for name, shape in sorted(models.known.items())
+    ]
+    packages = {f"azure-mgmt-{name}": version for name, version in PACKAGES.items()}
+    head = f'{{"packages": {json.dumps(packages)},\n"types": {json.dumps(types, indent=1)},\n'
+    TARGET.write_text(head + '"models": {\n' + ",\n".join(lines) + "\n}}\n")
+
+
+if __name__ == "__main__":
+    main()
