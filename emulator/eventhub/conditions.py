@@ -3,7 +3,8 @@
 Understood: `true`, `false`, `IS_DEFINED(x)`, comparisons (`= != <> < <= > >=`), AND, OR, NOT, brackets; where x is
 `$body.path`, `$connectionDeviceId` and the like (system properties), or the name of an application property.
 As in IoT Hub, a comparison with something undefined is undefined, and a route whose condition is not
-true does not match.
+true does not match. Its documents promise IS_DEFINED for primitive values only: of an object or a list it is undefined
+here, so that a route that leans on more is found.
 """
 
 import operator
@@ -125,7 +126,7 @@ class _Parser:
             self.take("(")
             inner = self.value()
             self.take(")")
-            return lambda message: inner(message) is not UNDEFINED
+            return lambda message: _is_defined(inner(message))
         if token.upper() in {"TRUE", "FALSE"}:
             return lambda _: token.upper() == "TRUE"
         return _literal_or_property(token)
@@ -158,6 +159,10 @@ def _system(message: Routed, name: str) -> Any:
     dashed = re.sub(r"([A-Z])", lambda match: "-" + match[1].lower(), name)
     found = message.system_properties
     return found.get(dashed, found.get(f"iothub-{dashed}", UNDEFINED))
+
+
+def _is_defined(value: Any) -> Any:
+    return UNDEFINED if isinstance(value, dict | list) else value is not UNDEFINED
 
 
 def _compare(compare: Callable[[Any, Any], bool], left: Any, right: Any) -> Any:

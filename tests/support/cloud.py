@@ -96,7 +96,8 @@ def _cloud() -> dict[str, Any]:
 
 
 def _route(name: str) -> dict[str, str]:
-    condition = f"IS_DEFINED($body.properties.desired.{name})"
+    commands = ("number", "fail", "sleep_s", "mark")
+    condition = " OR ".join(f"IS_DEFINED($body.properties.desired.{name}.{command})" for command in commands)
     return {"name": name, "source": "TwinChangeEvents", "eventHub": name, "condition": condition}
 
 

@@ -20,7 +20,9 @@ MESSAGE = Routed(
     [
         ("true", True),
         ("false", False),
-        ("IS_DEFINED($body.properties.reported.update)", True),
+        ("IS_DEFINED($body.properties.reported.update.state)", True),
+        ("IS_DEFINED($body.properties.reported.update)", False),
+        ("NOT IS_DEFINED($body.properties.reported.update)", False),
         ("is_defined($body.properties.desired.update)", False),
         ("$body.properties.reported.update.state = 'x'", True),
         ("$body.properties.reported.count >= 3", True),

@@ -131,17 +131,6 @@ def test_sessions_are_as_the_triggers_expect() -> None:
     }
 
 
-def test_only_reported_updates_are_routed() -> None:
-    route = json.loads((INFRA / "local/cloud.json").read_text())["iotHub"]["routes"]
-    assert [(one["source"], one["condition"]) for one in route] == [
-        ("TwinChangeEvents", "IS_DEFINED($body.properties.reported.update)")
-    ]
-    hub = (INFRA / "modules/iothub.bicep").read_text()
-    assert "source: route.source" in hub
-    assert "condition: route.condition" in hub
-    assert "authenticationType: 'identityBased'" in hub
-
-
 def test_the_vault_has_a_key_for_each_role_the_service_signs_in() -> None:
     keys = text(declared(_tree("modules/keyvault.bicep"), "variable")["keys"])
     # By default the targets key stays with its owners (docs/trust.md).
