@@ -5,6 +5,9 @@ this project's requirements. After a template names another type or version:
 
     python -m venv /tmp/models && /tmp/models/bin/pip install $(python scripts/write_azure_types.py --packages)
     /tmp/models/bin/python scripts/write_azure_types.py
+    /tmp/models/bin/pip install azure-mgmt-monitor==6.0.2 && /tmp/models/bin/python scripts/write_azure_types.py
+
+The last line is for a version that newer packages have dropped: what was recorded from others stays.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import importlib
 import json
 import re
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +37,8 @@ PACKAGES = {
     "storage": "21.2.1",
     "web": "8.0.0",
 }
+_DIAGNOSTICS = "monitor.v2021_05_01_preview"
+OLDER = {_DIAGNOSTICS: "6.0.2"}
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices"
 _EVENTS = "eventSubscriptions@2025-02-15"
 ROOTS = {
@@ -47,6 +53,7 @@ ROOTS = {
     "Microsoft.EventHub/namespaces/eventhubs@2024-01-01": "eventhub.v2024_01_01.Eventhub",
     "Microsoft.Insights/actionGroups@2023-01-01": "monitor.ActionGroupResource",
     "Microsoft.Insights/components@2020-02-02": "applicationinsights.v2020_02_02.ApplicationInsightsComponent",
+    "Microsoft.Insights/diagnosticSettings@2021-05-01-preview": f"{_DIAGNOSTICS}.DiagnosticSettingsResource",
     "Microsoft.Insights/metricAlerts@2018-03-01": "monitor.MetricAlertResource",
     "Microsoft.Insights/scheduledQueryRules@2023-12-01": "monitor.ScheduledQueryRuleResource",
     "Microsoft.Insights/workbooks@2023-06-01": "applicationinsights.v2023_06_01.Workbook",
@@ -135,18 +142,37 @@ def _module(home: str) -> Any:
     return importlib.import_module(f"azure.mgmt.{home}.models")
 
 
+def is_here(path: str) -> bool:
+    """Whether the package is installed that a root is to be read from."""
+    home, package = path.rsplit(".", 1)[0], path.split(".", 1)[0]
+    try:
+        return version(f"azure-mgmt-{package}") == OLDER.get(home, PACKAGES[package])
+    except PackageNotFoundError:
+        return False
+
+
+def recorded() -> dict[str, Any]:
+    """What the file says of types that cannot be read now."""
+    if not TARGET.exists():
+        return {"types": {}, "models": {}}
+    told: dict[str, Any] = json.loads(TARGET.read_text())
+    types = {name: shape for name, shape in told["types"].items() if name in ROOTS and not is_here(ROOTS[name])}
+    homes = tuple(shape["ref"].rsplit(".", 1)[0] + "." for shape in types.values())
+    return {"types": types, "models": {name: shape for name, shape in told["models"].items() if name.startswith(homes)}}
+
+
 def main() -> None:
     """Write the file, or print what has to be installed before."""
     if "--packages" in sys.argv:
-        sys.stdout.write(" ".join(f"azure-mgmt-{name}=={version}" for name, version in PACKAGES.items()))
+        sys.stdout.write(" ".join(f"azure-mgmt-{name}=={number}" for name, number in PACKAGES.items()))
         return
-    models = Models()
-    types = {name: models.model(*path.rsplit(".", 1)) for name, path in ROOTS.items()}
+    models, kept = Models(), recorded()
+    fresh = {name: models.model(*path.rsplit(".", 1)) for name, path in ROOTS.items() if is_here(path)}
+    types = {name: shape for name, shape in (kept["types"] | fresh).items() if name in ROOTS}
     lines = [
-        f" {json.dumps(name)}: {json.dumps(shape, sort_keys=True)}" for name, shape in sorted(models.known.items())
+        f" {json.dumps(key)}: {json.dumps(shape)}" for key, shape in sorted((kept["models"] | models.known).items())
     ]
-    packages = {f"azure-mgmt-{name}": version for name, version in PACKAGES.items()}
-    head = f'{{"packages": {json.dumps(packages)},\n"types": {json.dumps(types, indent=1)},\n'
+    head = f'{{"types": {json.dumps(types, indent=1, sort_keys=True)},\n'
     TARGET.write_text(head + '"models": {\n' + ",\n".join(lines) + "\n}}\n")
 
 
