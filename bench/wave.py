@@ -40,12 +40,13 @@ def main() -> int:
         devices = [f"bench-{number:06d}" for number in range(count)]
         register(stack.settings["IotHub"], devices)
         began = time.monotonic()
-        with FleetThread(_fleet(stack, devices)) as fleet:
+        with FleetThread(make_fleet(stack, devices)) as fleet:
             print(f"{count} devices connected in {time.monotonic() - began:.1f} s")
             return _measure(stack, fleet, count, Path(folder))
 
 
-def _fleet(stack: LocalStack, devices: list[str]) -> SimulatedFleet:
+def make_fleet(stack: LocalStack, devices: list[str]) -> SimulatedFleet:
+    """Devices that run the old version."""
     setups = [
         DeviceSetup(connection_string=stack.cloud.device_connection_string(device), installed={FIRMWARE: OLD_VERSION})
         for device in devices
@@ -65,7 +66,7 @@ def publish_firmware(stack: LocalStack, operator: Operator, folder: Path) -> Non
     named = Description(origin="bench", name=FIRMWARE, version=FIRMWARE_VERSION)
     signature = write_signature_file(describe_artifact(image, named), load_key_file(stack.publisher_key))
     operator.drop(Artifact(path=image, blob_name=image.name, signature=signature))
-    _wait(lambda: bool(operator.query("packages", "state eq 'published'")))
+    wait_for(lambda: bool(operator.query("packages", "state eq 'published'")))
 
 
 def _measure(stack: LocalStack, fleet: FleetThread, count: int, folder: Path) -> int:
@@ -81,9 +82,9 @@ def _measure(stack: LocalStack, fleet: FleetThread, count: int, folder: Path) ->
         },
         key="bench",
     )
-    _wait(lambda: operator.campaign(campaign_id)["plan"]["phase"] == "done")
+    wait_for(lambda: operator.campaign(campaign_id)["plan"]["phase"] == "done")
     planned = time.monotonic()
-    _wait(lambda: operator.campaign(campaign_id)["state"] != "running")
+    wait_for(lambda: operator.campaign(campaign_id)["state"] != "running")
     ended = time.monotonic()
     campaign = operator.campaign(campaign_id)
     rows = operator.query(
@@ -102,7 +103,12 @@ def _measure(stack: LocalStack, fleet: FleetThread, count: int, folder: Path) ->
     return 0 if not lies and len(rows) == count and campaign["state"] == "completed" else 1
 
 
-def _wait(condition: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Look twice a second.
+
+    Raises:
+        TimeoutError: After half an hour.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:

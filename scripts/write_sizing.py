@@ -9,6 +9,7 @@ from pathlib import Path
 from scripts.sizing import FLEETS, PACKAGES_MB, Size, hubs_for, plan
 from shared.domain.hub_sizes import HubSize, HubTier
 from shared.domain.prices import Meter, PriceTable, reckon
+from shared.domain.telemetry_volume import FREE_GB
 from shared.wire.price_file import read_price_file
 
 ROOT = Path(__file__).parents[1]
@@ -47,8 +48,8 @@ def write_section(prices: PriceTable) -> str:
 
 def _campaigns(rows: Sequence[Sequence[Size]]) -> Iterator[str]:
     packages = " | ".join(f"package of {package_mb} MB" for package_mb in PACKAGES_MB)
-    yield f"| devices | hub | takes at least | hub messages | Service Bus | {packages} |"
-    yield f"|---|---|---|---|---|{'---|' * len(PACKAGES_MB)}"
+    yield f"| devices | hub | takes at least | hub messages | Service Bus | telemetry | {packages} |"
+    yield f"|---|---|---|---|---|---|{'---|' * len(PACKAGES_MB)}"
     for row in rows:
         first = row[0]
         cells = [
@@ -57,6 +58,7 @@ def _campaigns(rows: Sequence[Sequence[Size]]) -> Iterator[str]:
             write_time(first.ahead.duration_s),
             f"{first.ahead.usage.hub_messages:,}",
             _bus(first),
+            _telemetry(first),
             *map(_campaign, row),
         ]
         yield f"| {' | '.join(cells)} |"
@@ -68,17 +70,24 @@ def _bus(size: Size) -> str:
     return f"Standard, {size.bus_share:.1%} of it"
 
 
+def _telemetry(size: Size) -> str:
+    line = next((line for line in size.cost.lines if line.price.meter is Meter.LOG_ANALYTICS_GB), None)
+    money = "" if line is None else f", {write_money(line.amount, size.cost.currency)}"
+    return f"≤ {write_bytes(size.ahead.usage.telemetry_bytes)}{money}"
+
+
 def _campaign(size: Size) -> str:
     fetched = size.ahead.usage.egress_bytes
     rate = f"{write_bytes(fetched / size.ahead.duration_s)}/s"
-    return f"≥ {write_money(size.cost.total, size.cost.currency)}; {write_bytes(fetched)} at {rate}"
+    return f"≈ {write_money(size.cost.total, size.cost.currency)}; {write_bytes(fetched)} at {rate}"
 
 
 def _notes(rows: Sequence[Sequence[Size]], prices: PriceTable) -> Iterator[str]:
     unpriced = sorted({f"`{meter}`" for row in rows for size in row for meter in size.cost.unpriced})
     yield f"Prices are those of `prices.toml` ({prices.as_of}), which names where each was found. Dry runs use the same"
     yield "file: put your contract's prices there. **Left out of the sums, as price or amount is not known:**"
-    yield f"{', '.join(unpriced)}. What stands by the month:"
+    yield f"{', '.join(unpriced)}. Telemetry is in them, as if nothing were sampled, and before the {FREE_GB} GB"
+    yield "a month that are free; [much of it can be left out](monitoring.md#what-telemetry-costs). By the month:"
 
 
 def _months(rows: Sequence[Sequence[Size]], prices: PriceTable) -> Iterator[str]:

@@ -16,6 +16,7 @@ from decimal import Decimal
 from shared.domain.pacing import CHARGE_PER_DEVICE, HORIZON_S, REPORTS_PER_DEVICE
 from shared.domain.prices import Meter
 from shared.domain.rates import ExponentialRate, Pace, batch_devices, per_minute, seconds_per_device
+from shared.domain.telemetry_volume import telemetry_rows
 from shared.domain.window_waits import earliest_opening
 from shared.domain.windows import Window
 
@@ -123,7 +124,12 @@ class WaveForecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What the campaign asks of the services."""
+    """What the campaign asks of the services.
+
+    Attributes:
+        telemetry_rows: Rows in the Log Analytics workspace at most, of service and host.
+        telemetry_bytes: What it charges for them at most.
+    """
 
     twin_writes: int
     device_reports: int
@@ -134,6 +140,8 @@ class Usage:
     signatures: int
     egress_bytes: int
     function_executions: int
+    telemetry_rows: int
+    telemetry_bytes: int
 
     def by_meter(self) -> dict[Meter, Decimal | None]:
         """The quantities that are billed by use; None where that depends on what is not known here."""
@@ -147,6 +155,7 @@ class Usage:
             Meter.SIGNATURES: Decimal(self.signatures),
             Meter.FUNCTION_EXECUTIONS: Decimal(self.function_executions),
             Meter.FUNCTION_GB_SECONDS: None,
+            Meter.LOG_ANALYTICS_GB: Decimal(self.telemetry_bytes) / 10**9,
         }
 
 
@@ -231,6 +240,9 @@ def _usage(inputs: ForecastInputs, waves: Sequence[WaveForecast]) -> Usage:
     transactions = batches * (CLAIM_TRANSACTIONS + DISPATCH_TRANSACTIONS + VISIT_TRANSACTIONS)
     # A campaign step reads the campaign with its waves and writes it.
     transactions += reports * FOLD_TRANSACTIONS + steps * 2
+    # Each report may call the relay and the fold by itself; each device asks for metadata and with its ticket.
+    executions = messages + 2 * reports + offers * (METADATA_FETCHES + 1)
+    telemetry = telemetry_rows(executions=executions, reports=reports, batches=batches)
     return Usage(
         twin_writes=offers,
         device_reports=reports,
@@ -241,8 +253,9 @@ def _usage(inputs: ForecastInputs, waves: Sequence[WaveForecast]) -> Usage:
         # Each package that is present in a batch has an intent of its own.
         signatures=min(batches * inputs.variants, max(batches, offers)),
         egress_bytes=round(offers * (inputs.package_bytes if inputs.mean_bytes is None else inputs.mean_bytes)),
-        # Each report may call the relay and the fold by itself; each device asks for metadata and with its ticket.
-        function_executions=messages + 2 * reports + offers * (METADATA_FETCHES + 1),
+        function_executions=executions,
+        telemetry_rows=telemetry.all,
+        telemetry_bytes=telemetry.billed_bytes,
     )
 
 

@@ -21,6 +21,7 @@ class Meter(StrEnum):
     SIGNATURES = "signatures"
     FUNCTION_EXECUTIONS = "function_executions"
     FUNCTION_GB_SECONDS = "function_gb_seconds"
+    LOG_ANALYTICS_GB = "log_analytics_gb"
     IOT_HUB_S1_UNIT_MONTHS = "iot_hub_s1_unit_months"
     IOT_HUB_S2_UNIT_MONTHS = "iot_hub_s2_unit_months"
     IOT_HUB_S3_UNIT_MONTHS = "iot_hub_s3_unit_months"

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign
+from shared.domain.cost_warnings import find_cost_warnings
 from shared.domain.forecast import Forecast, WaveForecast
 from shared.domain.forecast_retries import forecast_retries
 from shared.domain.operations import Operation, OperationState
@@ -51,6 +52,7 @@ def view_operation(operation: Operation, facts: PlanFacts | None, prices: PriceT
 def view_forecast(operation: Operation, facts: PlanFacts, prices: PriceTable) -> ForecastView:
     """What a campaign would do."""
     ahead = facts.forecast
+    cost = reckon(ahead.usage.by_meter(), prices)
     return ForecastView(
         basis="exact" if operation.state is OperationState.SUCCEEDED else "estimate",
         devices=facts.devices,
@@ -64,10 +66,10 @@ def view_forecast(operation: Operation, facts: PlanFacts, prices: PriceTable) ->
         packages=_view_packages(facts),
         usage=UsageView(**asdict(ahead.usage)),
         retries=_view_retries(facts),
-        cost=_view_cost(reckon(ahead.usage.by_meter(), prices)),
+        cost=_view_cost(cost),
         warnings=[
             WarningView(code=warning.code, field=warning.field, message=warning.message)
-            for warning in find_warnings(facts)
+            for warning in [*find_warnings(facts), *find_cost_warnings(cost)]
         ],
     )
 

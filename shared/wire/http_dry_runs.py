@@ -75,6 +75,8 @@ class UsageView(BaseModel):
     signatures: int = Field(description="One for each device batch and package in it")
     egress_bytes: int = Field(description="Package length times devices that get an offer")
     function_executions: int
+    telemetry_rows: int = Field(description="In the Log Analytics workspace, at most: as if nothing were sampled")
+    telemetry_bytes: int = Field(description="What the workspace charges for those rows, host's and service's, at most")
 
 
 class CostLineView(BaseModel):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from functools import partial
 
 import pytest
 
 from agent.fleet.behaviour import FAILS_HEALTH
+from bench.telemetry import size_bytes
 from cli.local import LocalStack
+from shared.domain.telemetry_volume import RECORD_BYTES, SPAN_BYTES, telemetry_rows
 from shared.ports.bus import Queue
 from tests.scenarios.test_replay import send
 from tests.scenarios.test_secrets import PRIVATE_KEY, SIGNATURE, read_secrets
@@ -89,6 +92,32 @@ def test_alerts_fire_over_what_was_really_sent(sent: Ingestion, scene: Scene) ->
     done = workspace.ask(QUERIES["workbook one-campaign-executions"].replace("{Campaign}", campaign))
     assert {row["Name"] for row in done} >= {*CHAIN, "on_rollout_reported"}
     assert all(row["DurationMs"] > 0 for row in done)
+
+
+def test_a_campaign_sends_no_more_rows_and_no_larger_ones_than_its_dry_run_reckons_with(
+    sent: Ingestion, scene: Scene
+) -> None:
+    """The service's own; what Azure's host adds cannot be seen here."""
+    devices = scene.devices(12)
+    scene.artifacts.publish()
+    with scene.fleet(devices):
+        body = scene.request(devices, waves=[{"count": 2}, {"rest": True}])
+        usage = scene.post("campaigns?dry_run=true", body).json()["plan"]["usage"]
+        campaign = scene.start(devices, waves=[{"count": 2}, {"rest": True}])
+        scene.wait_for_campaign(campaign, "completed")
+    _wait_for(sent, campaign, *CHAIN, "on_rollout_reported", "on_batch_deadline")
+    wait_until(lambda: sum(int(each.fields["reports"]) for each in _folded(sent, campaign)) >= len(devices))
+
+    about_it = [each for each in sent.envelopes() if campaign in json.dumps(each["data"])]
+    spans = [size_bytes(each) for each in about_it if each["data"]["baseType"] == "RemoteDependencyData"]
+    records = [size_bytes(each) for each in about_it if each["data"]["baseType"] == "MessageData"]
+    assert sum(spans) / len(spans) == pytest.approx(SPAN_BYTES, rel=0.15)
+    assert sum(records) / len(records) == pytest.approx(RECORD_BYTES, rel=0.15)
+    # Relays are about no campaign, and at most as many as folds ask for.
+    most = telemetry_rows(executions=usage["function_executions"], reports=usage["device_reports"], batches=2)
+    assert len(devices) <= len(spans) <= most.spans
+    assert len(records) <= most.records
+    assert usage["telemetry_rows"] >= most.all
 
 
 def test_no_secret_is_in_what_is_sent(sent: Ingestion, scene: Scene) -> None:

@@ -11,7 +11,10 @@ from typing import Any
 import duckdb_kql
 
 # Columns and their types: learn.microsoft.com, azure-monitor/reference/tables/appTraces and its neighbours.
-_COMMON = "TimeGenerated TIMESTAMPTZ, Properties JSON, OperationId VARCHAR, AppRoleName VARCHAR, Type VARCHAR"
+_COMMON = (
+    "TimeGenerated TIMESTAMPTZ, Properties JSON, OperationId VARCHAR, AppRoleName VARCHAR, Type VARCHAR, "
+    "_BilledSize DOUBLE"
+)
 TABLES = {
     "AppTraces": f"{_COMMON}, Message VARCHAR, SeverityLevel INTEGER",
     "AppExceptions": f"{_COMMON}, OuterMessage VARCHAR, SeverityLevel INTEGER",
@@ -19,7 +22,7 @@ TABLES = {
     "AppRequests": f"{_COMMON}, Name VARCHAR, DurationMs DOUBLE, Success BOOLEAN, ResultCode VARCHAR, "
     "ItemCount INTEGER",
     "AzureMetrics": "TimeGenerated TIMESTAMPTZ, ResourceProvider VARCHAR, MetricName VARCHAR, Total DOUBLE, "
-    "Type VARCHAR",
+    "Type VARCHAR, _BilledSize DOUBLE",
 }
 """The tables behind Application Insights, and platform metrics, with the columns that the queries know."""
 

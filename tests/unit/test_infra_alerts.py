@@ -69,7 +69,7 @@ def test_a_query_asks_for_what_the_code_sends(place: str) -> None:
     assert re.findall(r"Properties\[(?!\"groundswell\.)", query) == []
 
 
-@pytest.mark.parametrize("place", [place for place, query in QUERIES.items() if "AzureMetrics" in query])
+@pytest.mark.parametrize("place", [place for place, query in QUERIES.items() if "MetricName" in query])
 def test_a_query_of_metrics_asks_for_what_is_exported_and_sent(place: str) -> None:
     query = QUERIES[place]
     [provider] = set(_PROVIDER.findall(query))
