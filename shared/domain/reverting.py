@@ -100,9 +100,16 @@ def by_former_version(campaign: Campaign, rollouts: Sequence[Rollout]) -> Mappin
     """The devices that took a package, by what they ran before, see ``read_former``."""
     found: dict[str, list[DeviceId]] = {}
     for rollout in rollouts:
-        if rollout.state is RolloutState.SUCCEEDED:
+        if _runs_package(campaign, rollout):
             found.setdefault(_write_former(campaign, rollout), []).append(rollout.device)
     return found
+
+
+def _runs_package(campaign: Campaign, rollout: Rollout) -> bool:
+    """A device that went back, or only seemed to, may have come again: what it said last counts."""
+    if rollout.state is RolloutState.REGRESSED:
+        return rollout.installed_version == campaign.target_of(rollout).version
+    return rollout.state is RolloutState.SUCCEEDED
 
 
 def _write_former(campaign: Campaign, rollout: Rollout) -> str:

@@ -141,7 +141,7 @@ def recut(
     }
     taken = _taken_by_begun(campaign) + len(set(members).intersection(set().union(*matching.values())))
     devices = sort_on_ring(members, ring_start_of(campaign))
-    cut, waves = assign_waves(devices, tail, matching, shared=campaign.targets - taken)
+    cut, waves = assign_waves(devices, tail, matching, shared=campaign.targets - taken, behind=len(begun))
     offset = pending[0].start
     moved = tuple(
         replace(wave, number=wave.number + len(begun), start=wave.start + offset, stop=wave.stop + offset)

@@ -182,6 +182,7 @@ def assign_waves(
     matching: Mapping[int, Set[DeviceId]],
     *,
     shared: int | None = None,
+    behind: int = 0,
 ) -> tuple[list[DeviceId], list[Wave]]:
     """The manifest, wave after wave and each wave in the order of ``devices``, and the waves that are its slices.
 
@@ -190,6 +191,7 @@ def assign_waves(
     Args:
         matching: Wave number to the devices that meet its condition.
         shared: What shares are of; default: the devices that meet no condition.
+        behind: How many waves of the campaign come before these.
 
     Raises:
         DomainError: The waves leave targets over, or a condition takes no target: a canary that is nobody would pass.
@@ -199,7 +201,7 @@ def assign_waves(
     for device in devices:
         first = next((number for number in taken if device in matching[number]), None)
         (others if first is None else taken[first]).append(device)
-    _check_conditions(specs, taken)
+    _check_conditions(specs, taken, behind)
     waves = slice_waves(len(devices), specs, {number: len(members) for number, members in taken.items()}, shared=shared)
     rest = iter(others)
     manifest = [
@@ -210,13 +212,14 @@ def assign_waves(
     return manifest, waves
 
 
-def _check_conditions(specs: Sequence[WaveSpec], taken: Mapping[int, Sequence[DeviceId]]) -> None:
+def _check_conditions(specs: Sequence[WaveSpec], taken: Mapping[int, Sequence[DeviceId]], behind: int) -> None:
     for number, members in taken.items():
         if not members:
             spec = specs[number - 1]
             condition = spec.size.condition if isinstance(spec.size, Matching) else ""
             raise DomainError(
-                f"no target is left for wave {number} ({spec.name}) that meets {condition}", code="wave_without_devices"
+                f"no target is left for wave {behind + number} ({spec.name}) that meets {condition}",
+                code="wave_without_devices",
             )
 
 

@@ -126,7 +126,7 @@ def test_a_campaign_cancelled_before_the_filters_are_listed_keeps_its_waves_and_
 @pytest.mark.parametrize("state", [C.PAUSED, C.COMPLETED])
 @pytest.mark.parametrize(
     ("filters", "complaint"),
-    [("tags.ring = 'BROKEN'", "the IoT Hub refuses the query"), ("tags.ring = 'none'", "no target is left for wave 1")],
+    [("tags.ring = 'BROKEN'", "the IoT Hub refuses the query"), ("tags.ring = 'none'", "no target is left for wave 2")],
 )
 def test_a_filter_that_cannot_be_had_leaves_the_waves_as_they_were(
     filters: str, complaint: str, state: CampaignState

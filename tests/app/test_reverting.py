@@ -9,7 +9,7 @@ import pytest
 
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict
-from shared.domain.ids import CampaignId, DeviceId
+from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.reversions import Reversion
 from shared.domain.reverting import child_id
 from shared.domain.rollouts import RolloutState
@@ -75,6 +75,25 @@ def test_a_gate_reverts_the_campaign_that_it_stops() -> None:
     child = world.campaign(child_id(campaign.id, "1.4.0"))
     assert child.targets == sum(row.state is S.SUCCEEDED for row in rows)
     assert [entry.what for entry in world.audit.read(campaign.id)].count("stop") == 1
+
+
+@pytest.mark.parametrize(("says", "goes_back"), [("2.0.0", True), ("1.4.0", False)])
+def test_a_device_that_regressed_goes_back_if_it_says_that_it_runs_the_package_after_all(
+    says: str, goes_back: bool
+) -> None:
+    """Its other slot booted once, and now it runs what the others run."""
+    world, campaign = completed(on_late_failure="alert")
+    world.regress_one(campaign.id)
+    row = next(row for row in world.rollouts.rows(campaign.id).values() if row.state is S.REGRESSED)
+    shard = shard_of(row.device, campaign.shards)
+    before = world.rollouts.read_devices(campaign.id, shard, [row.device])[row.device]
+    after = replace(before.value, installed_version=says)
+    world.rollouts.write(campaign.id, shard, [RolloutChange(before=before, after=after)])
+    world.act(campaign.id, "revert")
+    world.run_until(campaign.id, C.REVERTED)
+    child = child_id(campaign.id, "1.4.0")
+    assert (row.device in world.rollouts.rows(child)) is goes_back
+    assert world.campaign(child).targets == 59 + goes_back
 
 
 def test_devices_whose_former_version_cannot_be_had_stay_and_are_told_of() -> None:
