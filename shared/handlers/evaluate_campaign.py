@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from shared.domain.audit import GATE, AuditEntry
 from shared.domain.campaigns import Campaign
 from shared.domain.cohorts import Tally, quarantined_failures
-from shared.domain.gates import Counters, smaller
+from shared.domain.gates import smaller
 from shared.domain.rollouts import DEVICE_NOT_FOUND, RolloutState
 from shared.domain.steps import QUIET_S, REEVALUATE_S, Change, apply_verdict, dispatch_again
 from shared.domain.verdicts import Decision, judge_wave
@@ -56,8 +56,7 @@ def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime
         facts = judge(campaign, wave, tally, unknown=_count_unknown(campaign, wave, ports))
     change = apply_verdict(campaign, facts.verdict, now=now)
     if change is None:
-        held_back_failures = quarantined_failures(tally.cohorts, campaign.quarantined)
-        return _forget_mended(campaign, wave, tally.counters.without(held_back_failures))
+        return forget_mended(campaign, wave, tally)
     ended = change.campaign.waves[wave.number - 1]
     if ended.state in _ENDED:
         _visit_all(campaign, wave, ports, now)
@@ -65,9 +64,10 @@ def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime
     return change
 
 
-def _forget_mended(campaign: Campaign, wave: Wave, counters: Counters) -> Change | None:
+def forget_mended(campaign: Campaign, wave: Wave, tally: Tally) -> Change | None:
     """Acknowledged devices that were mended since, by a retry perhaps, must not hide others that fail later."""
-    left = smaller(wave.acknowledged, counters)
+    held_back = quarantined_failures(tally.cohorts, campaign.quarantined)
+    left = smaller(wave.acknowledged, tally.counters.without(held_back))
     if left == wave.acknowledged:
         return None
     return Change(campaign=campaign.with_wave(replace(wave, acknowledged=left)), due_at=campaign.step_due_at)

@@ -11,7 +11,7 @@ from shared.domain.steps import Change
 from shared.domain.waves import Wave
 from shared.handlers.alerts import raise_alert
 from shared.handlers.campaign_ports import CampaignPorts
-from shared.handlers.evaluate_campaign import judge
+from shared.handlers.evaluate_campaign import forget_mended, judge
 from shared.wire.audit_verdicts import write_verdict_facts
 
 
@@ -20,10 +20,11 @@ def reconsider_wave(campaign: Campaign, wave: Wave, ports: CampaignPorts, *, now
 
     People are woken whatever the policy says. An alert that is raised again because the process died has the same id.
     """
-    facts = judge(campaign, wave, ports.rollouts.read_tally(campaign.id, wave.number, campaign.shards))
+    tally = ports.rollouts.read_tally(campaign.id, wave.number, campaign.shards)
+    facts = judge(campaign, wave, tally)
     after = reconsider(campaign, wave, facts.verdict, now=now)
     if after is None:
-        return None
+        return forget_mended(campaign, wave, tally)
     entry = AuditEntry(
         campaign=campaign.id,
         step=campaign.step + 1,

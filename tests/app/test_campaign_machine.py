@@ -157,7 +157,11 @@ class CampaignMachine(RuleBasedStateMachine):
         able = [row for row in self.world.rollouts.rows(self.id).values() if row.wave in started]
         rows = sorted((row for row in able if state in TRANSITIONS[row.state]), key=lambda row: row.device)
         if rows:
-            self.world.set_state(rows[which % len(rows)], state)
+            row = rows[which % len(rows)]
+            self.world.set_state(row, state)
+            if self.paused is not None:
+                # One that was cancelled may say late how it ended: that is no offer.
+                self.paused |= {(row.device, row.attempt)}
 
     @rule(writes=st.integers(0, 6), after=st.booleans())
     def die_soon(self, writes: int, after: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.domain.audit import GATE
 from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.ids import DeviceId
 from shared.domain.rollouts import RolloutState
 from shared.domain.waves import WaveState
 from shared.handlers.reconsider_passed import reconsider_passed
@@ -125,3 +126,32 @@ def test_a_late_failure_stops_a_campaign_that_waits_for_people_too() -> None:
     world.run_until(campaign.id, C.AWAITING_APPROVAL)
     world.regress_one(campaign.id)
     assert "had let it pass" in world.run_until(campaign.id, C.PAUSED).reason
+
+
+def test_what_was_accepted_and_then_mended_hides_no_failure_that_comes_late() -> None:
+    """Three failed, were accepted, and succeeded when they were tried again: three others are three."""
+    world = CampaignWorld(fleet(10))
+    bad, silent = fleet(10)[:3], fleet(10)[3]
+    ends: dict[str, S | None] = dict.fromkeys(bad, S.FAILED) | {silent: None}
+    world.outcome = lambda device: ends.get(device, S.SUCCEEDED)
+    campaign = world.post(gate={"failure_count": 3, "success_percent": 60})
+    world.run_until(campaign.id, C.PAUSED)
+    world.act(campaign.id, "resume")
+    world.run_until(campaign.id, C.COMPLETED)
+    ends = {silent: None}
+    world.act(campaign.id, "retry-failed")
+    world.run(
+        lambda: all(
+            row.state is S.SUCCEEDED for row in world.rollouts.rows(campaign.id).values() if row.device != silent
+        )
+    )
+    world.run(hours=1)
+
+    world.set_state(world.rollouts.rows(campaign.id)[DeviceId(silent)], S.FAILED)
+    for _ in range(2):
+        assert world.campaign(campaign.id).state is C.COMPLETED
+        world.regress_one(campaign.id)
+        world.run(hours=0.1)
+    stopped = world.campaign(campaign.id)
+    assert (stopped.state, stopped.waves[0].state) == (C.PAUSED, W.FAILED)
+    assert "3 devices failed, the gate stops at 3" in stopped.reason
