@@ -74,6 +74,12 @@ def test_no_percentage_stops_a_wave_before_enough_devices_ended() -> None:
     assert decide(gate, count(failed=10, offered=90)) is Decision.STOP
 
 
+def test_a_wave_that_others_left_until_it_is_smaller_than_the_minimum_is_judged_all_the_same() -> None:
+    gate = Gate(success_percent=0, failure_percent=5, minimum_completed=10)
+    assert decide(gate, count(failed=6, skipped=4)) is Decision.STOP
+    assert decide(gate, count(failed=5, offered=1, skipped=4)) is Decision.PASS, "the sixth has not ended yet"
+
+
 def test_skipped_and_cancelled_devices_do_not_count() -> None:
     assert decide(Gate(), count(succeeded=3, skipped=40, cancelled=7)) is Decision.PASS
     assert decide(Gate(), count(skipped=40)) is Decision.PASS
