@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,8 @@ from shared.adapters.refusals_told import quota_used_up, throttled
 from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId, device_id
 from shared.ports.errors import PortError, Unavailable
-from shared.ports.stored import Page
+from shared.ports.hub import DevicePage
+from shared.wire.twins import read_hardware
 
 PAGE_DEVICES = 100
 """The largest page the query reference promises (IoT Hub query language, twin queries)."""
@@ -31,14 +32,16 @@ class AzureDirectory:
     def __init__(self, registry: IoTHubRegistryManager) -> None:
         self._registry = registry
 
-    def list_page(self, query: str, continuation: str = "") -> Page[DeviceId]:
+    def list_page(self, query: str, continuation: str = "") -> DevicePage:
         with query_errors():
             result = self._registry.query_iot_hub(
                 QuerySpecification(query=query), continuation or None, str(PAGE_DEVICES)
             )
-        return Page(
-            items=tuple(_device(item) for item in result.items or []),
+        found = {_device(item): _hardware(item) for item in result.items or []}
+        return DevicePage(
+            items=tuple(found),
             continuation=str(result.continuation_token or ""),
+            hardware={device: hardware for device, hardware in found.items() if hardware},
         )
 
 
@@ -46,6 +49,12 @@ def _device(item: Any) -> DeviceId:
     if not isinstance(item.device_id, str):
         raise _refused("its rows carry no deviceId; select * or deviceId")
     return device_id(item.device_id)
+
+
+def _hardware(item: Any) -> str:
+    """Of a twin; empty where the query hands out something else."""
+    reported = getattr(item.properties, "reported", None)
+    return read_hardware(reported) if isinstance(reported, Mapping) else ""
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from azure.core import MatchConditions
 from azure.storage.blob import ContainerClient
@@ -39,6 +39,15 @@ class AzureManifests:
 
     def read_members(self, campaign: CampaignId, wave: int, part: int) -> list[list[DeviceId]]:
         return wire.read_members(self._read(wire.members_blob(campaign, wave, part)))
+
+    def write_hardware(self, campaign: CampaignId, wave: int, part: int, known: Mapping[DeviceId, str]) -> None:
+        self._write(wire.hardware_blob(campaign, wave, part), wire.write_hardware(known))
+
+    def read_hardware(self, campaign: CampaignId, wave: int, part: int) -> Mapping[DeviceId, str]:
+        try:
+            return wire.read_hardware(self._read(wire.hardware_blob(campaign, wave, part)))
+        except NotThere:
+            return {}
 
     def write_batches(self, campaign: CampaignId, wave: int, batches: Iterable[DeviceBatch]) -> None:
         self._write(wire.batches_blob(campaign, wave), wire.write_batches(batches))

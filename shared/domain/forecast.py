@@ -41,6 +41,7 @@ BUS_OPERATIONS_PER_MESSAGE = 3
 """Send, receive, complete (Service Bus pricing counts each call)."""
 
 _CLAIMED_PER_STEP = 20
+_ASKED_PER_STEP = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,7 @@ class ForecastInputs:
         variants: How many packages there are, of which each device gets one.
         mean_bytes: What a device fetches, in the mean; None: as much as the largest package.
         listing_steps: Campaign steps that list the targets.
+        asked: Devices whose twins are read while it is planned; each reading is a message of the hub's quota.
         begins_at: When the first wave may start, aware UTC.
     """
 
@@ -101,6 +103,7 @@ class ForecastInputs:
     variants: int = 1
     mean_bytes: float | None = None
     listing_steps: int = 0
+    asked: int = 0
     begins_at: datetime
 
 
@@ -235,7 +238,7 @@ def _usage(inputs: ForecastInputs, waves: Sequence[WaveForecast]) -> Usage:
     offers = sum(load.offers for load in inputs.waves)
     reports = offers * REPORTS_PER_DEVICE
     batches = sum(wave.batches for wave in waves)
-    steps = inputs.listing_steps + 1 + sum(_steps(wave) for wave in waves)
+    steps = inputs.listing_steps + 1 + inputs.asked // _ASKED_PER_STEP + sum(_steps(wave) for wave in waves)
     messages = steps + MESSAGES_PER_BATCH * batches
     transactions = batches * (CLAIM_TRANSACTIONS + DISPATCH_TRANSACTIONS + VISIT_TRANSACTIONS)
     # A campaign step reads the campaign with its waves and writes it.
@@ -246,7 +249,7 @@ def _usage(inputs: ForecastInputs, waves: Sequence[WaveForecast]) -> Usage:
     return Usage(
         twin_writes=offers,
         device_reports=reports,
-        hub_messages=offers * HUB_MESSAGES_PER_DEVICE,
+        hub_messages=offers * HUB_MESSAGES_PER_DEVICE + inputs.asked,
         queue_messages=messages,
         table_transactions=transactions,
         events=reports,

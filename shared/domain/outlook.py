@@ -49,6 +49,7 @@ def look_ahead(operation: Operation, hub: HubRoom, *, now: datetime) -> PlanFact
         windows=draft.spec.windows,
         pace=draft.spec.pace,
         listing_steps=draft.planning.page,
+        asked=findings.asked,
         begins_at=begins_at,
     )
     return PlanFacts(spec=draft.spec, inputs=inputs, forecast=forecast(inputs), findings=findings)

@@ -31,7 +31,8 @@ class Findings:
         named: Some of the conflicts, the first in the campaign's order.
         current: How many of them run the version already, as far as the ``devices`` table knows.
         by_variant: Of several packages: for each, how many of the devices it is for.
-        unknown_hardware: Of several packages: devices whose hardware only their twins may know.
+        unknown_hardware: Of several packages: devices whose hardware neither the table nor the listing says; only their
+            twins may.
         newer: How many of them run a higher version, as far as the ``devices`` table knows.
         unfit_by_wave: Wave number to the devices that none of several packages is for.
         heard: Of devices that were named one by one: what was heard of them.
@@ -52,6 +53,12 @@ class Findings:
     def no_package(self) -> int:
         """How many devices none of several packages is for."""
         return sum(unfit for _, unfit in self.unfit_by_wave)
+
+    @property
+    def asked(self) -> int:
+        """How many twins are read while the campaign is planned: of devices whose hardware nobody knows, and of those
+        that are current as far as the table knows."""
+        return self.unknown_hardware + self.current
 
     def unfit_in_wave(self, wave: int) -> int:
         """How many devices of a wave none of several packages is for."""

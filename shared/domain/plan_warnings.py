@@ -135,7 +135,8 @@ def _no_package(facts: PlanFacts) -> Iterator[PlanWarning]:
     if unknown := facts.findings.unknown_hardware:
         message = (
             f"the service does not know the hardware of {unknown} of {facts.devices} devices: their twins are read "
-            "when the campaign is planned, and those that do not say are left out"
+            "when the campaign is planned, each a message of the hub's daily quota, and those that do not say are left "
+            "out"
         )
         yield PlanWarning(code="unknown_hardware", field="packages", message=message)
 

@@ -7,6 +7,7 @@ whose rollout rows are written is left alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -22,6 +23,7 @@ from shared.domain.waves import DeviceBatch, Wave
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.claimer import ClaimedBatch, Claimer
 from shared.handlers.current_devices import CURRENT
+from shared.handlers.listed_hardware import read_of_members
 from shared.handlers.plan_campaign import CLAIM_BATCHES
 from shared.ports.campaigns import ManifestStore
 from shared.ports.errors import QuotaExceeded, Throttled
@@ -45,9 +47,10 @@ def claim_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     if planning.claimed_batches >= wave.batches:
         return Change(campaign=_next_wave(campaign, now), due_at=now)
     claimer = Claimer(campaign, ports, now)
+    listed = listed_in_hand(campaign, wave, ports.manifests)
     try:
         for batch, devices in batches_in_hand(campaign, wave, ports.manifests):
-            planning = count_skipped(campaign, planning, claimer.claim_batch(batch, devices))
+            planning = count_skipped(campaign, planning, claimer.claim_batch(batch, devices, listed))
             if claimer.confirmations >= CONFIRMATIONS:
                 break
     except Throttled as error:
@@ -68,6 +71,11 @@ def batches_in_hand(
     members = manifests.read_members(campaign.id, wave.number, part)[done:]
     batches = manifests.read_batches(campaign.id, wave.number)[claimed : claimed + len(members)]
     return list(zip(batches, members, strict=True))
+
+
+def listed_in_hand(campaign: Campaign, wave: Wave, manifests: ManifestStore) -> Mapping[DeviceId, str]:
+    """What the devices of that part said they were when they were listed."""
+    return read_of_members(campaign, wave.number, campaign.planning.claimed_batches // CLAIM_BATCHES, manifests)
 
 
 def _next_wave(campaign: Campaign, now: datetime) -> Campaign:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from shared.domain.campaigns import Campaign
 from shared.domain.conflicts import OnConflict, held_by, waits_for
@@ -51,24 +52,29 @@ class Claimer:
         """Twins read so far."""
         return self._twins.reads
 
-    def claim_batch(self, batch: DeviceBatch, devices: Sequence[DeviceId]) -> ClaimedBatch:
+    def claim_batch(
+        self, batch: DeviceBatch, devices: Sequence[DeviceId], listed: Mapping[DeviceId, str] = MappingProxyType({})
+    ) -> ClaimedBatch:
         """Claim the batch, or find that it was claimed.
+
+        Args:
+            listed: What devices said they were when they were listed; others' twins are read, where it matters.
 
         Raises:
             ConcurrentChange: Other campaigns kept writing the same device rows.
         """
         what = f"device rows of {self._campaign.id}"
-        records = until_written(lambda: self._hold(devices), what=what)
+        records = until_written(lambda: self._hold(devices, listed), what=what)
         rollouts = [self._rollout(batch, records[device]) for device in devices]
         if not self._ports.rollouts.create_batch(self._campaign.id, batch.shard, rollouts):
             rollouts = [row.value for row in self._ports.rollouts.read_batch(self._campaign.id, batch)]
         return ClaimedBatch(rollouts=rollouts, records=records)
 
-    def _hold(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, DeviceRecord]:
+    def _hold(self, devices: Sequence[DeviceId], listed: Mapping[DeviceId, str]) -> Mapping[DeviceId, DeviceRecord]:
         """The device rows after the campaign took all it may have and has something for."""
         rows = self._ports.devices.read_batch(devices)
         before = [rows.get(device, _unknown(device, self._now)) for device in devices]
-        known = self._known(before)
+        known = self._known(before, listed)
         left_alone = self._left_alone([row.value for row in known])
         after = [
             row if row.value.device in left_alone else _claimed(row, self._campaign.id, self._now) for row in known
@@ -81,7 +87,9 @@ class Claimer:
         if changed:
             self._ports.devices.write(changed)
 
-    def _known(self, rows: Sequence[Stored[DeviceRecord]]) -> Sequence[Stored[DeviceRecord]]:
+    def _known(
+        self, rows: Sequence[Stored[DeviceRecord]], listed: Mapping[DeviceId, str]
+    ) -> Sequence[Stored[DeviceRecord]]:
         """The rows with what the choice of a package needs; what their twins said is kept, so that they are read once.
 
         Raises:
@@ -90,16 +98,17 @@ class Claimer:
         known: list[Stored[DeviceRecord]] = []
         try:
             for row in rows:
-                known.append(self._with_hardware(row))
+                known.append(self._with_hardware(row, listed))
         except PortError:
             self._keep(rows, known)
             raise
         return known
 
-    def _with_hardware(self, row: Stored[DeviceRecord]) -> Stored[DeviceRecord]:
+    def _with_hardware(self, row: Stored[DeviceRecord], listed: Mapping[DeviceId, str]) -> Stored[DeviceRecord]:
         if not self._campaign.other_packages or row.value.hardware:
             return row
-        hardware = self._twins.hardware(row.value.device)
+        device = row.value.device
+        hardware = listed.get(device) or self._twins.hardware(device)
         return (
             Stored(value=replace(row.value, hardware=hardware, changed_at=self._now), etag=row.etag)
             if hardware

@@ -29,9 +29,10 @@ from shared.handlers.claim_devices import count_skipped
 from shared.handlers.claimer import Claimer
 from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import keep_step
+from shared.handlers.listed_hardware import keep_of_page, read_of_page
 from shared.handlers.plan_campaign import QUERIES_PER_STEP, list_some
 from shared.ports.errors import ConcurrentChange, QuotaExceeded, Throttled
-from shared.ports.hub import DeviceDirectory
+from shared.ports.hub import DeviceDirectory, DevicePage
 from shared.ports.stored import Stored
 
 log = logging.getLogger(__name__)
@@ -77,9 +78,14 @@ def _look(stored: Stored[Campaign], ports: CampaignPorts, now: datetime) -> None
     page = list_some(newcomers_query(campaign), campaign.newcomers.continuation, ports.directory, pages=pages)
     unknown = sort_on_ring(_without_rows(campaign, set(page.items), ports), ring_start_of(campaign))
     new = _without_found(campaign, unknown, ports)
-    number = _write_page(campaign, new, ports) if new else None
+    number = _write_page(campaign, _only(page, new), ports) if new else None
     after = note_look(campaign, continuation=page.continuation, page=number, now=now)
     ports.campaigns.save(Stored(value=after, etag=stored.etag))
+
+
+def _only(page: DevicePage, devices: Sequence[DeviceId]) -> DevicePage:
+    hardware = {device: page.hardware[device] for device in devices if device in page.hardware}
+    return replace(page, items=tuple(devices), hardware=hardware)
 
 
 def _without_rows(campaign: Campaign, found: set[DeviceId], ports: CampaignPorts) -> Iterator[DeviceId]:
@@ -149,15 +155,17 @@ def _with_rows(campaign: Campaign, devices: Sequence[DeviceId], ports: CampaignP
     cut = list(cut_newcomers(campaign, devices, known, size=size))
     ports.manifests.write_batches(campaign.id, last.number, [*known, *(batch for batch, _ in cut)])
     claimer, planning = Claimer(campaign, ports, now), campaign.planning
+    listed = read_of_page(campaign, campaign.newcomers.page or 0, ports.manifests)
     for batch, members in cut:
-        planning = count_skipped(campaign, planning, claimer.claim_batch(batch, members))
+        planning = count_skipped(campaign, planning, claimer.claim_batch(batch, members, listed))
     return join(replace(campaign, planning=planning), len(devices), len(cut))
 
 
-def _write_page(campaign: Campaign, devices: Sequence[DeviceId], ports: CampaignPorts) -> int:
+def _write_page(campaign: Campaign, page: DevicePage, ports: CampaignPorts) -> int:
     """The page's number, which no other look takes: were two to look at once, one would write over the other's."""
     number = campaign.planning.page + secrets.randbelow(2**31)
-    ports.manifests.write_page(campaign.id, number, devices)
+    keep_of_page(campaign, number, page, ports.manifests)
+    ports.manifests.write_page(campaign.id, number, page.items)
     return number
 
 

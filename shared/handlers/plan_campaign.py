@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import batched
+from types import MappingProxyType
 
 from shared.domain.campaign_specs import digest_devices
 from shared.domain.campaigns import Campaign, CampaignState
@@ -19,10 +20,10 @@ from shared.domain.rates import batch_devices
 from shared.domain.steps import Change, abort
 from shared.domain.waves import Wave, assign_waves, cut_batches
 from shared.handlers.campaign_ports import CampaignPorts
+from shared.handlers.listed_hardware import keep_of_members, keep_of_page, read_listed
 from shared.ports.campaigns import ManifestStore
 from shared.ports.errors import QuotaExceeded, Throttled
-from shared.ports.hub import DeviceDirectory
-from shared.ports.stored import Page
+from shared.ports.hub import DeviceDirectory, DevicePage
 
 CLAIM_BATCHES = 20
 """Batches claimed in one step: at most 60 table calls, seconds."""
@@ -51,11 +52,12 @@ def list_page(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Cha
         return Change(campaign=replace(campaign, state=CampaignState.PAUSED, reason=quota_reason(now)), due_at=now)
     except DomainError as error:
         return Change(campaign=abort(campaign, error.message), due_at=now)
+    keep_of_page(campaign, planning.page, page, ports.manifests)
     ports.manifests.write_page(campaign.id, planning.page, page.items)
     return Change(campaign=replace(campaign, planning=_listed(planning, known, page)), due_at=now)
 
 
-def _listed(planning: Planning, known: Sequence[Listing], page: Page[DeviceId]) -> Planning:
+def _listed(planning: Planning, known: Sequence[Listing], page: DevicePage) -> Planning:
     """The cursor after a page: in the same listing, in the next one, or behind all of them."""
     listing, pages = known[len(planning.ends)], planning.page + 1
     found = len(page.items) if listing.kind is ListingKind.TARGETS else 0
@@ -79,10 +81,13 @@ def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     except DomainError as error:
         return Change(campaign=abort(campaign, error.message), due_at=now)
     ports.manifests.write_manifest(campaign.id, devices)
+    known = read_listed(campaign, ports.manifests)
     planned = replace(
         campaign,
         targets=len(devices),
-        waves=tuple(cut_wave(campaign, ports.manifests, wave, devices[wave.start : wave.stop]) for wave in waves),
+        waves=tuple(
+            cut_wave(campaign, ports.manifests, wave, devices[wave.start : wave.stop], known) for wave in waves
+        ),
         planning=replace(
             campaign.planning,
             phase=PlanningPhase.CLAIMING,
@@ -96,7 +101,7 @@ def order_targets(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
 
 def list_some(
     query: str, continuation: str, directory: DeviceDirectory, *, pages: int = QUERIES_PER_STEP
-) -> Page[DeviceId]:
+) -> DevicePage:
     """Several of the hub's pages as one.
 
     Args:
@@ -107,6 +112,7 @@ def list_some(
         PortError: It cannot answer now, not even once.
     """
     found: list[DeviceId] = []
+    hardware: dict[DeviceId, str] = {}
     for queries in range(pages):
         try:
             page = directory.list_page(query, continuation)
@@ -116,9 +122,10 @@ def list_some(
             # What was found is kept; the next step meets the same refusal with empty hands.
             break
         found.extend(page.items)
+        hardware.update(page.hardware)
         if not (continuation := page.continuation):
             break
-    return Page(items=tuple(found), continuation=continuation)
+    return DevicePage(items=tuple(found), continuation=continuation, hardware=hardware)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,11 +171,23 @@ def _read_listing(
     return devices
 
 
-def cut_wave(campaign: Campaign, manifests: ManifestStore, wave: Wave, devices: Sequence[DeviceId]) -> Wave:
-    """The wave with its batches cut and kept; cutting it again replaces them."""
+def cut_wave(
+    campaign: Campaign,
+    manifests: ManifestStore,
+    wave: Wave,
+    devices: Sequence[DeviceId],
+    known: Mapping[DeviceId, str] = MappingProxyType({}),
+) -> Wave:
+    """The wave with its batches cut and kept; cutting it again replaces them.
+
+    Args:
+        known: What devices say they are, for claiming; nobody claims once the first cut is claimed.
+    """
     size = batch_devices(campaign.spec.pace, campaign.largest_bytes)
     cut = list(cut_batches(wave.number, devices, campaign.shards, size=size))
     for part, chunk in enumerate(batched(cut, CLAIM_BATCHES)):
-        manifests.write_members(campaign.id, wave.number, part, [members for _, members in chunk])
+        parts = [members for _, members in chunk]
+        keep_of_members(campaign, wave.number, part, parts, known, manifests)
+        manifests.write_members(campaign.id, wave.number, part, parts)
     manifests.write_batches(campaign.id, wave.number, [batch for batch, _ in cut])
     return replace(wave, batches=len(cut))

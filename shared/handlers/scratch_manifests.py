@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from shared.domain.ids import CampaignId, DeviceId
@@ -16,6 +16,7 @@ class ScratchManifests:
         self._pages: dict[int, list[DeviceId]] = {}
         self._manifest: list[DeviceId] = []
         self._members: dict[tuple[int, int], list[list[DeviceId]]] = {}
+        self._hardware: dict[tuple[int, int], dict[DeviceId, str]] = {}
         self._batches: dict[int, list[DeviceBatch]] = {}
 
     def write_page(self, campaign: CampaignId, page: int, devices: Iterable[DeviceId]) -> None:  # noqa: ARG002
@@ -35,6 +36,12 @@ class ScratchManifests:
 
     def read_members(self, campaign: CampaignId, wave: int, part: int) -> list[list[DeviceId]]:  # noqa: ARG002
         return self._members[wave, part]
+
+    def write_hardware(self, campaign: CampaignId, wave: int, part: int, known: Mapping[DeviceId, str]) -> None:  # noqa: ARG002
+        self._hardware[wave, part] = dict(known)
+
+    def read_hardware(self, campaign: CampaignId, wave: int, part: int) -> Mapping[DeviceId, str]:  # noqa: ARG002
+        return self._hardware.get((wave, part), {})
 
     def write_batches(self, campaign: CampaignId, wave: int, batches: Iterable[DeviceBatch]) -> None:  # noqa: ARG002
         self._batches[wave] = list(batches)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from shared.domain.audit import AuditEntry, AuditRecord
@@ -67,6 +67,12 @@ class ManifestStore(Protocol):
 
     def read_members(self, campaign: CampaignId, wave: int, part: int) -> list[list[DeviceId]]:
         """The devices of these batches, one list a batch."""
+
+    def write_hardware(self, campaign: CampaignId, wave: int, part: int, known: Mapping[DeviceId, str]) -> None:
+        """Keep what devices say they are: those of some of a wave's batches, or with wave 0 those of a page."""
+
+    def read_hardware(self, campaign: CampaignId, wave: int, part: int) -> Mapping[DeviceId, str]:
+        """What was kept; empty where nothing ever was."""
 
     def write_batches(self, campaign: CampaignId, wave: int, batches: Iterable[DeviceBatch]) -> None:
         """Keep the batch list of a wave."""

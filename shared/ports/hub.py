@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -85,10 +85,21 @@ class TwinLister(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePage(Page[DeviceId]):
+    """A page of devices, and what some of them say they are.
+
+    Attributes:
+        hardware: Of devices whose twins the query hands out and that say it; as old as queries are, up to minutes.
+    """
+
+    hardware: Mapping[DeviceId, str] = field(default_factory=dict)
+
+
 class DeviceDirectory(Protocol):
     """Lists devices by query."""
 
-    def list_page(self, query: str, continuation: str = "") -> Page[DeviceId]:
+    def list_page(self, query: str, continuation: str = "") -> DevicePage:
         """One page of device ids, in the hub's order.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
 from shared.domain.ids import CampaignId, DeviceId
@@ -38,6 +38,11 @@ def members_blob(campaign: CampaignId, wave: int, part: int) -> str:
     return f"{campaign}/waves/{wave:04d}/members-{part:06d}.jsonl"
 
 
+def hardware_blob(campaign: CampaignId, wave: int, part: int) -> str:
+    """Name of the blob with what the devices of some of a wave's batches say they are; wave 0 for pages."""
+    return f"{campaign}/waves/{wave:04d}/hardware-{part:06d}.json"
+
+
 def write_devices(devices: Iterable[DeviceId]) -> bytes:
     """Device ids, one a line; no device id holds a line feed."""
     return "".join(f"{device}\n" for device in devices).encode()
@@ -56,6 +61,19 @@ def write_members(members: Iterable[list[DeviceId]]) -> bytes:
 def read_members(content: bytes) -> list[list[DeviceId]]:
     """The lists of device ids in a blob."""
     return [[DeviceId(device) for device in json.loads(line)] for line in content.splitlines()]
+
+
+def write_hardware(known: Mapping[DeviceId, str]) -> bytes:
+    """Each hardware once, with the devices that are it."""
+    devices: dict[str, list[DeviceId]] = {}
+    for device, hardware in known.items():
+        devices.setdefault(hardware, []).append(device)
+    return json.dumps(devices).encode()
+
+
+def read_hardware(content: bytes) -> dict[DeviceId, str]:
+    """Device to its hardware."""
+    return {DeviceId(device): hardware for hardware, devices in json.loads(content).items() for device in devices}
 
 
 def write_batches(batches: Iterable[DeviceBatch]) -> bytes:

@@ -13,7 +13,8 @@ from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.planning import PlanningPhase
 from shared.domain.rollouts import RolloutState
 from shared.ports.errors import QuotaExceeded, Throttled
-from shared.ports.stored import Page, Stored
+from shared.ports.hub import DevicePage
+from shared.ports.stored import Stored
 from tests.support.campaign_sources import NOON
 from tests.support.campaign_world import CampaignWorld, fleet
 
@@ -128,7 +129,7 @@ def test_a_listing_throttled_halfway_keeps_what_it_has() -> None:
     world = CampaignWorld(fleet(250), page_size=10)
     list_page, calls = world.directory.list_page, count()
 
-    def throttled_now_and_then(query: str, continuation: str = "") -> Page[DeviceId]:
+    def throttled_now_and_then(query: str, continuation: str = "") -> DevicePage:
         if next(calls) % 4 == 3:
             raise Throttled("429")
         return list_page(query, continuation)

@@ -309,7 +309,27 @@ def test_of_several_packages_it_says_who_gets_which_and_who_gets_none() -> None:
     warnings = {each.code: each.message for each in plan.warnings}
     assert warnings["no_package"].startswith("none of the packages is for the hardware of 1 of 11 devices")
     assert "hardware of 2 of 11 devices" in warnings["unknown_hardware"]
+    assert plan.usage.hub_messages == 7 * 10 + 2, "each of these two twins is read"
     assert not world.campaigns.twins.reads
+
+
+def test_of_several_packages_it_knows_who_gets_which_from_the_listing() -> None:
+    """The first campaign of a product line: the table knows nobody."""
+    devices = fleet(1_200)
+    world = DryRunWorld(devices)
+    world.campaigns.packages.publish("fw-a", "1.0.0", ("gw-1",))
+    world.campaigns.packages.publish("fw-b", "1.0.0", ("gw-2",))
+    kinds = {device: "gw-1" if number % 3 else "gw-2" for number, device in enumerate(devices)}
+    kinds |= {devices[0]: "camera", devices[1]: ""}
+    world.campaigns.directory.hardware = {DeviceId(device): kind for device, kind in kinds.items()}
+    asked = [{"name": name, "version": "1.0.0"} for name in ("fw-a", "fw-b")]
+    done = world.run(world.start(package=None, packages=asked).id)
+    plan = world.plan(done)
+    assert [(each.name, each.devices) for each in plan.packages] == [("fw-a", 799), ("fw-b", 399)]
+    assert (plan.no_package, plan.usage.twin_writes, plan.usage.hub_messages) == (1, 1_199, 7 * 1_199 + 1)
+    assert "hardware of 1 of 1200 devices" in {each.code: each.message for each in plan.warnings}["unknown_hardware"]
+    assert not world.campaigns.twins.reads
+    world.check_untouched(done)
 
 
 def test_of_one_package_it_says_nothing_of_hardware() -> None:

@@ -20,6 +20,7 @@ from shared.domain.plans import digest_plan
 from shared.domain.rollouts import RolloutState
 from shared.domain.variants import MAX_PACKAGES
 from shared.handlers.pause_campaign import pause_campaigns_of
+from shared.handlers.plan_campaign import CLAIM_BATCHES
 from shared.ports.errors import Throttled
 from shared.ports.stored import Stored
 from shared.wire.http_campaign_views import view_campaign
@@ -47,6 +48,13 @@ def world_of(hardware: dict[str, str], *, known: bool = True, **options: Any) ->
             know(world, device, kind)
         else:
             world.twins.reported[DeviceId(device)] = {"device": {"hardware": kind}, "$version": 1}
+    return world
+
+
+def listing_of(hardware: dict[str, str], **options: Any) -> CampaignWorld:
+    """A fleet that the table does not know, and whose listing hands out twins."""
+    world = world_of(hardware, known=False, **options)
+    world.directory.hardware = {DeviceId(device): kind for device, kind in hardware.items()}
     return world
 
 
@@ -106,6 +114,50 @@ def test_what_a_twin_said_is_kept_so_that_it_is_read_once() -> None:
     assert world.twins.reads[DeviceId("a-1")] == 1
     assert world.twins.reads[DeviceId("c-1")] == 1, "also of a device that gets nothing"
     assert world.twins.reads[DeviceId("d-1")] == 2, "nobody knows it yet"
+
+
+def test_what_the_listing_handed_out_is_not_read_again() -> None:
+    """Several pages, and more batches than are claimed in one step."""
+    kinds = {f"a-{number}": "gw-1" for number in range(130)} | {f"b-{number}": "gw-3" for number in range(120)}
+    world = listing_of(kinds | {"c-1": "camera", "d-1": ""}, page_size=10, shards=1)
+    waves = [{"percent": 30}, {"rest": True}]
+    campaign = world.post(waves=waves, bandwidth_bytes_per_s=1_024, **BOTH)
+    world.run(lambda: world.campaign(campaign.id).planning.phase is PlanningPhase.DONE, hours=1)
+    planned = world.campaign(campaign.id)
+    assert planned.waves[1].batches > CLAIM_BATCHES
+    assert (planned.planning.by_variant, planned.planning.no_package) == ((130, 120), 2)
+    assert dict(world.twins.reads) == {"d-1": 1}, "the one whose twin said nothing yet when it was listed"
+    records = world.device_rows.read_batch([DeviceId("b-7"), DeviceId("c-1")])
+    assert {device: row.value.hardware for device, row in records.items()} == {"b-7": "gw-3", "c-1": "camera"}
+
+
+def test_what_the_table_knows_comes_before_what_a_listing_said() -> None:
+    """Queries lag behind; a row has what a device reported."""
+    world = listing_of({"b-1": "gw-3"})
+    know(world, "b-1", "gw-3")
+    world.directory.hardware[DeviceId("b-1")] = "gw-1"
+    campaign = world.post(**BOTH)
+    assert chosen(world, world.run_until(campaign.id, C.COMPLETED)) == {"b-1": "fw-b"}
+
+
+def test_a_device_that_a_listing_is_wrong_about_harms_only_itself() -> None:
+    """Its own agent holds the package against what it is, as ever."""
+    world = listing_of({"a-1": "gw-1", "b-1": "gw-3"})
+    world.directory.hardware[DeviceId("b-1")] = "gw-1"
+    world.outcome = lambda device: S.REJECTED if device == "b-1" else S.SUCCEEDED
+    campaign = world.post(gate={"success_percent": 50, "failure_percent": None}, **BOTH)
+    done = world.run_until(campaign.id, C.COMPLETED)
+    assert chosen(world, done) == {"a-1": "fw-a", "b-1": "fw-a"}
+    assert world.rollouts.rows(campaign.id)[DeviceId("b-1")].state is S.REJECTED
+
+
+def test_a_listing_tells_only_campaigns_of_several_packages() -> None:
+    world = listing_of(HARDWARE)
+    for kept, packages in ((False, {"package": {"name": "fw-a", "version": "2.0.0"}}), (True, BOTH)):
+        campaign = world.post(**packages)
+        world.run_until(campaign.id, C.COMPLETED)
+        world.run()
+        assert [bool(world.manifests.read_hardware(campaign.id, wave, 0)) for wave in (0, 1)] == [kept, kept]
 
 
 def test_hardware_that_becomes_known_counts_from_the_next_campaign_on() -> None:
@@ -175,10 +227,18 @@ def test_batches_under_a_bandwidth_are_cut_for_the_largest_package() -> None:
     assert batches["one"] == batches["two"] > 1
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_a_death_at_any_write_ends_in_the_same_tables(known: bool) -> None:
+def known_to_table(hardware: dict[str, str], **options: Any) -> CampaignWorld:
+    return world_of(hardware, known=True, **options)
+
+
+def known_to_twins(hardware: dict[str, str], **options: Any) -> CampaignWorld:
+    return world_of(hardware, known=False, **options)
+
+
+@pytest.mark.parametrize("make", [known_to_table, known_to_twins, listing_of])
+def test_a_death_at_any_write_ends_in_the_same_tables(make: Callable[..., CampaignWorld]) -> None:
     def run(life: Life) -> tuple[Any, ...]:
-        world = world_of(HARDWARE, known=known, life=life, shards=1)
+        world = make(HARDWARE, life=life, shards=1, page_size=2)
         try:
             campaign = world.post(key="once", **BOTH)
         except Died:
@@ -236,6 +296,21 @@ def test_newcomers_get_the_package_for_their_hardware() -> None:
     joined = world.campaign(campaign.id)
     assert chosen(world, joined) == {"a-1": "fw-a", "b-9": "fw-b", "c-9": "no_package"}
     assert (joined.planning.by_variant, joined.planning.no_package) == ((1, 1), 1)
+
+
+@pytest.mark.parametrize("hands_out", [True, False])
+def test_newcomers_that_the_table_does_not_know_are_known_by_their_listing(hands_out: bool) -> None:
+    world = world_of({"a-1": "gw-1"})
+    campaign = world.post(targets={"query": "SELECT * FROM devices", "membership": "dynamic", "relist_s": 60}, **BOTH)
+    world.run(lambda: chosen(world, world.campaign(campaign.id)) == {"a-1": "fw-a"})
+    for device, kind in (("b-9", "gw-3"), ("c-9", "camera")):
+        world.directory.devices.append(DeviceId(device))
+        world.twins.reported[DeviceId(device)] = {"device": {"hardware": kind}, "$version": 1}
+        if hands_out:
+            world.directory.hardware[DeviceId(device)] = kind
+    world.run(lambda: len(world.rollouts.rows(campaign.id)) == 3 and not world.bus.waiting, hours=2)
+    assert chosen(world, world.campaign(campaign.id)) == {"a-1": "fw-a", "b-9": "fw-b", "c-9": "no_package"}
+    assert dict(world.twins.reads) == ({} if hands_out else {"b-9": 1, "c-9": 1})
 
 
 def test_a_newcomer_that_has_never_said_what_it_is_joins_once_it_has() -> None:

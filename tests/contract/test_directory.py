@@ -12,7 +12,7 @@ from emulator.hub import HubConfig, Throttles
 from shared.adapters.azure_directory import PAGE_DEVICES, AzureDirectory
 from shared.domain.errors import DomainError
 from shared.ports.errors import PortError, QuotaExceeded, Throttled, Unavailable
-from tests.support.hub import LocalHub, local_hub
+from tests.support.hub import LocalHub, connected, local_hub
 
 ODD = ["a#1", "b?'2", "c%2F", "-.%_*?!(),:=@$'#"]
 
@@ -48,6 +48,18 @@ def test_all_devices_are_listed_over_several_pages_each_once(directory: AzureDir
 
 def test_a_projection_of_ids_and_a_condition_work(directory: AzureDirectory) -> None:
     assert list_all(directory, "SELECT deviceId FROM devices WHERE deviceId = 'dev-007'") == ["dev-007"]
+
+
+def test_a_query_that_hands_out_twins_tells_what_devices_say_they_are(hub: LocalHub, directory: AzureDirectory) -> None:
+    said = {"dev-001": {"device": {"hardware": "mk2"}}, "dev-002": {"update": {"hardware": "mk3"}}}
+    for device, reported in said.items():
+        with connected(hub.device(device)) as client:
+            client.patch_twin_reported_properties(reported)
+    where = "FROM devices WHERE deviceId IN ['dev-001', 'dev-002', 'dev-003']"
+    page = directory.list_page(f"SELECT * {where}")
+    assert sorted(page.items) == ["dev-001", "dev-002", "dev-003"]
+    assert page.hardware == {"dev-001": "mk2", "dev-002": "mk3"}
+    assert directory.list_page(f"SELECT deviceId {where}").hardware == {}
 
 
 def test_nothing_found_is_an_empty_page(directory: AzureDirectory) -> None:

@@ -70,6 +70,16 @@ def test_batches_and_their_members_are_read_back_per_wave(store: ManifestStore) 
     assert store.read_members(SPRING, 2, 1) == [[DeviceId("x")]]
 
 
+def test_what_devices_say_they_are_is_kept_by_part_and_replaced(store: ManifestStore) -> None:
+    store.write_hardware(SPRING, 0, 7, dict.fromkeys(ODD, "mk2"))
+    store.write_hardware(SPRING, 1, 7, {ODD[0]: "mk2", ODD[1]: "Größe 3"})
+    assert store.read_hardware(SPRING, 0, 7) == dict.fromkeys(ODD, "mk2")
+    assert store.read_hardware(SPRING, 1, 7) == {ODD[0]: "mk2", ODD[1]: "Größe 3"}
+    store.write_hardware(SPRING, 1, 7, {ODD[1]: "mk4"})
+    assert store.read_hardware(SPRING, 1, 7) == {ODD[1]: "mk4"}
+    assert store.read_hardware(SPRING, 1, 8) == {}, "nobody has to know anything"
+
+
 def test_what_was_never_written_is_not_there(store: ManifestStore) -> None:
     with pytest.raises(NotThere):
         store.read_manifest(SPRING)

@@ -73,6 +73,34 @@ def test_a_mixed_fleet_is_updated_by_one_campaign_and_reverted(scene: Scene) -> 
         assert {device: fleet.installed(device) for device in devices} == installed
 
 
+def test_the_first_campaign_of_a_product_line_knows_its_devices_by_their_listing(scene: Scene) -> None:
+    """The query hands out their twins anyway: the plan says who gets what, and no twin is read one by one."""
+    devices = scene.devices(5)
+    hardware = dict.fromkeys(devices[:2], "mk2") | dict.fromkeys(devices[2:4], "mk3") | {devices[4]: "mk9"}
+    packages, big = publish_variants(scene)
+    query = f"SELECT * FROM devices WHERE STARTSWITH(deviceId, '{scene.name}-')"  # noqa: S608 - ids of our own
+    asked: dict[str, Any] = {"package": None, "packages": packages, "targets": {"query": query}}
+
+    def introduced(device: str) -> bool:
+        return "device" in scene.registry.get_twin(device).properties.reported
+
+    with scene.fleet(devices, hardware=hardware, installed={device: {} for device in devices}) as fleet:
+        wait_until(lambda: all(map(introduced, devices)), what="introductions")
+        answer = scene.post("campaigns?dry_run=true", scene.request([], **asked))
+        assert answer.status_code == 202, answer.text
+        operation = f"operations/{answer.json()['id']}"
+        wait_until(lambda: scene.get(operation).json()["state"] == "succeeded", what="the dry run")
+        found = scene.get(operation).json()["plan"]
+        assert [each["devices"] for each in found["packages"]] == [2, 2]
+        assert found["no_package"] == 1
+        assert "unknown_hardware" not in {each["code"] for each in found["warnings"]}
+
+        campaign = scene.start([], **asked)
+        shown = scene.wait_for_campaign(campaign, "completed", timeout_s=90)
+        assert [each["devices"] for each in shown["packages"]] == [2, 2]
+        assert [list(fleet.installed(device)) for device in devices] == [[scene.name]] * 2 + [[big]] * 2 + [[]]
+
+
 def test_packages_that_two_devices_could_take_are_refused(scene: Scene) -> None:
     scene.artifacts.publish(hardware=["mk2"])
     replace(scene.artifacts, name=f"{scene.name}-big").publish(hardware=["mk2", "mk3"])

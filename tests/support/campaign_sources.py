@@ -11,7 +11,7 @@ from shared.domain.errors import DomainError
 from shared.domain.ids import DeviceId, package_name
 from shared.domain.packages import Package, PackageKind, PackageState, RegisteredPackage
 from shared.domain.versions import Version
-from shared.ports.stored import Page
+from shared.ports.hub import DevicePage
 from tests.support.memory_packages import MemoryPackages
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -60,15 +60,17 @@ class MemoryDirectory:
 
     Attributes:
         answers: What queries find that do not find every device; narrowed to ids, those of them.
+        hardware: What devices' twins say they are, where queries hand out twins.
     """
 
     def __init__(self, devices: Iterable[str] = (), page_size: int = 100) -> None:
         self.devices = [DeviceId(device) for device in devices]
         self.page_size = page_size
         self.answers: dict[str, list[str]] = {}
+        self.hardware: dict[DeviceId, str] = {}
         self.failures: list[Exception] = []
 
-    def list_page(self, query: str, continuation: str = "") -> Page[DeviceId]:
+    def list_page(self, query: str, continuation: str = "") -> DevicePage:
         if self.failures:
             raise self.failures.pop(0)
         if "BROKEN" in query:
@@ -77,7 +79,9 @@ class MemoryDirectory:
         start = int(continuation or 0)
         stop = start + self.page_size
         more = str(stop) if stop < len(found) else ""
-        return Page(items=tuple(found[start:stop]), continuation=more)
+        items = tuple(found[start:stop])
+        hardware = {device: self.hardware[device] for device in items if self.hardware.get(device)}
+        return DevicePage(items=items, continuation=more, hardware=hardware)
 
     def _find(self, query: str) -> list[DeviceId]:
         if (narrowed := _AMONG.fullmatch(query)) is None:

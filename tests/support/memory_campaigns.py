@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
@@ -99,6 +99,13 @@ class MemoryManifests:
 
     def read_members(self, campaign: CampaignId, wave: int, part: int) -> list[list[DeviceId]]:
         return self._read(wire.members_blob(campaign, wave, part))
+
+    def write_hardware(self, campaign: CampaignId, wave: int, part: int, known: Mapping[DeviceId, str]) -> None:
+        self._write(wire.hardware_blob(campaign, wave, part), known.items())
+
+    def read_hardware(self, campaign: CampaignId, wave: int, part: int) -> Mapping[DeviceId, str]:
+        name = wire.hardware_blob(campaign, wave, part)
+        return dict(self._read(name)) if name in self._blobs else {}
 
     def write_batches(self, campaign: CampaignId, wave: int, batches: Iterable[DeviceBatch]) -> None:
         self._write(wire.batches_blob(campaign, wave), batches)
