@@ -100,7 +100,8 @@ def _batches(sender: ServiceBusSender, messages: Sequence[OutgoingMessage]) -> I
 
 
 def _message(message: OutgoingMessage) -> ServiceBusMessage:
-    properties: dict[str | bytes, Any] = dict(carry(visible_at=message.enqueue_at).items())
+    properties: dict[str | bytes, Any] = dict(message.properties.items())
+    properties |= carry(visible_at=message.enqueue_at).items()
     return ServiceBusMessage(
         message.body,
         message_id=message.message_id,

@@ -11,11 +11,12 @@ from azure.core import MatchConditions
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.adapters.azure_table_errors import table_errors
+from shared.adapters.stored_rows import read_row, readable_rows
 from shared.domain.campaigns import Campaign
 from shared.domain.errors import DomainError
 from shared.domain.ids import CampaignId
 from shared.domain.planning import PlanningPhase
-from shared.ports.errors import NotThere
+from shared.ports.errors import NotThere, UnreadableRow
 from shared.ports.stored import Page, Stored
 from shared.wire.campaign_rows import (
     AWAITS_STEP,
@@ -47,7 +48,8 @@ class AzureCampaigns:
         if own is None:
             raise NotThere(f"no campaign {campaign}")
         waves = [row for row in rows if row["RowKey"] != CAMPAIGN_ROW]
-        return Stored(value=read_campaign(own, waves), etag=str(own.metadata["etag"]))
+        value = read_row(lambda row: read_campaign(row, waves), own)
+        return Stored(value=value, etag=str(own.metadata["etag"]))
 
     def save(self, campaign: Stored[Campaign]) -> Stored[Campaign]:
         condition = {
@@ -76,9 +78,11 @@ class AzureCampaigns:
         ).by_page(continuation_token=_read_continuation(continuation))
         with table_errors():
             rows: list[TableEntity] = list(next(pages, iter(())))
+        items, unreadable = _readable(rows)
         return Page(
-            items=tuple(read_campaign(row) for row in rows),
+            items=items,
             continuation=_write_continuation(pages.continuation_token),  # type: ignore[attr-defined]
+            unreadable=unreadable,
         )
 
     def list_unfinished(self) -> Iterator[Campaign]:
@@ -86,8 +90,19 @@ class AzureCampaigns:
             f"RowKey eq @row and {AWAITS_STEP} eq @true", parameters={"row": CAMPAIGN_ROW, "true": True}
         )
         with table_errors():
-            for row in rows:
-                yield read_campaign(row)
+            yield from readable_rows(read_campaign, rows)
+
+
+def _readable(rows: list[TableEntity]) -> tuple[tuple[Campaign, ...], tuple[str, ...]]:
+    """The campaigns, and why some are not among them."""
+    campaigns: list[Campaign] = []
+    unreadable: list[str] = []
+    for row in rows:
+        try:
+            campaigns.append(read_row(read_campaign, row))
+        except UnreadableRow as error:
+            unreadable.append(str(error))
+    return tuple(campaigns), tuple(unreadable)
 
 
 def _wave_operations(campaign: Campaign) -> list[_Operation]:

@@ -10,6 +10,7 @@ from azure.data.tables import TableClient, UpdateMode
 
 from shared.adapters.azure_ring_reads import RingReader
 from shared.adapters.azure_table_errors import table_errors
+from shared.adapters.stored_rows import read_row
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import DeviceId
 from shared.ports.errors import AlreadyExists, ConcurrentChange
@@ -29,7 +30,10 @@ class AzureDevices:
 
     def read_batch(self, devices: Sequence[DeviceId]) -> Mapping[DeviceId, Stored[DeviceRecord]]:
         rows = self._rows.read_devices(DEVICES_PARTITION, devices)
-        return {device: Stored(value=read_device(row), etag=str(row.metadata["etag"])) for device, row in rows.items()}
+        return {
+            device: Stored(value=read_row(read_device, row), etag=str(row.metadata["etag"]))
+            for device, row in rows.items()
+        }
 
     def write(self, records: Sequence[Stored[DeviceRecord]]) -> None:
         if not records:

@@ -6,6 +6,7 @@ from azure.core import MatchConditions
 from azure.data.tables import TableClient, UpdateMode
 
 from shared.adapters.azure_table_errors import table_errors
+from shared.adapters.stored_rows import read_row
 from shared.domain.groups import Group, GroupName
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
 from shared.ports.stored import Page, Stored
@@ -24,7 +25,7 @@ class AzureGroups:
                 row = self._table.get_entity(GROUPS_PARTITION, name)
         except NotThere:
             return None
-        return Stored(value=read_group_row(row), etag=str(row.metadata["etag"]))
+        return Stored(value=read_row(read_group_row, row), etag=str(row.metadata["etag"]))
 
     def save(self, group: Stored[Group]) -> None:
         row = write_group_row(group.value)
@@ -52,5 +53,5 @@ class AzureGroups:
             for row in rows:
                 if len(found) == size:
                     return Page(items=tuple(found), continuation=found[-1].name)
-                found.append(read_group_row(row))
+                found.append(read_row(read_group_row, row))
         return Page(items=tuple(found))

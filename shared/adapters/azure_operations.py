@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from azure.core import MatchConditions
-from azure.data.tables import TableClient, UpdateMode
+from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.adapters.azure_table_errors import table_errors
+from shared.adapters.stored_rows import read_row, readable_rows
 from shared.domain.ids import OperationId
 from shared.domain.operations import Operation, OperationState
 from shared.ports.stored import Stored
@@ -28,7 +29,7 @@ class AzureOperations:
     def get(self, operation: OperationId) -> Stored[Operation]:
         with table_errors():
             row = self._table.get_entity(operation, OPERATION_ROW)
-        return Stored(value=read_operation(row), etag=str(row.metadata["etag"]))
+        return _stored(row)
 
     def save(self, operation: Stored[Operation]) -> Stored[Operation]:
         with table_errors():
@@ -43,14 +44,12 @@ class AzureOperations:
     def list_unfinished(self) -> Iterator[Operation]:
         rows = self._table.query_entities("state eq @running", parameters={"running": OperationState.RUNNING.value})
         with table_errors():
-            for row in rows:
-                yield read_operation(row)
+            yield from readable_rows(read_operation, rows)
 
     def list_unchanged(self, since: datetime) -> Iterator[Stored[Operation]]:
         rows = self._table.query_entities("changed_at le @since", parameters={"since": since})
         with table_errors():
-            for row in rows:
-                yield Stored(value=read_operation(row), etag=str(row.metadata["etag"]))
+            yield from readable_rows(_stored, rows)
 
     def delete(self, operation: Stored[Operation]) -> None:
         with table_errors():
@@ -61,3 +60,7 @@ class AzureOperations:
                 etag=operation.etag,
                 match_condition=MatchConditions.IfNotModified,
             )
+
+
+def _stored(row: TableEntity) -> Stored[Operation]:
+    return Stored(value=read_row(read_operation, row), etag=str(row.metadata["etag"]))

@@ -13,6 +13,7 @@ from azure.core import MatchConditions
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.adapters.azure_table_errors import table_errors
+from shared.adapters.stored_rows import read_row, readable_rows
 from shared.domain.packages import RegisteredPackage
 from shared.ports.stored import Page, Stored
 from shared.wire.package_rows import (
@@ -62,8 +63,8 @@ class AzurePackages:
     def list_unsettled(self) -> Iterator[RegisteredPackage]:
         """Packages of which the index does not say yet what their rows say."""
         with table_errors():
-            for marker in self._table.query_entities(MARKERS_FILTER):
-                row = self.get(marker["name"], marker["version"]).value
+            markers = self._table.query_entities(MARKERS_FILTER)
+            for row in readable_rows(lambda marker: self.get(marker["name"], marker["version"]).value, markers):
                 if row.awaits_index:
                     yield row
 
@@ -75,7 +76,7 @@ class AzurePackages:
             pages = self._table.query_entities(PACKAGES_FILTER + after, parameters=parameters, results_per_page=size)
             entities = list(next(iter(pages.by_page()), []))
         last = entities[-1]["RowKey"] if len(entities) == size else ""
-        return Page(items=tuple(read_package_row(entity) for entity in entities), continuation=last)
+        return Page(items=tuple(read_row(read_package_row, entity) for entity in entities), continuation=last)
 
     def _has(self, entity: dict[str, Any]) -> bool:
         """Rows settled before, and written again, have no marker left; a transaction cannot delete nothing."""
@@ -90,4 +91,4 @@ class AzurePackages:
 
 
 def _stored(entity: TableEntity) -> Stored[RegisteredPackage]:
-    return Stored(value=read_package_row(entity), etag=str(entity.metadata["etag"]))
+    return Stored(value=read_row(read_package_row, entity), etag=str(entity.metadata["etag"]))

@@ -16,6 +16,7 @@ from azure.data.tables import TableClient, TableEntity, TableTransactionError, U
 from shared.adapters.azure_ring_reads import RingReader
 from shared.adapters.azure_table_errors import failed_operation, port_error, table_errors
 from shared.adapters.azure_wave_counters import CountersRow, WaveCounters
+from shared.adapters.stored_rows import read_row
 from shared.domain.cohorts import Tally
 from shared.domain.gates import Counters
 from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
@@ -157,7 +158,7 @@ class AzureRollouts:
                 },
                 select=[count_column(state) for state in RolloutState],
             )
-            return sum(read_counters(row).of(*OPEN_OFFERS) for row in rows)
+            return sum(read_row(read_counters, row).of(*OPEN_OFFERS) for row in rows)
 
     def read_stale(
         self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int
@@ -261,4 +262,4 @@ def _replacement(entity: dict[str, Any], etag: str) -> _Operation:
 
 
 def _stored(row: TableEntity) -> Stored[Rollout]:
-    return Stored(value=read_rollout(row), etag=str(row.metadata["etag"]))
+    return Stored(value=read_row(read_rollout, row), etag=str(row.metadata["etag"]))

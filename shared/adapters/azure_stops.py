@@ -6,6 +6,7 @@ from azure.core import MatchConditions
 from azure.data.tables import TableClient, TableErrorCode, UpdateMode
 
 from shared.adapters.azure_table_errors import table_errors
+from shared.adapters.stored_rows import read_row
 from shared.domain.stops import FleetStop
 from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere, Unavailable
 from shared.ports.stored import Stored
@@ -29,7 +30,7 @@ class AzureStops:
             if getattr(error.__cause__, "error_code", None) == TableErrorCode.TABLE_NOT_FOUND:
                 raise Unavailable("there is no table budget: nobody can say whether the fleet is stopped") from error
             return Stored(value=FleetStop(), etag="")
-        return Stored(value=read_stop(row), etag=str(row.metadata["etag"]))
+        return Stored(value=read_row(read_stop, row), etag=str(row.metadata["etag"]))
 
     def save(self, stop: Stored[FleetStop]) -> None:
         row = write_stop(stop.value, self._row_key)

@@ -11,6 +11,7 @@ from threading import Lock
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient
 
+from shared.adapters.stored_rows import read_row
 from shared.domain.cohorts import CohortCounts
 from shared.domain.gates import Counters
 from shared.ports.errors import ConcurrentChange
@@ -72,8 +73,9 @@ class WaveCounters:
             entity = self._table.get_entity(partition, counters_key(wave))
         except ResourceNotFoundError:
             return CountersRow(counters=Counters(), cohorts=CohortCounts(), etag="")
-        cohorts = read_cohorts(entity.get(COHORTS, ""))
-        return CountersRow(counters=read_counters(entity), cohorts=cohorts, etag=str(entity.metadata["etag"]))
+        cohorts = read_row(lambda row: read_cohorts(row.get(COHORTS, "")), entity)
+        counters = read_row(read_counters, entity)
+        return CountersRow(counters=counters, cohorts=cohorts, etag=str(entity.metadata["etag"]))
 
     def remember(self, partition: str, wave: int, row: CountersRow) -> None:
         """Keep what a commit left behind."""

@@ -61,6 +61,12 @@ class MalformedMessage(DomainError):
     code = "malformed_message"
 
 
+class NewerMessage(MalformedMessage):
+    """A message that a newer version may have written: that one's instances can read it, once they are all there is."""
+
+    code = "newer_message"
+
+
 class Forbidden(DomainError):
     """Who asks is known, and may not do this."""
 

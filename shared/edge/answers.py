@@ -10,7 +10,7 @@ from typing import Any
 import azure.functions as func
 
 from shared.domain.errors import Conflict, DomainError, Forbidden, InvalidId, NotFound, TooLarge, TrustError
-from shared.ports.errors import PortError, Throttled
+from shared.ports.errors import PortError, Throttled, UnreadableRow
 from shared.settings import SettingsError
 from shared.trust.tokens import TokenRefused
 from shared.wire.http_problems import PROBLEM, Problem
@@ -18,6 +18,10 @@ from shared.wire.http_problems import PROBLEM, Problem
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 10
+UNREADABLE = "unreadable_row"
+_UNREADABLE_DETAIL = (
+    "this instance cannot read what a newer version wrote, or somebody edited; while an upgrade lasts, ask again"
+)
 _STATUS: dict[type[DomainError], int] = {
     TrustError: 401,
     Forbidden: 403,
@@ -66,6 +70,9 @@ def answer(respond: Callable[[], func.HttpResponse]) -> func.HttpResponse:
         return problem(_status_of(error), error.code, error.message)
     except Throttled as error:
         return problem(503, "throttled", "too many calls", retry_after_s=error.retry_after_s or RETRY_AFTER_S)
+    except UnreadableRow as error:
+        log.warning("answered 503: %s", error)
+        return problem(503, UNREADABLE, _UNREADABLE_DETAIL, retry_after_s=RETRY_AFTER_S)
     except PortError as error:
         # The vendor's own words may name hosts and accounts: they go to the log, not to the caller (invariant I10).
         log.warning("answered 503: %s", error)

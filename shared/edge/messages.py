@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import azure.functions as func
 
-from shared.domain.errors import DomainError, MalformedMessage
+from shared.domain.errors import DomainError, MalformedMessage, NewerMessage
 from shared.edge.subjects import tell_subject
 from shared.ports.bus import MessageSender, OutgoingMessage, Parking, Queue
 from shared.ports.errors import PortError
@@ -21,6 +21,12 @@ DELIVERIES_IN_A_ROW = 5
 """Redelivery has no pause: after this many, the message is sent again for later, long before the queue gives it up."""
 
 PUT_OFF_S = 60.0
+
+NEWER_WAIT = timedelta(days=1)
+"""No upgrade lasts longer. A message that this version still cannot read is parked then."""
+
+NEWER_SINCE = "newer-since"
+"""The property of a message that was put off because it may be newer: when that was done first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +46,7 @@ def consume[M](
     read: Callable[[bytes], M],
     handle: Callable[[Sequence[M]], None],
 ) -> None:
-    """Hand the readable messages to the handler together.
+    """Hand the readable messages to the handler together; those that may be newer wait for an instance that is.
 
     Raises:
         PortError: The host must redeliver the whole batch; parking a message twice keeps it once.
@@ -49,6 +55,8 @@ def consume[M](
     for message in messages:
         try:
             readable.append((message, read(message.get_body())))
+        except NewerMessage as error:
+            _leave_to_newer(inbox, message, error)
         except MalformedMessage as error:
             _park(inbox, message, error)
     if not readable:
@@ -104,6 +112,26 @@ def _park(inbox: Inbox, message: func.ServiceBusMessage, error: DomainError) -> 
         reason=error.message,
         session_id=message.session_id or "",
     )
+
+
+def _leave_to_newer(inbox: Inbox, message: func.ServiceBusMessage, error: NewerMessage) -> None:
+    """Send the message again for later: instances of its own version run beside this one, or soon will."""
+    now = inbox.clock()
+    since = _newer_since(message) or now
+    if now - since >= NEWER_WAIT:
+        _park(inbox, message, error)
+        return
+    log.warning("%s: left a message to a newer version for %g s: %s", inbox.queue, PUT_OFF_S, error.message)
+    again = _again(message, now + timedelta(seconds=PUT_OFF_S))
+    inbox.sender.send(inbox.queue, [replace(again, properties={NEWER_SINCE: since.isoformat()})])
+
+
+def _newer_since(message: func.ServiceBusMessage) -> datetime | None:
+    text = (message.application_properties or {}).get(NEWER_SINCE)
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def _put_off(inbox: Inbox, messages: Sequence[func.ServiceBusMessage], error: PortError) -> None:

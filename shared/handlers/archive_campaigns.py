@@ -12,9 +12,11 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from shared.domain.campaigns import Campaign
 from shared.domain.gates import Counters
+from shared.domain.ids import CampaignId
 from shared.domain.retention import (
     Archive,
     ArchivePhase,
@@ -27,6 +29,7 @@ from shared.domain.retention import (
 )
 from shared.domain.rollouts import FINAL, RolloutState
 from shared.handlers.alerts import raise_alert
+from shared.handlers.unreadable_rows import unless_unreadable
 from shared.ports.archive import ArchiveStore, RolloutRows, RowCopy
 from shared.ports.bus import EventPublisher
 from shared.ports.campaigns import CampaignStore
@@ -71,9 +74,13 @@ def archive_campaigns(ports: ArchivePorts) -> None:
     """
     gives_up_at = ports.clock() + ports.patience
     for campaign in list(_candidates(ports)):
-        stored: Stored[Campaign] | None = ports.campaigns.get(campaign.id)
-        while stored is not None and ports.clock() < gives_up_at:
-            stored = _take_step(stored, ports)
+        unless_unreadable(partial(_archive, campaign.id, ports, gives_up_at), None)
+
+
+def _archive(campaign: CampaignId, ports: ArchivePorts, gives_up_at: datetime) -> None:
+    stored: Stored[Campaign] | None = ports.campaigns.get(campaign)
+    while stored is not None and ports.clock() < gives_up_at:
+        stored = _take_step(stored, ports)
 
 
 def _candidates(ports: ArchivePorts) -> Iterator[Campaign]:

@@ -28,6 +28,7 @@ from shared.handlers.plan_campaign import list_page, order_targets
 from shared.handlers.post_targets import keep_posted
 from shared.handlers.resume_campaigns import OVERDUE_AFTER_S
 from shared.handlers.scratch_manifests import ScratchManifests
+from shared.handlers.unreadable_rows import readable
 from shared.ports.bus import MessageSender, Queue
 from shared.ports.errors import AlreadyExists, NotThere
 from shared.ports.operations import OperationStore
@@ -109,7 +110,7 @@ def resume_operations(operations: OperationStore, sender: MessageSender, *, now:
     overdue_since = now - timedelta(seconds=OVERDUE_AFTER_S)
     messages = [
         request_operation_step(operation.id, operation.step, again_at=now)
-        for operation in operations.list_unfinished()
+        for operation in readable(operations.list_unfinished())
         if operation.step_due_at <= overdue_since
     ]
     if messages:

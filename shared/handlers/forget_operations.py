@@ -15,7 +15,8 @@ from itertools import groupby
 
 from shared.domain.ids import OperationId
 from shared.domain.operations import KEEP, Operation
-from shared.ports.errors import ConcurrentChange, NotThere
+from shared.handlers.unreadable_rows import readable
+from shared.ports.errors import ConcurrentChange, NotThere, UnreadableRow
 from shared.ports.operations import DraftBlob, DraftBlobs, OperationStore
 from shared.ports.stored import Stored
 
@@ -44,7 +45,7 @@ def forget_operations(ports: ForgettingPorts) -> int:
     """
     since, gives_up_at = ports.clock() - KEEP, ports.clock() + ports.patience
     blobs = {name: list(some) for name, some in groupby(ports.drafts.list_drafts(), lambda blob: blob.operation)}
-    rows = {row.value.id: row for row in ports.operations.list_unchanged(since)}
+    rows = {row.value.id: row for row in readable(ports.operations.list_unchanged(since))}
     gone = 0
     for operation in sorted({*rows, *blobs}):
         if ports.clock() >= gives_up_at:
@@ -83,4 +84,6 @@ def _is_left_over(operation: OperationId, blobs: Sequence[DraftBlob], since: dat
         ports.operations.get(operation)
     except NotThere:
         return True
+    except UnreadableRow:
+        return False
     return False

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from shared.domain.packages import RegisteredPackage
+from shared.handlers.unreadable_rows import readable
 from shared.ports.bus import MessageSender, OutgoingMessage, Queue
 from shared.ports.packages import PackageStore
 from shared.wire.messages import IndexRequest, write_message
@@ -34,7 +35,7 @@ def resume_publishing(packages: PackageStore, sender: MessageSender, *, now: dat
     Raises:
         PortError: Some were not asked for; the next run does.
     """
-    overdue = [row for row in packages.list_unsettled() if now - row.asked_at > OVERDUE]
+    overdue = [row for row in readable(packages.list_unsettled()) if now - row.asked_at > OVERDUE]
     if overdue:
         sender.send(Queue.INDEX_REQUESTS, list(_again(overdue, now)))
     return len(overdue)

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import batched
 
 from shared.domain.audit import SERVICE, AuditEntry
@@ -31,6 +32,7 @@ from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import keep_step
 from shared.handlers.listed_hardware import keep_of_page, read_of_page
 from shared.handlers.plan_campaign import QUERIES_PER_STEP, list_some
+from shared.handlers.unreadable_rows import readable, unless_unreadable
 from shared.ports.errors import ConcurrentChange, QuotaExceeded, Throttled
 from shared.ports.hub import DeviceDirectory, DevicePage
 from shared.ports.stored import Stored
@@ -50,8 +52,10 @@ def join_newcomers(ports: CampaignPorts, *, now: datetime) -> int:
     Raises:
         PortError: A service needed for it is down; doing it again is safe.
     """
-    rows = [row for row in ports.campaigns.list_unfinished() if row.newcomers.page is not None or is_open(row)]
-    return sum(_serve(row.id, ports, now) for row in rows)
+    rows = [
+        row for row in readable(ports.campaigns.list_unfinished()) if row.newcomers.page is not None or is_open(row)
+    ]
+    return sum(unless_unreadable(partial(_serve, row.id, ports, now), 0) for row in rows)
 
 
 def _serve(campaign: CampaignId, ports: CampaignPorts, now: datetime) -> int:

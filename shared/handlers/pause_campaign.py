@@ -54,10 +54,13 @@ def pause_campaigns_of(package: Package, reason: str, ports: CampaignPorts, *, n
         PortError: Some may have been paused; pausing them again is safe.
     """
     target = PackageTarget(name=package.name, version=package.version.text)
-    concerned = [each.id for each in ports.campaigns.list_unfinished() if target in each.spec.packages]
-    for campaign in concerned:
-        pause_campaign(campaign, reason, ports, now=now)
-    return len(concerned)
+    concerned = 0
+    # What cannot be read may roll the package out as well: the listing says so when all others are paused.
+    for campaign in ports.campaigns.list_unfinished():
+        if target in campaign.spec.packages:
+            pause_campaign(campaign.id, reason, ports, now=now)
+            concerned += 1
+    return concerned
 
 
 def _entry(before: Campaign, after: Campaign, now: datetime) -> AuditEntry:

@@ -12,11 +12,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from shared.domain.errors import MalformedMessage
 from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
 from shared.domain.rollouts import Report
 from shared.handlers.fold_reports import FoldPorts, fold_reports
+from shared.handlers.unreadable_rows import unless_unreadable
 from shared.ports.campaigns import CampaignStore
 from shared.ports.hub import TwinReader
 from shared.telemetry.signals import Signal, emit
@@ -62,9 +64,9 @@ def reconcile(ports: ReconcilePorts, *, now: datetime, max_reads: int = MAX_READ
     while arcs and left > 0:
         share = max(1, min(_BATCH, left // len(arcs)))
         for arc in [arcs.popleft() for _ in range(min(len(arcs), left))]:
-            devices = _read_quiet(arc, ports, before, min(share, left))
+            devices: list[DeviceId] = unless_unreadable(partial(_read_quiet, arc, ports, before, min(share, left)), [])
             left -= len(devices)
-            changed += _fold_twins(arc, devices, ports)
+            changed += unless_unreadable(partial(_fold_twins, arc, devices, ports), 0)
             if devices:
                 arcs.append(arc.beyond(devices))
     reads = max_reads - left
@@ -127,9 +129,8 @@ def _open_shards(ports: ReconcilePorts) -> Iterator[tuple[CampaignId, int]]:
         page = ports.campaigns.list_page(size=_PAGE, continuation=continuation)
         for campaign in page.items:
             if campaign.archive is None:
-                shards = (
-                    shard for shard in range(campaign.shards) if ports.fold.rollouts.count_open(campaign.id, shard)
-                )
+                count = partial(ports.fold.rollouts.count_open, campaign.id)
+                shards = (shard for shard in range(campaign.shards) if unless_unreadable(partial(count, shard), 0))
                 yield from ((campaign.id, shard) for shard in shards)
         if not (continuation := page.continuation):
             return

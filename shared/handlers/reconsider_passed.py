@@ -9,6 +9,7 @@ from datetime import datetime
 
 from shared.domain.campaigns import Campaign
 from shared.domain.late_failures import find_passed
+from shared.handlers.unreadable_rows import readable, unless_unreadable
 from shared.handlers.wakeups import request_evaluation
 from shared.ports.bus import MessageSender, Queue
 from shared.ports.campaigns import CampaignStore
@@ -21,7 +22,8 @@ def reconsider_passed(campaigns: CampaignStore, sender: MessageSender, *, now: d
     Returns:
         How many were asked.
     """
-    found = [campaign for each in campaigns.list_unfinished() if (campaign := _find(each, campaigns)) is not None]
+    listed = readable(campaigns.list_unfinished())
+    found = [campaign for each in listed if (campaign := _find(each, campaigns)) is not None]
     messages = [
         request_evaluation(campaign.id, wave.number, now)
         for campaign in found
@@ -36,6 +38,6 @@ def reconsider_passed(campaigns: CampaignStore, sender: MessageSender, *, now: d
 def _find(listed: Campaign, campaigns: CampaignStore) -> Campaign | None:
     """The campaign with its waves, which a list does not hold."""
     try:
-        return campaigns.get(listed.id).value
+        return unless_unreadable(lambda: campaigns.get(listed.id).value, None)
     except NotThere:
         return None

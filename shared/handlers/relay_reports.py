@@ -16,6 +16,7 @@ from shared.domain.ids import CampaignId, DeviceId, ring_position, shard_of
 from shared.domain.rollouts import PackageTarget, Report
 from shared.handlers.campaign_facts import CampaignFacts, CampaignFactsCache
 from shared.ports.bus import EventPublisher, OutgoingEvent, Parking
+from shared.ports.errors import UnreadableRow
 from shared.ports.hub import TwinReader
 from shared.wire.keys import rollout_partition
 from shared.wire.reports import ROLLOUT_REPORTED, digest, write_report_batches
@@ -53,7 +54,13 @@ def relay_reports(events: Sequence[RawTwinEvent], ports: RelayPorts) -> int:
     outgoing: list[OutgoingEvent] = []
     published = 0
     for campaign, group in _by_campaign(reports).items():
-        if (facts := ports.facts.find(campaign)) is None:
+        try:
+            facts = ports.facts.find(campaign)
+        except UnreadableRow as error:
+            # Raised, it would hold back all others' reports. The twins keep these for the newer version's sweep.
+            log.warning("%d reports for %s are left to the sweep: %s", len(group), campaign, error)
+            continue
+        if facts is None:
             # Anybody's device may name any campaign, so these are counted and not kept.
             log.warning("%d reports for the unknown campaign %s are ignored", len(group), campaign)
             continue

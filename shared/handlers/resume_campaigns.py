@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from shared.handlers.unreadable_rows import readable
 from shared.handlers.wakeups import request_step_again
 from shared.ports.bus import MessageSender, Queue
 from shared.ports.campaigns import CampaignStore
@@ -21,7 +22,7 @@ def resume_campaigns(campaigns: CampaignStore, sender: MessageSender, *, now: da
     overdue_since = now - timedelta(seconds=OVERDUE_AFTER_S)
     messages = [
         request_step_again(campaign.id, campaign.step, now=now)
-        for campaign in campaigns.list_unfinished()
+        for campaign in readable(campaigns.list_unfinished())
         if campaign.step_due_at <= overdue_since
     ]
     if messages:

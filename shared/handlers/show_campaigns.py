@@ -16,7 +16,7 @@ from shared.handlers.keep_campaign import get_stored_campaign
 from shared.handlers.wakeups import utc_now
 from shared.handlers.withdraw_package import find_withdrawn
 from shared.ports.campaigns import BudgetStore, CampaignStore
-from shared.ports.errors import NotThere
+from shared.ports.errors import NotThere, UnreadableRow
 from shared.ports.packages import PackageStore
 from shared.ports.rollouts import RolloutStore
 from shared.ports.stops import StopStore
@@ -41,8 +41,14 @@ class ViewPorts:
 
 
 def list_campaigns(campaigns: CampaignStore, *, size: int, continuation: str = "") -> CampaignPage:
-    """One page of campaigns, the newest of the page first."""
+    """One page of campaigns, the newest of the page first.
+
+    Raises:
+        UnreadableRow: It would lack some.
+    """
     page = campaigns.list_page(size=size, continuation=continuation)
+    if page.unreadable:
+        raise UnreadableRow("; ".join(page.unreadable))
     newest_first = sorted(page.items, key=lambda campaign: campaign.created_at, reverse=True)
     return CampaignPage(
         campaigns=[view_summary(campaign) for campaign in newest_first], continuation=page.continuation or None

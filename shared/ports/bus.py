@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -28,12 +28,14 @@ class OutgoingMessage:
         message_id: At most 128 characters; repeats within the duplicate-detection window are dropped.
         session_id: Required by sessioned queues, empty elsewhere.
         enqueue_at: When it becomes visible; None means now.
+        properties: Said beside the body, for whoever handles messages without reading them.
     """
 
     body: bytes
     message_id: str
     session_id: str = ""
     enqueue_at: datetime | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 class MessageSender(Protocol):

@@ -28,6 +28,7 @@ class CampaignStore(Protocol):
 
         Raises:
             NotThere: No such campaign.
+            UnreadableRow: A newer version wrote it, or somebody edited it.
         """
 
     def save(self, campaign: Stored[Campaign]) -> Stored[Campaign]:
@@ -41,7 +42,11 @@ class CampaignStore(Protocol):
         """Campaigns without their waves, newest first where the store can."""
 
     def list_unfinished(self) -> Iterator[Campaign]:
-        """Campaigns, without their waves, whose ``awaits_step`` holds; the store scans its campaign rows for them."""
+        """Campaigns, without their waves, whose ``awaits_step`` holds; the store scans its campaign rows for them.
+
+        Raises:
+            UnreadableRow: When all others are through: there is one that this version cannot read.
+        """
 
 
 class ManifestStore(Protocol):

@@ -53,6 +53,14 @@ class NotThere(PortError):
     """A row, blob or device that must be there is not."""
 
 
+class UnreadableRow(PortError):
+    """A row cannot be read whole, so that writing it would lose something: it is left alone, and the work waits.
+
+    While an upgrade lasts, a newer version may have written it, whose instances go on with it. Otherwise somebody
+    edited it, and people mend that.
+    """
+
+
 class KeyUnusable(PortError):
     """A signing key is missing, refused, of the wrong kind, or not one that the index names.
 

@@ -27,6 +27,7 @@ class OperationStore(Protocol):
 
         Raises:
             NotThere: No such operation.
+            UnreadableRow: A newer version wrote it, or somebody edited it.
         """
 
     def save(self, operation: Stored[Operation]) -> Stored[Operation]:
@@ -37,10 +38,18 @@ class OperationStore(Protocol):
         """
 
     def list_unfinished(self) -> Iterator[Operation]:
-        """Operations that have a step left; the store scans its rows for them."""
+        """Operations that have a step left; the store scans its rows for them.
+
+        Raises:
+            UnreadableRow: When all others are through: there is one that this version cannot read.
+        """
 
     def list_unchanged(self, since: datetime) -> Iterator[Stored[Operation]]:
-        """Operations that were written at that moment for the last time, or before; the store scans its rows."""
+        """Operations that were written at that moment for the last time, or before; the store scans its rows.
+
+        Raises:
+            UnreadableRow: When all others are through: there is one that this version cannot read.
+        """
 
     def delete(self, operation: Stored[Operation]) -> None:
         """Delete the row if nobody has written it since it was read; one that is gone is gone.

@@ -19,7 +19,9 @@ class Page[T]:
 
     Attributes:
         continuation: Where the next page begins; empty when this was the last.
+        unreadable: Why rows are missing that this version cannot read, a sentence for each.
     """
 
     items: tuple[T, ...]
     continuation: str = ""
+    unreadable: tuple[str, ...] = ()

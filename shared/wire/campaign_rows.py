@@ -27,6 +27,7 @@ from shared.domain.reversions import Reversion
 from shared.domain.verdicts import Verdict
 from shared.domain.walks import Walk
 from shared.domain.waves import Wave, WaveSpec, WaveState
+from shared.wire.known import read_column, refuse_unknown, write_column
 from shared.wire.package_records import read_package, write_package
 
 CAMPAIGN_ROW = "campaign"
@@ -51,6 +52,21 @@ _WAVE_EDIT: TypeAdapter[PendingEdit | None] = TypeAdapter(PendingEdit | None)
 _WALKS: TypeAdapter[tuple[Walk, ...]] = TypeAdapter(tuple[Walk, ...])
 _CONSENTS: TypeAdapter[Consents] = TypeAdapter(Consents)
 _NOTHING_SAID = "{}"
+
+_KEYS = frozenset({"PartitionKey", "RowKey"})
+_CAMPAIGN_COLUMNS = _KEYS | {
+    *("name", "package", "version", "skipped", "current", "phase"),
+    *("state", "reason", "targets", "step", "step_due_at", AWAITS_STEP, "shards", "forced", "reopened"),
+    *("requested_by", "created_at", "changed_at", "state_since", "request_sha256", "spec_signature"),
+    *("spec", "package_record", "other_package_records", "planning", "quarantined", "paced", "reversion"),
+    *("newcomers", "wave_edit", "walks", "consents", "archive"),
+    "withdrawal",  # of rows from before walks were several
+}
+_WAVE_COLUMNS = _KEYS | {
+    *("number", "name", "state", "reason", "start", "stop", "devices", "batches", "dispatched"),
+    *("acknowledged", "verdict", "spec", "started_at", "soak_until", "ended_at"),
+}
+_RETIRED_REVERSION = frozenset({"wished_by"})
 
 
 def wave_row_key(number: int) -> str:
@@ -82,20 +98,20 @@ def write_campaign_row(campaign: Campaign) -> dict[str, Any]:
         **({"state_since": campaign.state_since} if campaign.state_since else {}),
         "request_sha256": campaign.request_sha256,
         "spec_signature": campaign.spec_signature,
-        "spec": _SPEC.dump_json(campaign.spec).decode(),
+        "spec": write_column(_SPEC, campaign.spec),
         "package_record": json.dumps(write_package(campaign.package)),
         "other_package_records": write_packages(campaign.other_packages),
-        "planning": _PLANNING.dump_json(campaign.planning).decode(),
-        "quarantined": _QUARANTINED.dump_json(campaign.quarantined).decode(),
-        "paced": _PACED.dump_json(campaign.paced).decode(),
+        "planning": write_column(_PLANNING, campaign.planning),
+        "quarantined": write_column(_QUARANTINED, campaign.quarantined),
+        "paced": write_column(_PACED, campaign.paced),
         "forced": campaign.is_forced,
         "reopened": campaign.is_reopened,
-        "reversion": _REVERSION.dump_json(campaign.reversion).decode(),
-        "newcomers": _NEWCOMERS.dump_json(campaign.newcomers).decode(),
-        "wave_edit": _WAVE_EDIT.dump_json(campaign.wave_edit, exclude_defaults=True).decode(),
-        "walks": _WALKS.dump_json(campaign.walks).decode(),
-        "consents": _CONSENTS.dump_json(campaign.consents).decode(),
-        "archive": _ARCHIVE.dump_json(campaign.archive).decode(),
+        "reversion": write_column(_REVERSION, campaign.reversion),
+        "newcomers": write_column(_NEWCOMERS, campaign.newcomers),
+        "wave_edit": write_column(_WAVE_EDIT, campaign.wave_edit),
+        "walks": write_column(_WALKS, campaign.walks),
+        "consents": write_column(_CONSENTS, campaign.consents),
+        "archive": write_column(_ARCHIVE, campaign.archive),
     }
 
 
@@ -161,8 +177,8 @@ def write_wave_row(campaign: Campaign, wave: Wave) -> dict[str, Any]:
         "devices": wave.devices,
         "batches": wave.batches,
         "dispatched": wave.dispatched,
-        "acknowledged": _COUNTERS.dump_json(wave.acknowledged).decode(),
-        "verdict": _VERDICT.dump_json(wave.verdict).decode(),
+        "acknowledged": write_column(_COUNTERS, wave.acknowledged),
+        "verdict": write_column(_VERDICT, wave.verdict),
         "spec": write_wave_spec(wave.spec),
         **{name: time for name, time in times.items() if time is not None},
     }
@@ -170,14 +186,19 @@ def write_wave_row(campaign: Campaign, wave: Wave) -> dict[str, Any]:
 
 def write_wave_spec(spec: WaveSpec) -> str:
     """The column of a wave row that says what was asked for."""
-    return _WAVE_SPEC.dump_json(spec).decode()
+    return write_column(_WAVE_SPEC, spec)
 
 
 def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]] = ()) -> Campaign:
-    """The campaign in its row, with the waves in theirs."""
+    """The campaign in its row, with the waves in theirs.
+
+    Raises:
+        ValueError: A newer version wrote it, or somebody edited it, so that it cannot be read whole.
+    """
+    refuse_unknown(row, _CAMPAIGN_COLUMNS)
     return Campaign(
         id=campaign_id(row["PartitionKey"]),
-        spec=_SPEC.validate_json(row["spec"], extra="forbid"),
+        spec=read_column(_SPEC, row["spec"]),
         package=read_package(json.loads(row["package_record"])),
         other_packages=tuple(read_package(record) for record in json.loads(row.get("other_package_records", "[]"))),
         shards=row["shards"],
@@ -186,18 +207,18 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
         step=row["step"],
         step_due_at=row["step_due_at"],
         targets=row["targets"],
-        planning=_PLANNING.validate_json(row["planning"]),
+        planning=read_column(_PLANNING, row["planning"]),
         waves=tuple(_read_wave(wave) for wave in sorted(wave_rows, key=lambda wave: int(wave["number"]))),
-        quarantined=_QUARANTINED.validate_json(row.get("quarantined", "[]")),
-        paced=_PACED.validate_json(row.get("paced", "null")),
+        quarantined=read_column(_QUARANTINED, row.get("quarantined", "[]")),
+        paced=read_column(_PACED, row.get("paced", "null")),
         is_forced=row.get("forced", False),
         is_reopened=row.get("reopened", False),
-        reversion=_REVERSION.validate_json(row.get("reversion", "null")),
-        newcomers=_NEWCOMERS.validate_json(row.get("newcomers", "{}")),
-        wave_edit=_WAVE_EDIT.validate_json(row.get("wave_edit", "null")),
-        walks=_WALKS.validate_json(row["walks"]),
-        consents=_CONSENTS.validate_json(row.get("consents", _NOTHING_SAID)),
-        archive=_ARCHIVE.validate_json(row.get("archive", "null")),
+        reversion=read_column(_REVERSION, row.get("reversion", "null"), retired=_RETIRED_REVERSION),
+        newcomers=read_column(_NEWCOMERS, row.get("newcomers", "{}")),
+        wave_edit=read_column(_WAVE_EDIT, row.get("wave_edit", "null")),
+        walks=read_column(_WALKS, row["walks"]),
+        consents=read_column(_CONSENTS, row.get("consents", _NOTHING_SAID)),
+        archive=read_column(_ARCHIVE, row.get("archive", "null")),
         requested_by=row["requested_by"],
         created_at=row["created_at"],
         changed_at=row["changed_at"],
@@ -208,9 +229,10 @@ def read_campaign(row: Mapping[str, Any], wave_rows: Sequence[Mapping[str, Any]]
 
 
 def _read_wave(row: Mapping[str, Any]) -> Wave:
+    refuse_unknown(row, _WAVE_COLUMNS)
     return Wave(
         number=row["number"],
-        spec=_WAVE_SPEC.validate_json(row["spec"], extra="forbid"),
+        spec=read_column(_WAVE_SPEC, row["spec"]),
         start=row["start"],
         stop=row["stop"],
         batches=row["batches"],
@@ -219,7 +241,7 @@ def _read_wave(row: Mapping[str, Any]) -> Wave:
         started_at=row.get("started_at"),
         soak_until=row.get("soak_until"),
         ended_at=row.get("ended_at"),
-        acknowledged=_COUNTERS.validate_json(row["acknowledged"]),
-        verdict=_VERDICT.validate_json(row["verdict"]),
+        acknowledged=read_column(_COUNTERS, row["acknowledged"]),
+        verdict=read_column(_VERDICT, row["verdict"]),
         reason=row["reason"],
     )

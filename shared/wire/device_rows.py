@@ -13,7 +13,15 @@ from typing import Any
 from shared.domain.devices import DeviceRecord
 from shared.domain.ids import CampaignId, DeviceId
 from shared.wire.keys import DEVICES_PARTITION, row_key
+from shared.wire.known import refuse_unknown
 from shared.wire.rollout_rows import find_moment, read_moment, storable
+
+_COLUMNS = frozenset(
+    {
+        *("PartitionKey", "RowKey", "device", "sequence", "held_by", "installed", "hardware"),
+        *("known_since", "deleted_at", "changed_at"),
+    }
+)
 
 
 def write_device(record: DeviceRecord) -> dict[str, Any]:
@@ -34,7 +42,12 @@ def write_device(record: DeviceRecord) -> dict[str, Any]:
 
 
 def read_device(row: Mapping[str, Any]) -> DeviceRecord:
-    """The record in a row."""
+    """The record in a row.
+
+    Raises:
+        ValueError: A newer version wrote it, or somebody edited it, so that it cannot be read whole.
+    """
+    refuse_unknown(row, _COLUMNS)
     return DeviceRecord(
         device=DeviceId(row["device"]),
         sequence=row["sequence"],

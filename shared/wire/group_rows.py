@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.groups import Group, group_name
+from shared.wire.known import refuse_unknown
 
 GROUPS_PARTITION = "groups"
+_COLUMNS = frozenset({"PartitionKey", "RowKey", "query", "list", "number", "changed_by", "changed_at", "is_deleted"})
 
 
 def write_group_row(group: Group) -> dict[str, Any]:
@@ -25,7 +27,12 @@ def write_group_row(group: Group) -> dict[str, Any]:
 
 
 def read_group_row(row: Mapping[str, Any]) -> Group:
-    """The group in a row."""
+    """The group in a row.
+
+    Raises:
+        ValueError: A newer version wrote it, or somebody edited it, so that it cannot be read whole.
+    """
+    refuse_unknown(row, _COLUMNS)
     return Group(
         name=group_name(row["RowKey"]),
         query=row["query"],

@@ -1,24 +1,28 @@
 """Queue messages: versioned JSON, parsed once at the edge.
 
-Every body is ``{"v": 1, …}``. Another version or a missing field is a ``MalformedMessage``: the message is parked.
+Every body is ``{"v": 1, …}``, fields that have their default left out. A missing or wrong field is a
+``MalformedMessage``: the message is parked. A higher version, a field or a word that this version does not know is a
+``NewerMessage``: it waits for an instance that does.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.domain.errors import MalformedMessage
+from shared.domain.errors import MalformedMessage, NewerMessage
 from shared.domain.ids import CampaignId, OperationId
 from shared.domain.walks import BatchPurpose
 from shared.domain.waves import DeviceBatch
 
 VERSION = 1
+
+_NOT_KNOWN = frozenset({"extra_forbidden", "enum", "unexpected_keyword_argument"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +109,9 @@ type Message = IndexRequest | CampaignStep | OperationStep | BatchWork | BatchVi
 
 def write_message(message: Message) -> bytes:
     """The body of a message."""
-    return json.dumps({"v": VERSION, **asdict(message)}, separators=(",", ":")).encode()
+    defaults = {field.name: field.default for field in fields(message)}
+    said = {name: value for name, value in asdict(message).items() if value != defaults[name]}
+    return json.dumps({"v": VERSION, **said}, separators=(",", ":")).encode()
 
 
 def _reader[M](kind: type[M]) -> Callable[[bytes], M]:
@@ -113,16 +119,34 @@ def _reader[M](kind: type[M]) -> Callable[[bytes], M]:
 
     def read(body: bytes) -> M:
         document = _document(body)
-        if document.pop("v", None) != VERSION:
-            raise MalformedMessage(f"this is not a version {VERSION} message", code="unknown_version")
+        check_version(document.pop("v", None), VERSION)
         try:
             return adapter.validate_python(document, extra="forbid")
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise MalformedMessage(f"{kind.__name__}: {field}: {first['msg']}") from error
+            raise _verdict(kind.__name__, error) from error
 
     return read
+
+
+def check_version(found: object, known: int) -> None:
+    """Return if it is the version that this program writes.
+
+    Raises:
+        NewerMessage: It is a later one.
+        MalformedMessage: It is none that ever was.
+    """
+    if isinstance(found, int) and not isinstance(found, bool) and found > known:
+        raise NewerMessage(f"this is a version {found} message, and this program knows version {known}")
+    if found != known:
+        raise MalformedMessage(f"this is not a version {known} message", code="unknown_version")
+
+
+def _verdict(kind: str, error: ValidationError) -> MalformedMessage:
+    """What is merely not known may be newer; what is missing or of the wrong type is in no version."""
+    wrong = [each for each in error.errors() if each["type"] not in _NOT_KNOWN]
+    first = (wrong or error.errors())[0]
+    message = f"{kind}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return MalformedMessage(message) if wrong else NewerMessage(message)
 
 
 def _document(body: bytes) -> dict[str, Any]:

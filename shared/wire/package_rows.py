@@ -11,10 +11,19 @@ from shared.domain.ids import package_name
 from shared.domain.packages import Package, PackageKind, PackageState, PackageWithdrawal, RegisteredPackage
 from shared.domain.versions import Version
 from shared.wire.keys import escape
+from shared.wire.known import refuse_unknown
 from shared.wire.package_records import read_compatibility, read_publisher, write_compatibility, write_publisher
 
 PARTITION = "packages"
 """One partition, so that a package and its marker change in one transaction."""
+
+_COLUMNS = frozenset(
+    {
+        *("PartitionKey", "RowKey", "name", "version", "kind", "length_bytes", "sha256", "created", "compatibility"),
+        *("state", "source", "depends", "accepted_at", "publisher", "published_at"),
+        *("withdrawn_at", "withdrawn_by", "withdrawn_reason"),
+    }
+)
 
 _BETWEEN = "~~"
 _MARK = "~"
@@ -74,8 +83,9 @@ def read_package_row(entity: Mapping[str, Any]) -> RegisteredPackage:
     """The package in an entity.
 
     Raises:
-        KeyError, ValueError: Somebody else wrote it.
+        KeyError, ValueError: A newer version wrote it, or somebody edited it, so that it cannot be read whole.
     """
+    refuse_unknown(entity, _COLUMNS)
     kind = PackageKind(entity["kind"])
     published = entity.get("published_at")
     return RegisteredPackage(

@@ -16,6 +16,7 @@ from shared.domain.errors import DomainError, MalformedMessage
 from shared.domain.ids import CampaignId, campaign_id, device_id
 from shared.domain.rollouts import Report
 from shared.domain.waves import MAX_BATCH_DEVICES
+from shared.wire.messages import check_version
 from shared.wire.rollout_rows import read_mark, write_mark
 from shared.wire.twins import read_report, write_report
 
@@ -57,12 +58,12 @@ def read_report_batch(document: bytes | Mapping[str, Any]) -> ReportBatch:
     """The reports in a document, as bytes or already parsed.
 
     Raises:
-        MalformedMessage: It is not one of ours, or not of this version.
+        NewerMessage: It is of a later version.
+        MalformedMessage: It is not one of ours.
     """
     try:
         fields: Mapping[str, Any] = json.loads(document) if isinstance(document, bytes) else document
-        if fields["v"] != VERSION:
-            raise MalformedMessage(f"this is not a version {VERSION} report batch", code="unknown_version")
+        check_version(fields["v"], VERSION)
         campaign = campaign_id(fields["campaign"])
         reports = tuple(_read(campaign, item) for item in fields["reports"])
         return ReportBatch(campaign=campaign, shard=int(fields["shard"]), reports=reports)

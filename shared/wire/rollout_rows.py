@@ -17,11 +17,20 @@ from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.rollouts import OrderMark, Rollout, RolloutState
 from shared.wire.cohort_rows import write_cohorts
 from shared.wire.keys import rollout_partition, row_key
+from shared.wire.known import refuse_unknown
 
 COUNTERS_PREFIX = "counters~"
 COHORTS = "cohorts"
 NO_COHORTS = CohortCounts()
 _COUNT = "count_"
+
+_KEYS = frozenset({"PartitionKey", "RowKey"})
+_COLUMNS = _KEYS | {
+    *("device", "campaign", "wave", "batch", "state", "attempt", "sequence", "variant", "code", "detail", "progress"),
+    *("installed", "former", "agent", "hardware", "changed_at", "sent", "sent_at", "due_at", "retry_at"),
+    *("past_state", "past_code", "mark", "state_mark", "other_mark"),
+    "withdrawn_at",  # of rows from before offers were taken back by walks
+}
 
 
 def write_rollout(rollout: Rollout, shard: int) -> dict[str, Any]:
@@ -60,7 +69,12 @@ def write_rollout(rollout: Rollout, shard: int) -> dict[str, Any]:
 
 
 def read_rollout(row: Mapping[str, Any]) -> Rollout:
-    """The rollout in a row."""
+    """The rollout in a row.
+
+    Raises:
+        ValueError: A newer version wrote it, or somebody edited it, so that it cannot be read whole.
+    """
+    refuse_unknown(row, _COLUMNS)
     return Rollout(
         device=DeviceId(row["device"]),
         campaign=CampaignId(row["campaign"]),
@@ -104,6 +118,9 @@ def count_column(state: RolloutState) -> str:
     return f"{_COUNT}{state.value}"
 
 
+_COUNTERS_COLUMNS = _KEYS | {"wave", COHORTS, *map(count_column, RolloutState)}
+
+
 def write_counters(
     counters: Counters, campaign: CampaignId, shard: int, wave: int, cohorts: CohortCounts = NO_COHORTS
 ) -> dict[str, Any]:
@@ -118,7 +135,12 @@ def write_counters(
 
 
 def read_counters(row: Mapping[str, Any]) -> Counters:
-    """The counters in a row."""
+    """The counters in a row, or in the part of it that was asked for.
+
+    Raises:
+        ValueError: It counts a state that this version does not know.
+    """
+    refuse_unknown(row, _COUNTERS_COLUMNS)
     return Counters(by_state={state: row.get(count_column(state), 0) for state in RolloutState})
 
 

@@ -7,9 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.stops import FleetStop
+from shared.wire.known import refuse_unknown
 from shared.wire.rollout_rows import read_moment
 
 STOP_PARTITION = "stop"
+_COLUMNS = frozenset(
+    {
+        *("PartitionKey", "RowKey", "number", "stands", "reason", "stopped_by", "released_by"),
+        *("stopped_at", "released_at"),
+    }
+)
 
 
 def write_stop(stop: FleetStop, key: str) -> dict[str, Any]:
@@ -28,7 +35,12 @@ def write_stop(stop: FleetStop, key: str) -> dict[str, Any]:
 
 
 def read_stop(row: Mapping[str, Any]) -> FleetStop:
-    """The stop in a row."""
+    """The stop in a row.
+
+    Raises:
+        ValueError: A newer version wrote it, or somebody edited it, so that it cannot be read whole.
+    """
+    refuse_unknown(row, _COLUMNS)
     return FleetStop(
         number=row["number"],
         stands=row["stands"],

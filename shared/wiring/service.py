@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.domain.errors import MalformedMessage
+from shared.domain.errors import MalformedMessage, NewerMessage
 from shared.domain.groups import GroupName
 from shared.domain.ids import CampaignId, OperationId
 from shared.domain.packages import RegisteredPackage
@@ -52,6 +52,7 @@ from shared.handlers.visit_batch import visit_batch
 from shared.handlers.watch_index import watch_index
 from shared.handlers.withdraw_package import get_package, withdraw_package
 from shared.ports.bus import MessageSender, Parking
+from shared.ports.errors import Unavailable
 from shared.ports.replay import REPORTS
 from shared.settings import Settings
 from shared.telemetry.execution import about
@@ -322,15 +323,28 @@ class Service:
         tell_lag(twin_events, reports=published, now=self._clock())
 
     def fold(self, data: bytes) -> None:
-        """Fold the reports of one event; an event that nobody can read is parked."""
+        """Fold the reports of one event; an event that nobody can read is parked.
+
+        Raises:
+            PortError: Event Grid must deliver it again, be it to an instance of the version that wrote it.
+        """
         try:
             fold_reports(tell_subject_of(read_report_batch(data)), self._ports.fold_ports)
+        except NewerMessage as error:
+            raise Unavailable(error.message) from error
         except MalformedMessage as error:
             self.parking.park(source=REPORTS, body=data, code=error.code, reason=error.message)
 
     def fold_backlog(self, data: bytes) -> None:
-        """Fold reports that met too many others at one row."""
-        fold_backlog(tell_subject_of(read_report_batch(data)), self._ports.fold_ports)
+        """Fold reports that met too many others at one row.
+
+        Raises:
+            PortError: The host must deliver it again, be it to an instance of the version that wrote it.
+        """
+        try:
+            fold_backlog(tell_subject_of(read_report_batch(data)), self._ports.fold_ports)
+        except NewerMessage as error:
+            raise Unavailable(error.message) from error
 
     def note_lifecycle(self, event_type: str, data: Mapping[str, Any]) -> None:
         """Note that a device was created or deleted; an event that nobody can read is parked."""

@@ -80,7 +80,7 @@ def test_messages_that_nobody_can_read_are_parked_and_the_queues_go_on(scene: Sc
     bad = {
         "index-requests": b"no JSON",
         "campaign-steps": b'{"v": 1, "campaign": "x"',
-        "device-batches": b'{"v": 99}',
+        "device-batches": b'{"v": 0}',
         "batch-deadlines": b'{"v": 1, "campaign": 7}',
     }
     with ServiceBusClient.from_connection_string(scene.stack.settings["ServiceBus"]) as bus:

@@ -73,7 +73,7 @@ def test_a_dead_letter_goes_back_through_the_function_that_takes_it(
     """Here it is refused with a reason and parked: seen by its function, and still not lost."""
     marker = f"{scene.name}-dead"
     scene.stack.cloud.stop_functions()
-    send(scene, Queue.DEVICE_BATCHES, json.dumps({"v": 9, "campaign": marker}).encode())
+    send(scene, Queue.DEVICE_BATCHES, json.dumps({"v": 0, "campaign": marker}).encode())
     with bus(scene) as client, client.get_queue_receiver(Queue.DEVICE_BATCHES) as receiver:
         [message] = receiver.receive_messages(1, max_wait_time=5)
         receiver.dead_letter_message(message, reason="TooOften")

@@ -60,7 +60,7 @@ def fill_every_queue(scene: Scene) -> None:
     """One message for each function, which its function sets aside as soon as it can look at it."""
     with ServiceBusClient.from_connection_string(scene.stack.settings["ServiceBus"]) as client:
         for queue in Queue:
-            body = json.dumps({"v": 9, "marker": f"{scene.name}-{queue}"}).encode()
+            body = json.dumps({"v": 0, "marker": f"{scene.name}-{queue}"}).encode()
             with client.get_queue_sender(queue) as sender:
                 sender.send_messages(ServiceBusMessage(body, session_id=scene.name if queue in SESSIONS else None))
 

@@ -16,7 +16,7 @@ from shared.domain.pacing import LONG_AGO, Budget
 from shared.domain.stops import FleetStop
 from shared.domain.waves import DeviceBatch
 from shared.handlers.audit_desk import AuditDesk
-from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere
+from shared.ports.errors import AlreadyExists, ConcurrentChange, NotThere, UnreadableRow
 from shared.ports.operations import DraftBlob
 from shared.ports.stored import Page, Stored
 from shared.trust.signers import KeyRole
@@ -29,12 +29,16 @@ class MemoryCampaigns:
 
     Args:
         on_save: Told the campaign before and after each write that counts.
+
+    Attributes:
+        newer: Campaigns whose rows this version cannot read.
     """
 
     def __init__(self, on_save: Callable[[Campaign, Campaign], None] = lambda _before, _after: None) -> None:
         self._rows: dict[CampaignId, Stored[Campaign]] = {}
         self._etags = count(1)
         self._on_save = on_save
+        self.newer: set[CampaignId] = set()
 
     def create(self, campaign: Campaign) -> None:
         if campaign.id in self._rows:
@@ -44,6 +48,8 @@ class MemoryCampaigns:
     def get(self, campaign: CampaignId) -> Stored[Campaign]:
         if campaign not in self._rows:
             raise NotThere(campaign)
+        if campaign in self.newer:
+            raise UnreadableRow(campaign)
         return self._rows[campaign]
 
     def save(self, campaign: Stored[Campaign]) -> Stored[Campaign]:
@@ -57,11 +63,15 @@ class MemoryCampaigns:
         start = int(continuation or 0)
         rows = [self._rows[key].value for key in sorted(self._rows)]
         stop = start + size
-        items = tuple(replace(campaign, waves=()) for campaign in rows[start:stop])
-        return Page(items=items, continuation=str(stop) if stop < len(rows) else "")
+        items = tuple(replace(row, waves=()) for row in rows[start:stop] if row.id not in self.newer)
+        unreadable = tuple(row.id for row in rows[start:stop] if row.id in self.newer)
+        return Page(items=items, continuation=str(stop) if stop < len(rows) else "", unreadable=unreadable)
 
     def list_unfinished(self) -> Iterator[Campaign]:
-        yield from [replace(row.value, waves=()) for row in self._rows.values() if row.value.awaits_step]
+        unfinished = [replace(row.value, waves=()) for row in self._rows.values() if row.value.awaits_step]
+        yield from [row for row in unfinished if row.id not in self.newer]
+        if newer := self.newer & {row.id for row in unfinished}:
+            raise UnreadableRow(", ".join(newer))
 
     def _keep(self, campaign: Campaign) -> Stored[Campaign]:
         self._rows[campaign.id] = Stored(value=campaign, etag=str(next(self._etags)))

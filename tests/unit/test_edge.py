@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import azure.functions as func
 import pytest
 
-from shared.domain.errors import Conflict, DomainError, MalformedMessage, NotFound, TrustError
+from shared.domain.errors import Conflict, DomainError, MalformedMessage, NewerMessage, NotFound, TrustError
 from shared.edge import queues
 from shared.edge.answers import answer
 from shared.edge.messages import Inbox, consume, consume_each
 from shared.ports.bus import OutgoingMessage, Queue
-from shared.ports.errors import Throttled, Unavailable
+from shared.ports.errors import Throttled, Unavailable, UnreadableRow
 from shared.settings import SettingsError
 from shared.wiring import Service
 
@@ -43,9 +45,14 @@ class MemorySender:
 class Message(func.ServiceBusMessage):
     """A queue message of which body, id, session and number of deliveries matter."""
 
-    def __init__(self, body: bytes, *, deliveries: int = 1) -> None:
+    def __init__(self, body: bytes, *, deliveries: int = 1, properties: Mapping[str, str] | None = None) -> None:
         self._body = body
         self._deliveries = deliveries
+        self._properties = dict(properties or {})
+
+    @property
+    def application_properties(self) -> dict[str, Any]:
+        return self._properties
 
     def get_body(self) -> bytes:
         return self._body
@@ -80,6 +87,7 @@ def open_inbox() -> tuple[Inbox, MemoryParking, MemorySender]:
         (Conflict("not now"), 409, "conflict"),
         (Throttled("slow", retry_after_s=7), 503, "throttled"),
         (Unavailable("down"), 503, "unavailable"),
+        (UnreadableRow("newer"), 503, "unreadable_row"),
     ],
 )
 def test_each_kind_of_error_has_its_status(error: Exception, status: int, code: str) -> None:
@@ -130,6 +138,43 @@ def test_an_unreadable_message_is_parked_and_the_others_are_handled() -> None:
 
     assert handled == [1, 3]
     assert parking.parked == [(b"x", "malformed_message")]
+
+
+def read_old_number(body: bytes) -> int:
+    if body == b"new":
+        raise NewerMessage("a version 2 message")
+    return read_number(body)
+
+
+def test_a_newer_message_waits_for_an_instance_that_knows_it_and_the_others_are_handled() -> None:
+    inbox, parking, sender = open_inbox()
+    handled = list[int]()
+
+    consume(inbox, [Message(b"1"), Message(b"new"), Message(b"3")], read=read_old_number, handle=handled.extend)
+
+    assert (handled, parking.parked) == ([1, 3], [])
+    [(queue, again)] = sender.sent
+    assert (queue, again.body, again.session_id) == (Queue.CAMPAIGN_STEPS, b"new", "spring")
+    assert (again.enqueue_at, again.message_id == "step-7") == (NOW + timedelta(seconds=60), False)
+
+
+def test_a_newer_message_is_parked_once_no_upgrade_can_last_that_long() -> None:
+    inbox, parking, sender = open_inbox()
+    looks = 0
+    properties: Mapping[str, str] = {}
+
+    while not parking.parked:
+        at = NOW + timedelta(hours=looks)
+        consume(
+            replace(inbox, clock=partial(lambda at: at, at)),
+            [Message(b"new", properties=properties)],
+            read=read_old_number,
+            handle=fail_for_an_outage,
+        )
+        properties, looks = sender.sent[-1][1].properties, looks + 1
+
+    assert (looks, parking.parked) == (25, [(b"new", "newer_message")])
+    assert len(sender.sent) == 24
 
 
 def test_a_message_that_no_retry_can_mend_is_parked_alone() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import string
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.errors import MalformedMessage
+from shared.domain.errors import MalformedMessage, NewerMessage
 from shared.domain.ids import CampaignId, DeviceId, PackagePath, device_id, ring_position
 from shared.domain.offers import Offer
 from shared.domain.rollouts import REPORTABLE, OrderMark, Report, RolloutState
@@ -41,9 +42,42 @@ def test_a_message_reads_as_it_was_written() -> None:
 def test_a_visit_written_before_visits_said_when_they_were_due_still_reads() -> None:
     visit = BatchVisit(campaign=CampaignId("c-1"), batch=BATCH)
     document = json.loads(write_message(visit))
-    del document["due_epoch_s"]
 
-    assert read_batch_visit(json.dumps(document).encode()) == visit
+    assert "due_epoch_s" not in document
+    assert read_batch_visit(json.dumps(document | {"due_epoch_s": None}).encode()) == visit
+
+
+def test_a_message_says_only_what_is_not_as_it_always_was() -> None:
+    """A field of a later version must not make every message of it unreadable for instances of this one."""
+    work = BatchWork(campaign=CampaignId("c-1"), batch=BATCH, purpose=BatchPurpose.OFFER, step=3)
+
+    assert json.loads(write_message(work)).keys() == {"v", "campaign", "batch", "purpose", "step"}
+    assert json.loads(write_message(replace(work, retry=2))).keys() == {
+        *("v", "campaign", "batch", "purpose", "step", "retry")
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"v": 2}, {"surprise": True}, {"purpose": "dance"}, {"v": 7, "purpose": 3}],
+    ids=["version", "field", "word", "whatever a version brings"],
+)
+def test_a_message_that_a_newer_version_may_have_written_is_told_apart(changes: dict[str, object]) -> None:
+    work = BatchWork(campaign=CampaignId("c-1"), batch=BATCH, purpose=BatchPurpose.OFFER, step=3)
+    body = json.dumps(json.loads(write_message(work)) | changes).encode()
+
+    with pytest.raises(NewerMessage):
+        read_batch_work(body)
+
+
+@pytest.mark.parametrize("changes", [{"v": 0}, {"v": None}, {"v": "2"}, {"step": "x", "surprise": True}])
+def test_what_no_version_writes_is_not_taken_for_a_newer_message(changes: dict[str, object]) -> None:
+    work = BatchWork(campaign=CampaignId("c-1"), batch=BATCH, purpose=BatchPurpose.OFFER, step=3)
+    body = json.dumps(json.loads(write_message(work)) | changes).encode()
+
+    with pytest.raises(MalformedMessage) as caught:
+        read_batch_work(body)
+    assert not isinstance(caught.value, NewerMessage)
 
 
 @pytest.mark.parametrize(
