@@ -45,6 +45,10 @@ param deviceRanges string = ''
 @description('From where the hub may be reached by devices and by the apps, whose addresses change: only behind a NAT gateway.')
 param hubRanges string = ''
 
+@description('Whether there is a Device Provisioning Service, with which devices enrol. It is billed by the registration.')
+@allowed(['off', 'on'])
+param dps string = 'off'
+
 @description('Who is told when something is wrong; nobody when empty.')
 param alertEmail string = ''
 
@@ -202,6 +206,19 @@ module lateRoles 'modules/late-roles.bicep' = {
   dependsOn: [roles]
 }
 
+module provisioning 'modules/provisioning.bicep' = if (dps == 'on') {
+  name: 'provisioning'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    token: token
+    hubName: iothub.outputs.name
+    hubHost: iothub.outputs.host
+  }
+  dependsOn: [roles]
+}
+
 module apps 'modules/app.bicep' = [for app in ['field', 'control']: {
   name: 'app-${app}'
   scope: group
@@ -241,6 +258,8 @@ output FIELD_URL string = apps[0].outputs.url
 output CONTROL_URL string = apps[1].outputs.url
 output KEY_VAULT string = keyvault.outputs.name
 output IOT_HUB string = iothub.outputs.name
+output DPS_NAME string = dps == 'on' ? provisioning.outputs.name : ''
+output DPS_ID_SCOPE string = dps == 'on' ? provisioning.outputs.idScope : ''
 output STORAGE_ACCOUNT string = storage.outputs.name
 output EVENTS_IDENTITY string = identities.outputs.eventsId
 output REPORTS_TOPIC string = eventgrid.outputs.topicNames.reports

@@ -18,7 +18,8 @@ import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 TARGET = Path(__file__).parent.parent / "tests/assets/azure_types.json"
 PACKAGES = {
@@ -27,6 +28,7 @@ PACKAGES = {
     "eventgrid": "10.4.0",
     "eventhub": "11.2.0",
     "iothub": "4.0.0",
+    "iothubprovisioningservices": "2.1.0",
     "keyvault": "10.3.1",
     "loganalytics": "13.0.0b6",
     "monitor": "7.0.0",
@@ -45,6 +47,7 @@ ROOTS = {
     "Microsoft.Authorization/roleAssignments@2022-04-01": "authorization.v2022_04_01.RoleAssignmentCreateParameters",
     "Microsoft.Authorization/roleDefinitions@2022-04-01": "authorization.v2022_04_01.RoleDefinition",
     "Microsoft.Devices/IotHubs@2023-06-30": "iothub.v2023_06_30.IotHubDescription",
+    "Microsoft.Devices/provisioningServices@2026-11-01": "iothubprovisioningservices.ProvisioningServiceDescription",
     "Microsoft.EventGrid/systemTopics@2025-02-15": "eventgrid.SystemTopic",
     f"Microsoft.EventGrid/systemTopics/{_EVENTS}": "eventgrid.EventSubscription",
     "Microsoft.EventGrid/topics@2025-02-15": "eventgrid.Topic",
@@ -115,6 +118,8 @@ class Models:
         return {"ref": full}
 
     def _read(self, home: str, model: Any) -> Shape:
+        if not hasattr(model, "_attribute_map"):
+            return self._read_typed(home, model)
         shape: dict[str, Any] = {"properties": {}, "required": []}
         for attribute, entry in model._attribute_map.items():
             rules = model._validation.get(attribute, {})
@@ -126,6 +131,28 @@ class Models:
             shape |= {"by": key, "kinds": {word: self.model(home, kind) for word, kind in kinds.items()}}
         return shape
 
+    def _read_typed(self, home: str, model: Any) -> Shape:
+        """A model of newer packages, which say it all in type hints."""
+        shape: dict[str, Any] = {"properties": {}, "required": []}
+        module = sys.modules[model.__module__]
+        hints = get_type_hints(model, {**vars(module), "_models": _module(home)})
+        model.__new__(model)  # it learns its own fields when it is first made
+        for attribute, field in model._attr_to_rest_field.items():
+            if field._visibility != ["read"]:
+                kinds = [kind for kind in alternatives(hints[attribute]) if kind is not type(None)]
+                words = known_words(model, attribute) if kinds[0] is str else []
+                is_required = len(kinds) == len(alternatives(hints[attribute]))
+                self._put(shape, field._rest_name, words or self._shape_of(home, kinds[0]), is_required)
+        return shape
+
+    def _shape_of(self, home: str, kind: Any) -> Shape:
+        """What a type hint means."""
+        if get_origin(kind) in (list, dict):
+            return {"list" if get_origin(kind) is list else "map": self._shape_of(home, get_args(kind)[-1])}
+        if kind.__module__.endswith("._models"):
+            return self.model(home, kind.__name__)
+        return _PLAIN.get(getattr(kind, "__name__", ""), "any")
+
     def _put(self, shape: dict[str, Any], key: str, value: object, required: bool) -> None:
         """Put a property where its key says; ``properties.sku`` is one of the object ``properties``."""
         *outer, name = [part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", key)]
@@ -136,6 +163,11 @@ class Models:
         shape["properties"][name] = {"words": value} if isinstance(value, list) else value
         if required:
             shape["required"].append(name)
+
+
+def alternatives(hint: Any) -> tuple[Any, ...]:
+    """The members of a union; anything else by itself."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def _module(home: str) -> Any:

@@ -61,6 +61,16 @@ def test_only_the_control_app_may_sign_or_write_twins() -> None:
         assert {row["who"] for row in ROWS if row["role"] == dangerous} == {"control"}
 
 
+def test_dps_writes_the_registry_and_its_twins_and_has_no_other_role() -> None:
+    """What it writes into a twin no device believes: it has no key."""
+    rows = [row for row in ROWS if row["who"] == "dps"]
+    assert [(row["role"], row["kind"]) for row in rows] == [("Groundswell Device Registrar", "linkedhub")]
+    may = ROLES["custom"]["Groundswell Device Registrar"]
+    assert {action.split("/")[2] for action in may} == {"devices", "twins"}
+    writers = {name for name, actions in ROLES["custom"].items() if any("twins/write" in one for one in actions)}
+    assert {row["who"] for row in ROWS if row["role"] in writers} == {"control", "dps"}
+
+
 def test_nobody_has_a_data_role_on_all_of_the_data_account_that_reaches_packages() -> None:
     wide = [row["role"] for row in ROWS if row["kind"] == "account"]
     assert sorted(wide) == ["Storage Blob Delegator", "Storage Queue Data Contributor"]
@@ -82,7 +92,7 @@ def test_every_row_is_on_something_that_is_deployed() -> None:
     }
     for row in ROWS:
         assert row["name"] in known.get(row["kind"], {row["name"]}), row
-    loops = "".join((INFRA / f"modules/{name}.bicep").read_text() for name in ("roles", "late-roles"))
+    loops = "".join((INFRA / f"modules/{name}.bicep").read_text() for name in ("roles", "late-roles", "provisioning"))
     assert set(re.findall(r"row\.kind == '(\w+)'", loops)) == {row["kind"] for row in ROWS}
 
 

@@ -41,6 +41,11 @@ INVENTORY = {
         "insights": "Microsoft.Insights/components",
     },
     "modules/network.bicep": {"network": "Microsoft.Network/virtualNetworks"},
+    "modules/provisioning.bicep": {
+        "identity": "Microsoft.ManagedIdentity/userAssignedIdentities",
+        "hubRoles": "Microsoft.Authorization/roleAssignments",
+        "service": "Microsoft.Devices/provisioningServices",
+    },
     "modules/servicebus.bicep": {
         "bus": "Microsoft.ServiceBus/namespaces",
         "queue": "Microsoft.ServiceBus/namespaces/queues",
@@ -68,7 +73,7 @@ ELSEWHERE = {"modules/roles.bicep", "modules/late-roles.bicep"}
 
 MODULES = {
     "identities", "fence", "storage", "servicebus", "eventhubs", "keyvault", "monitoring", "alerts", "eventgrid",
-    "roles", "iothub", "lateRoles", "apps",
+    "roles", "iothub", "lateRoles", "apps", "provisioning",
 }  # fmt: skip
 
 
@@ -211,3 +216,29 @@ def test_how_data_is_copied_is_a_choice_as_some_regions_have_no_zones() -> None:
 def test_keys_are_elliptic_and_for_signing_only() -> None:
     key = properties(declared(parse((INFRA / "modules/keyvault.bicep").read_bytes()), "resource")["key"])["properties"]
     assert text(key) == "properties: { kty: 'EC', curveName: 'P-256', keyOps: ['sign', 'verify'] }"
+
+
+def test_a_provisioning_service_is_made_only_where_it_is_asked_for() -> None:
+    main = (INFRA / "main.bicep").read_text()
+    assert "@allowed(['off', 'on'])\nparam dps string = 'off'" in main
+    assert "module provisioning 'modules/provisioning.bicep' = if (dps == 'on') {" in main
+    used = re.findall(r"^.*provisioning\.outputs\..*$", main, re.M)
+    assert len(used) == 2
+    assert all("= dps == 'on' ? " in line for line in used)
+    assert json.loads((INFRA / "main.parameters.json").read_text())["parameters"]["dps"]["value"] == "${DPS=off}"
+
+
+def test_the_provisioning_service_reaches_the_hub_by_its_identity() -> None:
+    """The stable API takes that from 2026-08-01 on; before, only a connection string, which is off here."""
+    service = body("modules/provisioning.bicep", "service")
+    assert "'Microsoft.Devices/provisioningServices@2026-11-01'" in service
+    for line in (
+        "authenticationType: 'UserAssigned'",
+        "selectedUserAssignedIdentityResourceId: identity.id",
+        "hostName: hubHost",
+        "disableLocalAuth: true",
+        "dependsOn: [hubRoles]",
+    ):
+        assert line in service
+    assert "connectionString" not in service
+    assert "scope: hub\n" in body("modules/provisioning.bicep", "hubRoles")

@@ -60,11 +60,19 @@ def test_there_is_an_identity_for_each_that_has_a_role() -> None:
     names = text(declared(parse((INFRA / "modules/identities.bicep").read_bytes()), "variable")["names"])
     assert names == "var names = ['field', 'control', 'hub', 'events']"
     rows = json.loads((INFRA / "roles.json").read_text())["assignments"]
-    assert {row["who"] for row in rows} == {"field", "control", "hub", "events", "deployer"}
+    of_dps = declared(parse((INFRA / "modules/provisioning.bicep").read_bytes()), "resource")["identity"]
+    assert "Microsoft.ManagedIdentity/userAssignedIdentities" in text(of_dps)
+    assert {row["who"] for row in rows} == {"field", "control", "hub", "events", "deployer", "dps"}
 
 
 @pytest.mark.parametrize(
-    ("module", "waits_for"), [("iothub", "[roles]"), ("lateRoles", "[roles]"), ("apps", "[roles, lateRoles]")]
+    ("module", "waits_for"),
+    [
+        ("iothub", "[roles]"),
+        ("lateRoles", "[roles]"),
+        ("apps", "[roles, lateRoles]"),
+        ("provisioning", "[roles]"),
+    ],
 )
 def test_what_checks_its_roles_when_it_is_made_comes_after_them(module: str, waits_for: str) -> None:
     body = text(declared(parse((INFRA / "main.bicep").read_bytes()), "module")[module])
@@ -94,3 +102,5 @@ def test_roles_are_given_to_principals_of_a_known_kind() -> None:
     for name in ("roles", "late-roles"):
         source = (INFRA / f"modules/{name}.bicep").read_text()
         assert source.count("principalId: principals[row.who]\n    principalType: ") == source.count("roleAssignments@")
+    source = (INFRA / "modules/provisioning.bicep").read_text()
+    assert "principalId: identity.properties.principalId\n    principalType: 'ServicePrincipal'" in source
