@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from shared.domain.telemetry_volume import FREE_GB
 from shared.wire.price_file import read_price_file
 
 ROOT = Path(__file__).parents[1]
-PAGE, PRICES = ROOT / "docs/azure.md", ROOT / "prices.toml"
+PAGE, PRICES, ALERTS = ROOT / "docs/azure.md", ROOT / "prices.toml", ROOT / "infra/alerts.json"
 BEGIN, END = "<!-- sizes: written by scripts/write_sizing.py -->\n", "<!-- end of sizes -->\n"
 
 BUS_SHARE = 0.5
@@ -99,6 +100,18 @@ def _months(rows: Sequence[Sequence[Size]], prices: PriceTable) -> Iterator[str]
     for name, meter in BUS_METERS.items():
         yield f"| Service Bus {name} | | | {_price(prices, meter, 1)} |"
     yield "| Event Hubs Standard, one throughput unit | | | not known |"
+    rules = json.loads(ALERTS.read_text())["queries"]
+    yield f"| {len(rules)} log search alerts | | | {_alerts(rules, prices)} |"
+
+
+def _alerts(rules: Sequence[Mapping[str, str]], prices: PriceTable) -> str:
+    often = sum(rule["every"] == "PT5M" for rule in rules)
+    quantities = {
+        Meter.LOG_ALERT_5_MINUTES_MONTHS: Decimal(often),
+        Meter.LOG_ALERT_15_MINUTES_MONTHS: Decimal(len(rules) - often),
+    }
+    cost = reckon(quantities, prices)
+    return "not known" if cost.unpriced else write_money(cost.total, cost.currency)
 
 
 def _price(prices: PriceTable, meter: Meter, quantity: int) -> str:

@@ -27,6 +27,8 @@ class Meter(StrEnum):
     IOT_HUB_S3_UNIT_MONTHS = "iot_hub_s3_unit_months"
     SERVICE_BUS_STANDARD_MONTHS = "service_bus_standard_months"
     SERVICE_BUS_PREMIUM_UNIT_MONTHS = "service_bus_premium_unit_months"
+    LOG_ALERT_5_MINUTES_MONTHS = "log_alert_5_minutes_months"
+    LOG_ALERT_15_MINUTES_MONTHS = "log_alert_15_minutes_months"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

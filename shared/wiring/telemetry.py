@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from threading import Lock
 
 CONNECTION = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+_NO_RESOURCE_ROWS = "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED"
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ def _begin(environment: Mapping[str, str]) -> None:
 
     from shared.telemetry.records import RecordsOut  # noqa: PLC0415
 
+    # Otherwise each batch of spans brings a billed row along that says only which SDK made it.
+    os.environ.setdefault(_NO_RESOURCE_ROWS, "true")
     where = {"connection_string": environment[CONNECTION]}
     app = Resource.create({"service.name": environment.get("WEBSITE_SITE_NAME", "groundswell")})
     spans = TracerProvider(resource=app)

@@ -79,6 +79,12 @@ def fold_after(seconds: float, *, late: int = 2, of: int = 100) -> None:
         plane.fold()
 
 
+def fold_lately(workspace: Workspace) -> None:
+    """Reports come to the table, minutes ago."""
+    with workspace.as_of(timedelta(minutes=5)):
+        fold_after(1)
+
+
 def find_differences(count: int) -> None:
     plane = offered(30)
     for name in plane.names[:count]:
@@ -155,7 +161,7 @@ SITUATIONS: dict[str, tuple[Situation, Situation]] = {
     "relay-silence": (lambda here: come(here, 30), lambda here: (come(here, 30), carry_on(here, 29.9))),
     "fold-silence": (
         lambda here: carry_on(here, 30, reports=20),
-        lambda here: (carry_on(here, 30, reports=100), fold_after(1)),
+        lambda here: (carry_on(here, 30, reports=100), fold_lately(here)),
     ),
     "event-to-table": (lambda _: fold_after(61), lambda _: fold_after(59)),
     "somebody-should-look": (
@@ -209,6 +215,8 @@ def test_one_late_report_in_a_hundred_keeps_the_promise(workspace: Workspace) ->
         ([150, 30], [29], False),
         # Clocks and the minutes of metrics differ a little.
         ([30], [30.5], False),
+        # Before the window.
+        ([200], [], False),
         # Hours of work, and the last change is carried on.
         ([170, 120, 60, 30, 5], [169, 119, 59, 29], False),
     ],
@@ -224,7 +232,7 @@ def test_the_relay_is_missed_only_when_something_came(
     assert workspace.fires(rule) is fires
 
 
-@pytest.mark.parametrize(("minutes_ago", "reports"), [(10, 500), (30, 10)])
+@pytest.mark.parametrize(("minutes_ago", "reports"), [(10, 500), (30, 10), (70, 500)])
 def test_reports_on_their_way_and_a_few_that_change_nothing_are_no_silence(
     workspace: Workspace, minutes_ago: float, reports: int
 ) -> None:

@@ -118,6 +118,11 @@ def test_a_campaign_sends_no_more_rows_and_no_larger_ones_than_its_dry_run_recko
     assert len(devices) <= len(spans) <= most.spans
     assert len(records) <= most.records
     assert usage["telemetry_rows"] >= most.all
+    assert {each["data"]["baseType"] for each in sent.envelopes()} <= {
+        "RemoteDependencyData",
+        "MessageData",
+        "ExceptionData",
+    }
 
 
 def test_no_secret_is_in_what_is_sent(sent: Ingestion, scene: Scene) -> None:

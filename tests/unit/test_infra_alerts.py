@@ -139,6 +139,14 @@ def test_a_query_rule_is_what_azure_takes(rule: dict[str, Any]) -> None:
         assert rule["aggregation"] == "Count"
 
 
+@pytest.mark.parametrize("rule", [rule for rule in ALERTS["queries"] if "ago(" in "\n".join(rule["query"])])
+def test_a_query_that_looks_at_the_clock_says_itself_how_far_it_looks_back(rule: dict[str, Any]) -> None:
+    """Azure widens a rule's window to two days where its query says ``ago``, and a sum would go on for that long."""
+    hours = re.fullmatch(r"PT(\d+)H", rule["window"])
+    assert hours is not None
+    assert rule["query"][1] == f"| where TimeGenerated > ago({hours[1]}h)"
+
+
 def test_what_is_promised_stands_in_one_place_each() -> None:
     [rule] = [rule for rule in ALERTS["queries"] if rule["name"] == "event-to-table"]
     assert f"{100 - rule['threshold']} % of the reports are in the table within {EVENT_TO_TABLE_S:.0f} s" in PAGE

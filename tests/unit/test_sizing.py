@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from scripts.sizing import FLEETS, QUOTA_SHARE, hubs_for, plan
-from scripts.write_sizing import PAGE, with_sizes, write_section
+from scripts.write_sizing import ALERTS, PAGE, with_sizes, write_section
 from shared.domain.forecast import HUB_MESSAGES_PER_DEVICE
 from shared.domain.hub_sizes import TIER_LIMITS, HubLoad, HubSize, HubTier, fits, seconds_on, smallest_hub
 from shared.domain.pacing import CHARGE_PER_DEVICE
@@ -87,6 +88,15 @@ def test_what_has_no_price_is_said_to_have_none() -> None:
     assert "| IoT Hub S1 × 1 | 50 | 400,000 | not known |" in poorer
     assert "`egress_gb`, `event_hubs_events`" in poorer
     assert "`egress_gb`" not in write_section(price_table())
+
+
+def test_alerts_are_priced_by_how_often_they_look() -> None:
+    rules = json.loads(ALERTS.read_text())["queries"]
+    often = [rule for rule in rules if rule["every"] == "PT5M"]
+    assert 0 < len(often) < len(rules)
+    price = 1.5 * len(often) + 0.5 * (len(rules) - len(often))
+    assert f"| {len(rules)} log search alerts | | | {price:.2f} USD |" in write_section(price_table())
+    assert "log search alerts | | | not known |" in write_section(without(Meter.LOG_ALERT_15_MINUTES_MONTHS))
 
 
 def test_a_bus_that_a_campaign_would_fill_is_not_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
