@@ -37,7 +37,7 @@ def plan_lines(plan: ForecastView) -> Iterator[str]:
     if retries := plan.retries:
         yield (
             f"  {retries.offers:,} further offers on top if {retries.assumed_failure_percent:g} % "
-            "of all attempts failed"
+            f"of all attempts failed, {_time(retries.dispatch_s)}"
         )
     yield from _cost_lines(plan.cost)
     for warning in plan.warnings:

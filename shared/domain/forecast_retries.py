@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shared.domain.forecast import HUB_MESSAGES_PER_DEVICE, Usage
+from shared.domain.forecast import HUB_MESSAGES_PER_DEVICE, ForecastInputs, Usage, slots_s
 from shared.domain.retries import Retries
 
 ASSUMED_FAILURE_PERCENT = 5.0
@@ -18,17 +18,19 @@ class RetryForecast:
 
     Attributes:
         offers: Further offers, all attempts together.
+        dispatch_s: How long their time slots take, under the hub's throttle and the campaign's own pace.
         longest_s: How long a device that fails each time waits between its attempts in all, the jitter included.
     """
 
     assumed_failure_percent: float
     offers: int
+    dispatch_s: float
     hub_messages: int
     egress_bytes: int
     longest_s: float
 
 
-def forecast_retries(policy: Retries, usage: Usage) -> RetryForecast | None:
+def forecast_retries(policy: Retries, usage: Usage, inputs: ForecastInputs) -> RetryForecast | None:
     """The forecast; None where nothing is tried again."""
     if policy.maximum == 0:
         return None
@@ -38,6 +40,7 @@ def forecast_retries(policy: Retries, usage: Usage) -> RetryForecast | None:
     return RetryForecast(
         assumed_failure_percent=ASSUMED_FAILURE_PERCENT,
         offers=offers,
+        dispatch_s=slots_s(offers, usage.twin_writes, inputs),
         hub_messages=offers * HUB_MESSAGES_PER_DEVICE,
         egress_bytes=round(offers * usage.egress_bytes / max(1, usage.twin_writes)),
         longest_s=sum(waits) * (1 + policy.jitter),

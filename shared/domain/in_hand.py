@@ -26,12 +26,17 @@ _GIVEN_UP = frozenset({C.ABORTED, C.REVERTING, C.REVERTED})
 
 def is_in_hand(holder: Campaign, held: Rollout, *, now: datetime) -> bool:
     """Whether the twin of an open row of the holder may be written for it from now on."""
-    if held.state is S.PLANNED and held.attempt == 1:
-        # No twin holds anything of it; who marks it as offered comes before us or not at all.
+    if not may_hold_offer(held):
+        # Who marks it as offered comes before us or not at all.
         return False
     if holder.state in _GIVEN_UP or holder.goes_back:
         return _may_be_withdrawn(holder, held, now)
     return _may_be_offered(holder, held, now)
+
+
+def may_hold_offer(rollout: Rollout) -> bool:
+    """Whether the device's twin may hold an offer of this open row."""
+    return rollout.state is not S.PLANNED or rollout.attempt > 1
 
 
 def _may_be_withdrawn(holder: Campaign, held: Rollout, now: datetime) -> bool:

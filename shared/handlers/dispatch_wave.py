@@ -20,8 +20,8 @@ from shared.handlers.wakeups import request_visit
 from shared.ports.bus import Queue
 from shared.ports.rollouts import RolloutStore
 
-PACED_BATCHES = 20
-"""Batches of a campaign with a pace of its own that one step looks into: seconds, at one query each."""
+LOOKED_AT = 20
+"""Batches that one step looks into: seconds, at one query each."""
 
 S = RolloutState
 
@@ -30,11 +30,12 @@ def dispatch_wave(campaign: Campaign, ports: CampaignPorts, *, now: datetime) ->
     """The campaign with more of its wave's batches on the queue, as many as have slots within the next minute."""
     if (wave := campaign.wave_in_hand) is None:
         raise Conflict(f"{campaign.id} has no wave to dispatch")
-    batches = ports.manifests.read_batches(campaign.id, wave.number)[wave.dispatched : wave.batches]
+    known = ports.manifests.read_batches(campaign.id, wave.number)[: wave.batches]
+    batches = known[wave.dispatched :]
     if not batches:
         return Change(campaign=note_dispatched(campaign, wave.dispatched), due_at=now)
     load = load_of(campaign, ports.rollouts)
-    look = _look_into(campaign, wave, batches, load, ports.rollouts)
+    look = _look_into(campaign, wave, known, load, ports.rollouts)
     reservation = reserve_slots(ports.budget, look.batches, now=now, load=load, sizes=look.sizes)
     _send(campaign, reservation, ports)
     after = note_dispatched(paced_by(campaign, reservation, look.sizes), look.places[len(reservation.slots)])
@@ -57,24 +58,32 @@ class _Look:
 
 
 def _look_into(
-    campaign: Campaign, wave: Wave, batches: Sequence[DeviceBatch], load: Load, rollouts: RolloutStore
+    campaign: Campaign, wave: Wave, known: Sequence[DeviceBatch], load: Load, rollouts: RolloutStore
 ) -> _Look:
-    """All that are left; those of a campaign with a pace of its own without the ones that have their offers.
+    """All that are left; where some went out before, or the campaign has a pace of its own, without the ones that have
+    their offers.
 
-    A campaign that was resumed goes through its wave again: at a slow pace it would stand still for hours if batches
-    that went out before were charged once more.
+    A campaign that was resumed goes through its wave again: it would stand still for hours, and take the hub from
+    others, if batches that went out before were charged once more.
     """
-    first = wave.dispatched
-    if not campaign.spec.pace.is_bounded:
+    first, batches = wave.dispatched, known[wave.dispatched :]
+    if not campaign.spec.pace.is_bounded and not _went_out_before(campaign, wave, known[:first], rollouts):
         places = range(first, first + len(batches) + 1)
         return _Look(batches=batches, sizes=[batch.count for batch in batches], places=places)
-    sizes = _count_lacking(campaign, batches[:PACED_BATCHES], load.device_s, rollouts)
+    sizes = _count_lacking(campaign, batches[:LOOKED_AT], load.device_s, rollouts)
     wanted = [place for place, size in enumerate(sizes) if size]
     return _Look(
         batches=[batches[place] for place in wanted],
         sizes=[sizes[place] for place in wanted],
         places=[*(first + place for place in wanted), first + len(sizes)],
     )
+
+
+def _went_out_before(campaign: Campaign, wave: Wave, dispatched: Sequence[DeviceBatch], rollouts: RolloutStore) -> bool:
+    """Whether more devices have had an offer than the batches hold that the wave's cursor is past."""
+    counters = rollouts.read_counters(campaign.id, wave.number, campaign.shards)
+    offered = counters.total - counters.of(S.PLANNED, S.SKIPPED, S.CANCELLED)
+    return offered > sum(batch.count for batch in dispatched)
 
 
 def _count_lacking(

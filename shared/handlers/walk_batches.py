@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.campaigns import Campaign
 from shared.domain.ids import CampaignId
+from shared.domain.in_hand import may_hold_offer
 from shared.domain.joining import is_over
 from shared.domain.pacing import TAKE_BACK_LOAD
 from shared.domain.retries import RETRYABLE
@@ -24,8 +25,8 @@ from shared.ports.rollouts import RolloutStore
 
 S = RolloutState
 
-RETRIED_BATCHES = 20
-"""Batches that one step of a retry looks into: seconds, at one query each."""
+LOOKED_AT = 20
+"""Batches that one step looks into: seconds, at one query each."""
 
 SKIPPED_BATCHES = 100
 """Batches that one step of a skip puts on the queue: no twin is written, so that the hub has no say in it."""
@@ -51,42 +52,51 @@ def walk_batches(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> 
     batches = ports.manifests.read_batches(campaign.id, walk.wave)[walk.batches :]
     if not batches or not _concerns_wave(campaign, walk, walk.wave, ports):
         return Change(campaign=_with(campaign, walk, replace(walk, wave=walk.wave + 1, batches=0)), due_at=now)
-    if walk.purpose is BatchPurpose.RETRY:
-        return _offer_anew(campaign, walk, batches, ports, now)
-    reservation = _reserve(walk, batches, ports, now)
-    _send(campaign, walk, reservation, ports)
-    further = replace(walk, batches=walk.batches + len(reservation.slots))
-    all_out = len(reservation.slots) == len(batches)
-    return Change(campaign=_with(campaign, walk, further), due_at=now if all_out else reservation.look_again_at)
-
-
-def _reserve(walk: Walk, batches: Sequence[DeviceBatch], ports: CampaignPorts, now: datetime) -> Reservation:
     if walk.purpose is BatchPurpose.SKIP:
-        return Reservation(slots=tuple((batch, now) for batch in batches[:SKIPPED_BATCHES]), look_again_at=now)
-    return reserve_slots(ports.budget, batches, now=now, load=TAKE_BACK_LOAD)
-
-
-def _offer_anew(
-    campaign: Campaign, walk: Walk, batches: Sequence[DeviceBatch], ports: CampaignPorts, now: datetime
-) -> Change:
-    """Devices that are to be offered the package once more are charged as for the first time, and keep to the pace."""
-    looked_at = batches[:RETRIED_BATCHES]
-    counts = [_count_retryable(campaign.id, batch, ports.rollouts) for batch in looked_at]
-    wanted = [place for place, count in enumerate(counts) if count]
-    sizes = [counts[place] for place in wanted]
-    load = load_of(campaign, ports.rollouts)
+        return _skip(campaign, walk, batches, ports, now)
+    looked_at = batches[:LOOKED_AT]
+    found = [_look_into(walk.purpose, campaign.id, batch, ports.rollouts) for batch in looked_at]
+    wanted = [place for place, look in enumerate(found) if look.concerned]
+    sizes = [found[place].charged for place in wanted]
+    is_retry = walk.purpose is BatchPurpose.RETRY
+    load = load_of(campaign, ports.rollouts) if is_retry else TAKE_BACK_LOAD
     asked = [looked_at[place] for place in wanted]
     reservation = reserve_slots(ports.budget, asked, now=now, load=load, sizes=sizes)
     _send(campaign, walk, reservation, ports)
     places = [*wanted, len(looked_at)]
     further = replace(walk, batches=walk.batches + places[len(reservation.slots)])
-    after = _with(paced_by(campaign, reservation, sizes), walk, further)
+    after = _with(paced_by(campaign, reservation, sizes) if is_retry else campaign, walk, further)
     all_out = len(reservation.slots) == len(asked)
     return Change(campaign=after, due_at=now if all_out else look_again_at(campaign, reservation, now=now))
 
 
-def _count_retryable(campaign: CampaignId, batch: DeviceBatch, rollouts: RolloutStore) -> int:
-    return sum(row.value.state in RETRYABLE for row in rollouts.read_batch(campaign, batch))
+def _skip(
+    campaign: Campaign, walk: Walk, batches: Sequence[DeviceBatch], ports: CampaignPorts, now: datetime
+) -> Change:
+    slots = tuple((batch, now) for batch in batches[:SKIPPED_BATCHES])
+    _send(campaign, walk, Reservation(slots=slots, look_again_at=now), ports)
+    return Change(campaign=_with(campaign, walk, replace(walk, batches=walk.batches + len(slots))), due_at=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """A batch, as far as a walk goes.
+
+    Attributes:
+        concerned: How many of its devices the walk is about.
+        charged: For how many of them a twin is written.
+    """
+
+    concerned: int
+    charged: int
+
+
+def _look_into(purpose: BatchPurpose, campaign: CampaignId, batch: DeviceBatch, rollouts: RolloutStore) -> _Look:
+    """Devices that are to be offered the package once more are charged as for the first time; those that never had an
+    offer have nothing that could be taken back."""
+    rows = [row.value for row in rollouts.read_batch(campaign, batch) if row.value.state in _CONCERNS[purpose]]
+    charged = sum(purpose is BatchPurpose.RETRY or may_hold_offer(row) for row in rows)
+    return _Look(concerned=len(rows), charged=charged)
 
 
 def _send(campaign: Campaign, walk: Walk, reservation: Reservation, ports: CampaignPorts) -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.ids import DeviceId
+from shared.domain.in_hand import may_hold_offer
 from shared.domain.retries import cut_short
 from shared.domain.rollouts import PROGRESS, Rollout, RolloutState
 from shared.domain.walks import BatchPurpose
@@ -63,13 +64,8 @@ def withdraw_batch(work: BatchWork, ports: DispatchPorts, *, now: datetime) -> N
 
 def _take_turn(work: BatchWork, ports: DispatchPorts, now: datetime) -> datetime:
     rows = ports.rollouts.read_batch(work.campaign, work.batch)
-    offered = _offered([row for row in rows if row.value.state in _CONCERNED[work.purpose]])
-    return take_turn(ports.budget, len(offered), now=now) if offered else now
-
-
-def _offered(open_rows: Sequence[Stored[Rollout]]) -> list[Rollout]:
-    """Those whose twin may hold an offer."""
-    return [row.value for row in open_rows if row.value.state is not S.PLANNED or row.value.attempt > 1]
+    offered = sum(row.value.state in _CONCERNED[work.purpose] and may_hold_offer(row.value) for row in rows)
+    return take_turn(ports.budget, offered, now=now) if offered else now
 
 
 def _withdraw(work: BatchWork, ports: DispatchPorts, now: datetime) -> None:
@@ -82,7 +78,7 @@ def _withdraw(work: BatchWork, ports: DispatchPorts, now: datetime) -> None:
         concerned = _CONCERNED[work.purpose]
         rows = ports.rollouts.read_batch(work.campaign, work.batch)
         open_rows = [row for row in rows if row.value.state in concerned]
-        offered = _offered(open_rows)
+        offered = [row.value for row in open_rows if may_hold_offer(row.value)]
         results = ports.twins.write([TwinWrite(device=row.device, desired={PROPERTY: None}) for row in offered])
         in_hand = {row.device for row in offered if row.sent_at is None} if work.retry < IN_HAND_RETRIES else set()
         kept = in_hand | {result.device for result in results if result.outcome in _LATER}

@@ -111,8 +111,8 @@ def _view_wave(wave: WaveForecast) -> WaveForecastView:
 
 
 def _view_retries(facts: PlanFacts) -> RetryForecastView | None:
-    found = forecast_retries(facts.spec.retries, facts.forecast.usage)
-    return None if found is None else RetryForecastView(**asdict(found))
+    found = forecast_retries(facts.spec.retries, facts.forecast.usage, facts.inputs)
+    return None if found is None else RetryForecastView(**asdict(found) | {"dispatch_s": _s(found.dispatch_s)})
 
 
 def _view_duration(ahead: Forecast, begins_at: datetime) -> DurationView:

@@ -44,6 +44,7 @@ class RetryForecastView(BaseModel):
 
     assumed_failure_percent: float = Field(description="An assumption, the same for every plan")
     offers: int
+    dispatch_s: float = Field(description="How long their time slots take, under the hub's throttle and its own rate")
     hub_messages: int
     egress_bytes: int
     longest_s: float = Field(description="What a device that fails each time waits between its attempts in all")

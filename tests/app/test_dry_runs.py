@@ -278,6 +278,9 @@ def test_further_attempts_are_told_apart_from_the_rest_of_the_plan() -> None:
     assert bare.retries is None
     assert tried.retries is not None
     assert (tried.retries.assumed_failure_percent, tried.retries.offers) == (5, 11)
+    slow = world.plan(world.start(**listed(200), retries={"maximum": 2}, rate={"devices_per_minute": 6}))
+    assert slow.retries is not None
+    assert (slow.retries.offers, slow.retries.dispatch_s) == (11, 110)
     assert (tried.usage.twin_writes, tried.usage.hub_messages) == (bare.usage.twin_writes, bare.usage.hub_messages)
 
 

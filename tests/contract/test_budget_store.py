@@ -11,9 +11,9 @@ import pytest
 from azure.data.tables import TableClient
 
 from shared.adapters.azure_budget import AzureBudget
-from shared.domain.pacing import slow_down
+from shared.domain.pacing import NO_LOAD, slow_down
 from shared.domain.waves import DeviceBatch
-from shared.handlers.reserve_slots import reserve_slots
+from shared.handlers.reserve_slots import reserve_slots, take_turn
 from shared.ports.campaigns import BudgetStore
 from shared.ports.errors import ConcurrentChange
 from tests.support.memory_campaigns import MemoryBudget
@@ -62,7 +62,7 @@ def test_campaigns_that_reserve_at_once_get_slots_of_their_own(store: BudgetStor
     def campaign(_number: int) -> list[datetime]:
         for _ in range(20):
             try:
-                return [at for _, at in reserve_slots(store, [batch] * 3, now=NOW).slots]
+                return [at for _, at in reserve_slots(store, [batch] * 3, now=NOW, load=NO_LOAD).slots]
             except ConcurrentChange:
                 continue
         raise AssertionError("never got through")
@@ -70,6 +70,22 @@ def test_campaigns_that_reserve_at_once_get_slots_of_their_own(store: BudgetStor
     with ThreadPoolExecutor(4) as pool:
         slots = sorted(at for found in pool.map(campaign, range(4)) for at in found)
     assert slots == [NOW + timedelta(seconds=number) for number in range(12)]
+
+
+def test_turns_that_are_taken_at_once_come_one_after_the_other(store: BudgetStore) -> None:
+    """I6: what is taken back once more is charged one update a device."""
+
+    def taken(_number: int) -> datetime:
+        for _ in range(20):
+            try:
+                return take_turn(store, 50, now=NOW)
+            except ConcurrentChange:
+                continue
+        raise AssertionError("never got through")
+
+    with ThreadPoolExecutor(4) as pool:
+        turns = sorted(pool.map(taken, range(8)))
+    assert turns == [NOW + timedelta(seconds=number) for number in range(8)]
 
 
 def test_a_hub_that_was_scaled_is_used_at_once(table: TableClient) -> None:

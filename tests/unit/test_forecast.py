@@ -11,6 +11,7 @@ import pytest
 from shared.domain.errors import DomainError
 from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast
 from shared.domain.forecast_retries import forecast_retries
+from shared.domain.pacing import CHARGE_PER_DEVICE
 from shared.domain.prices import Meter, reckon
 from shared.domain.rates import ConstantRate, ExponentialRate, Pace
 from shared.domain.retries import Retries
@@ -106,12 +107,21 @@ def test_further_attempts_are_a_sum_over_the_attempts_that_fail() -> None:
     """5 % of 10,000 fail at first, 5 % of those again, and 5 % of those once more: 526.25 offers."""
     usage = forecast(INPUTS).usage
     policy = Retries(maximum=3, backoff_s=300, factor=2, longest_s=1_000, jitter=0.2)
-    found = forecast_retries(policy, usage)
+    found = forecast_retries(policy, usage, INPUTS)
     assert found is not None
     assert (found.assumed_failure_percent, found.offers) == (5, 527)
     assert (found.hub_messages, found.egress_bytes) == (7 * 527, 527 * 50_000_000)
     assert found.longest_s == pytest.approx((300 + 600 + 1_000) * 1.2)
-    assert forecast_retries(Retries(), usage) is None
+    assert found.dispatch_s == pytest.approx(527 * CHARGE_PER_DEVICE / INPUTS.hub.rate_per_s)
+    assert forecast_retries(Retries(), usage, INPUTS) is None
+
+
+def test_further_attempts_take_slots_at_the_rate_that_the_campaign_has_grown_to() -> None:
+    rate = ExponentialRate(base_per_minute=1, factor=2, after_succeeded=10, maximum_per_minute=60)
+    inputs = replace(INPUTS, pace=Pace(rate=rate))
+    found = forecast_retries(Retries(maximum=1), forecast(inputs).usage, inputs)
+    assert found is not None
+    assert found.dispatch_s == pytest.approx(found.offers)
 
 
 def test_a_window_in_the_devices_own_zone_is_open_somewhere() -> None:

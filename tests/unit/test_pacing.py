@@ -8,7 +8,22 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.pacing import CHARGE_PER_DEVICE, HORIZON_S, Budget, reserve, slow_down, speed_up
+from shared.domain.conflicts import MAX_PRIORITY
+from shared.domain.pacing import (
+    CHARGE_PER_DEVICE,
+    HORIZON_S,
+    SLOT_HOLDS_S,
+    TAKE_BACK_LOAD,
+    Budget,
+    Load,
+    is_slot_held,
+    note_urgency,
+    reserve,
+    reserve_turn,
+    slow_down,
+    speed_up,
+    yields_until,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -67,3 +82,34 @@ def test_the_rate_moves_at_most_once_in_ten_seconds() -> None:
     found = slow_down(budget(), now=NOW)
     assert slow_down(found, now=NOW + timedelta(seconds=9.9)) == found
     assert speed_up(found, now=NOW + timedelta(seconds=9.9)) == found
+
+
+def test_a_slot_lapses_when_its_time_is_long_over() -> None:
+    assert is_slot_held(NOW, now=NOW - timedelta(hours=1)), "a clock that is behind"
+    assert is_slot_held(NOW, now=NOW + timedelta(seconds=SLOT_HOLDS_S - 0.1))
+    assert not is_slot_held(NOW, now=NOW + timedelta(seconds=SLOT_HOLDS_S))
+    assert not is_slot_held(None, now=NOW)
+
+
+def test_offers_that_are_taken_back_cost_one_update_each() -> None:
+    got = reserve(budget(), [50, 50], now=NOW, load=TAKE_BACK_LOAD)
+    assert got.times == (NOW, NOW + timedelta(seconds=1))
+    assert got.budget.next_free_at == NOW + timedelta(seconds=2)
+
+
+@given(st.integers(1, 99), st.floats(1, 5_000), st.integers(-600, 6_000))
+def test_a_turn_is_always_given_and_charged(size: int, rate_per_s: float, ahead_s: int) -> None:
+    """However full the hub is: what is taken back waits for its turn and never in vain."""
+    before = budget(rate_per_s, NOW + timedelta(seconds=ahead_s))
+    after, begins = reserve_turn(before, size, now=NOW)
+    assert begins == max(NOW, before.next_free_at)
+    assert abs((after.next_free_at - begins).total_seconds() - size / rate_per_s) < 0.001
+
+
+def test_campaigns_of_every_priority_leave_the_hub_to_offers_that_are_taken_back() -> None:
+    full = budget(next_free_at=NOW + timedelta(seconds=90))
+    noted = note_urgency(full, TAKE_BACK_LOAD.priority, NOW + timedelta(seconds=60), now=NOW)
+    assert yields_until(noted, Load(priority=MAX_PRIORITY).priority, now=NOW) is not None
+    assert yields_until(noted, TAKE_BACK_LOAD.priority, now=NOW) is None
+    over = note_urgency(noted, TAKE_BACK_LOAD.priority, None, now=NOW)
+    assert yields_until(over, 0, now=NOW) is None

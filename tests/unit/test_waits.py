@@ -9,7 +9,7 @@ import pytest
 
 from shared.domain.approvals import ApprovalPolicy
 from shared.domain.campaigns import Campaign, CampaignState
-from shared.domain.conflicts import Precedence
+from shared.domain.conflicts import MAX_PRIORITY, Precedence
 from shared.domain.gates import Counters, Gate
 from shared.domain.pacing import LONG_AGO, Budget
 from shared.domain.rates import ConstantRate, Pace, Paced
@@ -113,6 +113,8 @@ def test_what_has_no_room_for_the_next_batch_is_named() -> None:
 
     urgent = replace(BUDGET, urgent_priority=900, urgent_until=NOON + MINUTE)
     assert "higher priority" in only(dispatching, replace(FREE, budget=urgent)).words
+    back = replace(urgent, urgent_priority=MAX_PRIORITY + 1)
+    assert "offers that are taken back" in only(dispatching, replace(FREE, budget=back)).words
     higher = replace(dispatching, spec=replace(dispatching.spec, precedence=Precedence(priority=900)))
     assert waits(higher, replace(FREE, budget=urgent)) == []
 
