@@ -144,7 +144,10 @@ def _without_room(
 
 def _held_devices(campaign: Campaign, around: Surroundings, _now: datetime) -> Iterator[Wait]:
     wave = campaign.wave_in_hand
-    if campaign.state is not C.RUNNING or wave is None or wave.state is not W.RUNNING or not campaign.planning.waiting:
+    if campaign.state is not C.RUNNING or wave is None or wave.state is not W.RUNNING:
+        return
+    # Where nobody is waited for, a planned row has its time slot already.
+    if not (campaign.planning.waiting or campaign.spec.retries.maximum):
         return
     if left := around.counters.get(wave.number, Counters()).of(S.PLANNED):
         words = (

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from shared.domain.audit import GATE
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.ids import DeviceId
+from shared.domain.retention import Archive
 from shared.domain.rollouts import RolloutState
 from shared.domain.waves import WaveState
 from shared.handlers.reconsider_passed import reconsider_passed
 from shared.handlers.wakeups import request_evaluation
 from shared.ports.bus import Queue
+from shared.ports.stored import Stored
 from shared.wire.alerts import ALERT
 from tests.support.campaign_world import CampaignWorld, fleet
 
@@ -155,3 +158,16 @@ def test_what_was_accepted_and_then_mended_hides_no_failure_that_comes_late() ->
     stopped = world.campaign(campaign.id)
     assert (stopped.state, stopped.waves[0].state) == (C.PAUSED, W.FAILED)
     assert "3 devices failed, the gate stops at 3" in stopped.reason
+
+
+def test_a_campaign_that_is_being_archived_is_not_opened_again() -> None:
+    """Rows may be gone: nobody could look, retry or revert."""
+    world = CampaignWorld(fleet(10))
+    campaign = world.post()
+    done = world.run_until(campaign.id, C.COMPLETED)
+    stored = world.campaigns.get(campaign.id)
+    world.campaigns.save(Stored(value=replace(done, archive=Archive(begun_at=world.now)), etag=stored.etag))
+    world.regress_one(campaign.id)
+    world.run(hours=1)
+    assert world.campaign(campaign.id).state is C.COMPLETED
+    assert alerts(world) == []

@@ -13,6 +13,7 @@ from shared.domain.conflicts import MAX_PRIORITY, Precedence
 from shared.domain.gates import Counters, Gate
 from shared.domain.pacing import LONG_AGO, Budget
 from shared.domain.rates import ConstantRate, Pace, Paced
+from shared.domain.retries import Retries
 from shared.domain.rollouts import RolloutState
 from shared.domain.schedules import Schedule
 from shared.domain.stops import FleetStop, stop
@@ -128,8 +129,11 @@ def test_what_has_no_room_for_the_next_batch_is_named() -> None:
     assert (only(slow).what, only(slow).until) == (WaitFor.PACE, NOON + 3 * MINUTE)
 
 
-def test_devices_that_others_hold_are_counted() -> None:
-    found = replace(campaign(), planning=replace(campaign().planning, waiting=4))
+@pytest.mark.parametrize("waits_for", ["other campaigns", "a further attempt"])
+def test_devices_that_others_hold_or_that_try_again_are_counted(waits_for: str) -> None:
+    held = replace(campaign(), planning=replace(campaign().planning, waiting=4))
+    trying = replace(campaign(), spec=replace(campaign().spec, retries=Retries(maximum=1)))
+    found = held if waits_for == "other campaigns" else trying
     counters = Counters(by_state={RolloutState.PLANNED: 3})
     wait = only(found, replace(FREE, counters={1: counters}))
     assert (wait.what, wait.since) == (WaitFor.HELD_DEVICES, NOON - MINUTE)
