@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import time
 from typing import Annotated, Literal
 
@@ -13,7 +14,13 @@ from shared.domain.windows import DEVICE_ZONE, Window, find_zone
 from shared.wire.http_fields import TIME_OF_DAY, RequestModel, Seconds
 
 
+_MACHINES_OWN = re.compile(r"localtime|posixrules|Factory|(?:posix|right)/.*")
+"""Files that lie among the zones, and mean something else on each machine or count leap seconds."""
+
+
 def _check_zone(text: str) -> str:
+    if _MACHINES_OWN.fullmatch(text):
+        raise ValueError(f"{text!r} is no place's time zone; use an IANA name such as Europe/Berlin, or device")
     if text != DEVICE_ZONE:
         try:
             find_zone(text)

@@ -203,6 +203,8 @@ def test_windows_are_read_with_their_days_and_zone() -> None:
 @pytest.mark.parametrize(
     ("window", "complaint"),
     [
+        ({"zone": "localtime"}, "windows.0.zone: 'localtime' is no place's time zone"),
+        ({"zone": "right/Europe/Berlin"}, "windows.0.zone: 'right/Europe/Berlin' is no place's"),
         ({"zone": "Mars/Olympus"}, "windows.0.zone: 'Mars/Olympus' is no time zone"),
         ({"days": []}, "windows.0.days"),
         ({"days": ["someday"]}, "windows.0.days.0"),

@@ -87,6 +87,14 @@ def test_a_device_is_given_up_after_the_time_a_device_may_take() -> None:
         assert settle(ours, OLD, row(S.INSTALLING), now=LATER) is P.SKIP
 
 
+def test_a_younger_campaign_is_waited_for_once_its_row_ends_by_itself() -> None:
+    """One that was offered has a deadline, and so has one that tries again; one that is only planned has none."""
+    ours, young = contender("ours", W.WAIT, age_s=60), contender("young")
+    assert settle(ours, young, row(S.PLANNED)) is P.SKIP
+    assert settle(ours, young, row(S.OFFERED)) is P.WAIT
+    assert settle(ours, young, make_rollout(state=S.PLANNED, retry_at=NOW)) is P.WAIT
+
+
 @given(st.data())
 def test_no_two_campaigns_wait_for_rows_of_each_other_that_are_only_planned(data: st.DataObject) -> None:
     """What is only planned ends when its campaign's gates allow: a circle of such waits would never end."""
