@@ -13,7 +13,6 @@ from shared.domain.errors import DomainError
 from shared.domain.windows import DEVICE_ZONE, Window, find_zone
 from shared.wire.http_fields import TIME_OF_DAY, RequestModel, Seconds
 
-
 _MACHINES_OWN = re.compile(r"localtime|posixrules|Factory|(?:posix|right)/.*")
 """Files that lie among the zones, and mean something else on each machine or count leap seconds."""
 
