@@ -10,7 +10,7 @@ from shared.domain.forecast import slots_s
 from shared.domain.gate_warnings import idle_limits
 from shared.domain.hearsay_warnings import gone_devices, unheard_devices
 from shared.domain.plan_facts import PlanFacts, PlanWarning
-from shared.domain.schedule_warnings import ends_too_early, no_window_in_time
+from shared.domain.schedule_warnings import ends_too_early
 from shared.domain.targeting import Membership
 from shared.domain.waves import Matching
 from shared.domain.window_waits import longest_wait_s
@@ -190,7 +190,6 @@ _RULES: tuple[Callable[[PlanFacts], Iterator[PlanWarning]], ...] = (
     _short_offer_deadline,
     _short_window_deadline,
     ends_too_early,
-    no_window_in_time,
     _newcomers,
     unheard_devices,
     gone_devices,

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from shared.domain.plan_facts import PlanFacts, PlanWarning
 from shared.domain.schedules import AtEnd
-from shared.domain.window_waits import earliest_opening
 
 _WHAT_THEN = {AtEnd.PAUSE: "paused", AtEnd.CANCEL: "cancelled"}
 
@@ -28,18 +27,6 @@ def ends_too_early(facts: PlanFacts) -> Iterator[PlanWarning]:
             f"have passed, with {devices} devices in that wave and those after it"
         )
         yield PlanWarning(code="schedule_too_short", field="schedule.end_at", message=message)
-
-
-def no_window_in_time(facts: PlanFacts) -> Iterator[PlanWarning]:
-    """No device may install before its end."""
-    windows = facts.spec.windows
-    if (end := _end(facts)) is None or not windows:
-        return
-    opening = earliest_opening(windows, facts.inputs.begins_at)
-    if opening is None or opening >= end:
-        then = "never" if opening is None else f"at {_minute(opening)}"
-        message = f"the first window opens {then}, and its schedule ends at {_minute(end)}: no device could install"
-        yield PlanWarning(code="no_window_in_time", field="windows", message=message)
 
 
 def _end(facts: PlanFacts) -> datetime | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.errors import DomainError
+from shared.domain.window_waits import earliest_opening
+from shared.domain.windows import Window
 
 LATE_START = timedelta(minutes=5)
 """A start no longer past than this means now: the request may have been on its way, and clocks differ."""
@@ -41,11 +44,14 @@ class ScheduleInvalid(DomainError):
     code = "invalid_request"
 
 
-def check_schedule(schedule: Schedule, *, now: datetime) -> None:
+def check_schedule(schedule: Schedule, windows: Sequence[Window] = (), *, now: datetime) -> None:
     """Return if the schedule can still be kept.
 
+    Args:
+        windows: When devices may install.
+
     Raises:
-        ScheduleInvalid: It lies in the past, or more than a year ahead.
+        ScheduleInvalid: It lies in the past, or more than a year ahead; or no window opens before it ends.
     """
     start, end = schedule.start_at, schedule.end_at
     if start is not None and start < now - LATE_START:
@@ -55,3 +61,16 @@ def check_schedule(schedule: Schedule, *, now: datetime) -> None:
     for name, moment in (("start_at", start), ("end_at", end)):
         if moment is not None and moment > now + FARTHEST:
             raise ScheduleInvalid(f"schedule.{name}: must lie within {FARTHEST.days} days")
+    _check_windows(schedule, windows, now)
+
+
+def _check_windows(schedule: Schedule, windows: Sequence[Window], now: datetime) -> None:
+    if schedule.end_at is None:
+        return
+    opening = earliest_opening(windows, max(now, schedule.start_at or now))
+    if opening is None or opening >= schedule.end_at:
+        then = "opens never" if opening is None else f"opens at {opening.isoformat()}"
+        raise ScheduleInvalid(
+            f"windows: the first one {then}, and schedule.end_at is {schedule.end_at.isoformat()}: no device, wherever "
+            "it is, could install"
+        )

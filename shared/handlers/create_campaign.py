@@ -56,7 +56,8 @@ def create_campaign(
     if (existing := find_campaign(ports, identity)) is not None:
         return _same(existing, request, ports)
     if request.schedule is not None:
-        check_schedule(request.schedule.to_schedule(), now=now)
+        windows = [window.to_window() for window in request.windows]
+        check_schedule(request.schedule.to_schedule(), windows, now=now)
     packages = find_packages(request, ports.packages)
     wanted = find_targets(request, ports.groups, ports.lists)
     new = new_campaign(identity, wanted, packages, requested_by, shards, now)

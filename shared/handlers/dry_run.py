@@ -66,7 +66,8 @@ def start_dry_run(
         InvalidRequest: The hub refuses a query, or nobody is left to roll out to; or its packages cannot be variants.
     """
     if request.schedule is not None:
-        check_schedule(request.schedule.to_schedule(), now=now)
+        windows = [window.to_window() for window in request.windows]
+        check_schedule(request.schedule.to_schedule(), windows, now=now)
     packages = find_packages(request, ports.campaigns.packages)
     identity = _operation_id(idempotency_key, request)
     wanted = find_targets(request, ports.campaigns.groups, ports.campaigns.lists)

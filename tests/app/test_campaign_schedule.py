@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from shared.wire.http_fields import InvalidRequest
 from shared.wire.messages import read_campaign_step
 from tests.support.campaign_sources import NOON
 from tests.support.campaign_world import CampaignWorld, fleet
+from tests.support.dry_run_world import DryRunWorld
 from tests.support.mortal import Died, Faults, Life, check_every_death
 
 C, S = CampaignState, RolloutState
@@ -334,3 +335,17 @@ def test_a_scheduled_campaign_cannot_be_approved() -> None:
         Conflict, match="is scheduled: approve does not fit, these actions do: start or pause or cancel"
     ):
         world.act(campaign.id, "approve")
+
+
+def test_windows_of_which_none_opens_before_the_end_are_refused_in_earnest_and_in_a_dry_run() -> None:
+    """NOON is a Thursday; it is noon on Friday first in Kiribati, at 22:00 UTC on Thursday."""
+    world = DryRunWorld()
+    window = {"days": ["fri"], "start": "12:00", "end": "12:30", "zone": "device"}
+    opens = datetime.combine(NOON.date(), time(22), UTC)
+    asked = {"windows": [window], "targets": {"devices": fleet(5)}}
+    for post in (world.campaigns.post, world.start):
+        with pytest.raises(DomainError, match=r"windows: the first one opens at 2026-01-01T22:00:00.*no device"):
+            post(schedule=schedule(end=opens), **asked)
+    assert not world.campaigns.campaigns_known()
+    later = schedule(end=opens + timedelta(minutes=1))
+    assert world.campaigns.post(schedule=later, **asked).state is C.PLANNING
