@@ -49,6 +49,10 @@ param hubRanges string = ''
 @allowed(['off', 'on'])
 param dps string = 'off'
 
+@description('locked: the immutability policy of the packages was locked, and stays as it is.')
+@allowed(['open', 'locked'])
+param packagePolicy string = 'open'
+
 @description('Who is told when something is wrong; nobody when empty.')
 param alertEmail string = ''
 
@@ -87,6 +91,7 @@ module storage 'modules/storage.bicep' = {
     token: token
     sku: storageSku
     subnetIds: fence.outputs.subnetIds
+    isPolicyLocked: packagePolicy == 'locked'
     operators: operators
     devices: devices
   }

@@ -6,8 +6,11 @@ param token string
 @description('Of the data account. What the hosts keep can be made anew: theirs stay locally redundant.')
 param sku string
 
-@description('For how many days nobody can change or delete a published package. The policy is not locked.')
+@description('For how many days nobody can change or delete a published package. The policy is made unlocked.')
 param packageRetentionDays int = 365
+
+@description('Whether somebody has locked it since.')
+param isPolicyLocked bool
 
 @description('The subnets of the apps, where there are any: then accounts answer only them and whoever is named below.')
 param subnetIds object
@@ -60,7 +63,8 @@ resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@202
 }
 
 // Only the packages: metadata holds timestamp.json, which is overwritten every day.
-resource immutable 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2023-05-01' = {
+// One that is locked cannot be written again, not even as it is.
+resource immutable 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2023-05-01' = if (!isPolicyLocked) {
   parent: packages
   name: 'default'
   properties: { immutabilityPeriodSinceCreationInDays: packageRetentionDays, allowProtectedAppendWrites: false }

@@ -176,6 +176,9 @@ def test_packages_stay_and_what_was_deleted_can_be_had_back() -> None:
     policy = body("modules/storage.bicep", "immutable")
     assert "immutabilityPeriodSinceCreationInDays: packageRetentionDays" in policy
     assert "allowProtectedAppendWrites: false" in policy
+    # Create-or-update is for unlocked policies only: provisioning again would fail on one that somebody has locked.
+    assert "@2023-05-01' = if (!isPolicyLocked) {" in policy
+    assert "isPolicyLocked: packagePolicy == 'locked'" in (INFRA / "main.bicep").read_text()
     assert "deleteRetentionPolicy: { enabled: true, days: 14 }" in body("modules/storage.bicep", "blobs")
     vault = body("modules/keyvault.bicep", "vault")
     assert "enablePurgeProtection: true" in vault
