@@ -46,7 +46,7 @@ def load_signer(arguments: argparse.Namespace) -> Signer:
     Raises:
         KeyFileInvalid: There is no such key, it is of the wrong type, or the passphrase is wrong.
     """
-    ask = _ask_file(arguments.passphrase_file) if arguments.passphrase_file else _ask_person
+    ask = _ask_file(arguments.passphrase_file) if arguments.passphrase_file else ask_person
     if arguments.key.startswith(HSM_SCHEME):
         return load_token(arguments.key, ask)
     return load_key(Path(arguments.key), ask)
@@ -114,8 +114,16 @@ def load_token(uri: str, ask: Ask) -> Signer:
         raise KeyFileInvalid(f"{uri}: the token does not give the key: {error or type(error).__name__}") from error
 
 
-def _ask_person(what: str) -> str:
-    return getpass(f"{what}: ")
+def ask_person(what: str) -> str:
+    """What somebody types, unseen.
+
+    Raises:
+        KeyFileInvalid: Nobody is there to type.
+    """
+    try:
+        return getpass(f"{what}: ")
+    except EOFError as error:
+        raise KeyFileInvalid(f"nobody is there to type the {what}: give --passphrase-file") from error
 
 
 def _ask_file(path: Path) -> Ask:

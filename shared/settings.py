@@ -208,6 +208,7 @@ def _check_triggers(reader: SettingsReader) -> None:
 
 
 def _check_topics(reader: SettingsReader, settings: Settings) -> None:
-    if settings.reports_topic.endpoint and settings.reports_topic.endpoint == settings.events_topic.endpoint:
+    reports, events = (topic.endpoint.rstrip("/") for topic in (settings.reports_topic, settings.events_topic))
+    if reports and reports == events:
         names = "REPORTS_TOPIC_ENDPOINT and EVENTS_TOPIC_ENDPOINT"
         reader.complain(f"{names} contradict each other: reports are not for everybody, give them a topic of their own")

@@ -52,12 +52,12 @@ MEANING: Mapping[Question, str] = {
 GRANTS: Mapping[Question, str] = {
     Question.MAY_MAKE_DEVICES: "role IoT Hub Registry Contributor, or a policy with RegistryWrite",
     Question.MAY_READ_TWINS: "role Groundswell Twin Reader, or a policy with ServiceConnect",
-    Question.MAY_QUERY: "role Groundswell Twin Writer, or a policy with ServiceConnect",
+    Question.MAY_QUERY: "role Groundswell Twin Reader, or a policy with ServiceConnect",
     Question.MAY_PATCH: "role Groundswell Twin Writer, or a policy with ServiceConnect",
     Question.MAY_BULK: "role IoT Hub Registry Contributor besides, or a policy with RegistryWrite",
 }
-"""What lets an identity in (infra/roles.json; IoT Hub developer guide, control access). What a query and a bulk call
-take by role is what no document says: these are the first to try."""
+"""What lets an identity in (infra/roles.json; IoT Hub, control access by Entra ID): a query takes ``twins/read``, a
+bulk call ``devices/write`` and ``devices/delete``."""
 
 _NEEDED = (Question.MAY_READ_TWINS, Question.MAY_QUERY)
 _SAFE_WITH: Mapping[TwinWriterKind, tuple[Question, ...]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from getpass import getpass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -21,7 +20,7 @@ from securesystemslib.signer import Key
 from tuf.api.metadata import Metadata, Root, Targets
 
 from cli.keys.files import Actions, guarded, read_owned_file, read_root_file, write_file
-from cli.signing_keys import KeyFileInvalid, add_key_arguments, load_public_key, load_signer
+from cli.signing_keys import KeyFileInvalid, add_key_arguments, ask_person, load_public_key, load_signer
 from shared.trust.authorities import read_authorities
 from shared.trust.ceremonies import CeremonyRefused, Owned, judge_proposal, merge_proposals, sign_proposal
 from shared.trust.roots import ROLES
@@ -82,8 +81,8 @@ def _protection(arguments: argparse.Namespace) -> KeySerializationEncryption:
     if arguments.passphrase_file is not None:
         passphrase = arguments.passphrase_file.read_text().splitlines()[0]
     else:
-        passphrase = getpass(f"new passphrase for {arguments.file}: ")
-        if getpass("the same again: ") != passphrase:
+        passphrase = ask_person(f"new passphrase for {arguments.file}")
+        if ask_person("same again") != passphrase:
             raise KeyFileInvalid("the two passphrases differ")
     if not passphrase:
         raise KeyFileInvalid("a passphrase must not be empty; --no-passphrase goes without one")

@@ -38,6 +38,7 @@ class SettingsReader:
         """What is set, or the default; an empty text where there is neither."""
         setting = self._listed[name]
         value = self._environment.get(name, "")
+        value = value if value.strip() else ""
         if not value and setting.default is None:
             self.complain(f"{name} is missing")
         if value and (wrong := setting.rule(value)):
@@ -112,3 +113,7 @@ class SettingsReader:
         host, own = self._environment.get(f"{name}__clientId", ""), self._environment.get("AZURE_CLIENT_ID", "")
         if host and host != own:
             self.complain(f"{name}__clientId and AZURE_CLIENT_ID contradict each other: name the same identity in both")
+        if host and self._environment.get(f"{name}__credential") != "managedidentity":
+            self.complain(
+                f"{name}__credential must be managedidentity: without it the host passes {name}__clientId over"
+            )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from collections.abc import Iterator
+from getpass import GetPassWarning
 from pathlib import Path
 
 import pytest
@@ -88,6 +92,20 @@ def test_two_of_three_holders_make_a_root(ceremony: Ceremony) -> None:
     shown = ceremony.run("show", path)
     assert "root: 2 of 3" in shown
     assert "timestamp: 1 of 1" in shown
+
+
+def test_a_passphrase_that_nobody_can_type_is_asked_for_by_file(
+    ceremony: Ceremony, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "open", _no_terminal)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    with pytest.warns(GetPassWarning):
+        assert "give --passphrase-file" in ceremony.refuse("new", ceremony.folder / "key.pem")
+    assert not (ceremony.folder / "key.pem").exists()
+
+
+def _no_terminal(*_: object, **__: object) -> int:
+    raise OSError("no such device")
 
 
 def test_signatures_collected_on_separate_sticks_are_merged(ceremony: Ceremony) -> None:

@@ -143,6 +143,9 @@ def test_what_a_setting_cannot_be_is_named(name: str, text: str, complaint: str)
     assert complaint in caught.value.message
 
 
+EVENT_HUB = {"EventHub": "", "EventHub__fullyQualifiedNamespace": "hub.example"}
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
@@ -150,6 +153,12 @@ def test_what_a_setting_cannot_be_is_named(name: str, text: str, complaint: str)
         ({"HUB_TIER": "S3", "HUB_UNITS": "11"}, "S3 has at most 10 units, not 11"),
         ({"EVENTS_TOPIC_ENDPOINT": "https://reports.example/api/events"}, "give them a topic of their own"),
         ({"REPORTS_TOPIC_ENDPOINT": "http://127.0.0.1:80/a"}, "REPORTS_TOPIC_KEY is missing: without TLS"),
+        ({"EVENTS_TOPIC_ENDPOINT": "https://reports.example/api/events/"}, "give them a topic of their own"),
+        (
+            {"EventHub__clientId": "a", "AZURE_CLIENT_ID": "a"} | EVENT_HUB,
+            "EventHub__credential must be managedidentity",
+        ),
+        ({"TWIN_CHANGES_HUB": "  "}, "TWIN_CHANGES_HUB is missing"),
         ({"IotHub__clientId": "a", "AZURE_CLIENT_ID": "b"}, "IotHub__clientId and AZURE_CLIENT_ID contradict"),
         ({"AUTH_MODE": "entra", "ENTRA_AUDIENCE": "api"}, "ENTRA_TENANT_ID is missing: AUTH_MODE is entra"),
         ({"EventHub": "", "TWIN_CHANGES_HUB": ""}, "TWIN_CHANGES_HUB is missing"),
