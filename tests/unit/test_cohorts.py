@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.domain.cohorts import (
     MAX_COHORTS,
     MAX_ENDS,
+    OTHER_END,
     OTHERS,
     Cohort,
     CohortCounts,
@@ -83,6 +84,14 @@ def test_devices_that_make_words_up_fill_no_table(said: list[tuple[str, str, str
     for each in failed:
         counts = counts.moved(each, row(S.PLANNED))
     assert all(counts.ended(cohort) == 0 for cohort in counts.ends)
+
+
+def test_an_end_that_had_room_is_counted_by_itself_when_others_have_none() -> None:
+    words = [str(number) for number in range(MAX_ENDS + 1)]
+    counts = counted(*(row(S.FAILED, code) for code in words), row(S.FAILED, words[0]))
+    assert counts.of(MK2, End(state=S.FAILED, code=words[0])) == 2
+    assert counts.of(MK2, End(state=S.FAILED, code=words[-1])) == 0
+    assert counts.of(MK2, OTHER_END) == 1
 
 
 def test_as_many_words_as_are_kept_fit_a_table_property() -> None:

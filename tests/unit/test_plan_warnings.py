@@ -188,6 +188,7 @@ def waves(*sizes: Any, minimum: int = 1) -> list[WaveSpec]:
 @pytest.mark.parametrize(
     ("specs", "devices", "complaint"),
     [
+        (waves(Percent(percent=60), Percent(percent=40.2)), 0, "waves: the percentages add up to 100.2, more than 100"),
         (waves(Percent(percent=60), Percent(percent=41)), 0, "waves: the percentages add up to 101, more than 100"),
         (waves(DeviceCount(devices=3), Rest(), minimum=4), 0, "waves.0.gate.minimum_completed: 4 devices can never"),
         (waves(Percent(percent=10), Rest(), minimum=4), 30, "waves.0.gate.minimum_completed: 4 devices .* wave of 3"),

@@ -14,9 +14,14 @@ from shared.domain.campaigns import FINISHED, Campaign, CampaignState
 from shared.domain.errors import Conflict, DomainError
 from shared.domain.gates import Gate
 from shared.domain.ids import CampaignId, package_name
+from shared.domain.joining import join
 from shared.domain.packages import Package, PackageKind
 from shared.domain.planning import Planning, PlanningPhase
+from shared.domain.reversions import Reversion
+from shared.domain.reverting import is_order_good
 from shared.domain.rollouts import PackageTarget
+from shared.domain.schedules import Schedule
+from shared.domain.starting import may_offer
 from shared.domain.steps import StepKind, apply_verdict, complete, next_step, note_dispatched, start_wave
 from shared.domain.steps_by_operators import OperatorAction, Request, act
 from shared.domain.verdicts import Decision, Verdict
@@ -228,3 +233,35 @@ def test_a_soft_cancel_can_be_forced_later() -> None:
 
 def skip(wave: int | None) -> Request:
     return Request(action=OperatorAction.SKIP_WAVE, who="ada", now=NOW, wave=wave)
+
+
+@pytest.mark.parametrize(
+    ("ago", "is_good"),
+    [
+        (timedelta(0), True),
+        (timedelta(days=30, minutes=-6), True),
+        (timedelta(days=30, minutes=1), False),
+        (timedelta(minutes=-4), True),
+        (timedelta(minutes=-6), False),
+    ],
+)
+def test_an_order_to_revert_is_good_for_a_month_and_not_ahead_of_its_time(ago: timedelta, is_good: bool) -> None:
+    """A thief's order dated years ahead would serve for ever; clocks differ by minutes."""
+    ordered = replace(campaign(W.PASSED, state=C.REVERTING), reversion=Reversion(ordered_at=NOW - ago))
+    assert is_order_good(ordered, now=NOW) is is_good
+    assert not is_order_good(campaign(W.PASSED), now=NOW)
+
+
+def test_nobody_is_offered_anything_from_the_schedules_end_on() -> None:
+    found = campaign(W.RUNNING)
+    found = replace(found, spec=replace(found.spec, schedule=Schedule(end_at=NOW)))
+    assert may_offer(found, 1, now=NOW - timedelta(microseconds=1))
+    assert not may_offer(found, 1, now=NOW)
+
+
+@pytest.mark.parametrize("state", [W.RUNNING, W.SOAKING])
+def test_newcomers_that_were_found_before_membership_closed_are_dispatched_also_in_a_soak(state: WaveState) -> None:
+    found = campaign(W.PASSED, state)
+    found = found.with_wave(replace(found.waves[-1], soak_until=NOW))
+    last = join(found, 3, 1).waves[-1]
+    assert (last.state, last.soak_until, last.devices) == (W.DISPATCHING, None, found.waves[-1].devices + 3)
