@@ -21,6 +21,22 @@ def idle_limits(facts: PlanFacts) -> Iterator[PlanWarning]:
             yield PlanWarning(code="idle_limit", field=f"waves.{at}.gate.{limit}", message=message)
 
 
+def hidden_cohorts(facts: PlanFacts) -> Iterator[PlanWarning]:
+    """Gates that by the size of their wave stop it before a cohort of the smallest size could show."""
+    if (quarantine := facts.spec.quarantine) is None:
+        return
+    for at, gate, devices in _gates(facts):
+        if gate.failure_percent is None or gate.confidence_percent is not None:
+            continue
+        stops_at = max(floor(devices * gate.failure_percent / 100) + 1, gate.minimum_completed)
+        if stops_at < quarantine.minimum <= devices:
+            message = (
+                f"failure_percent {gate.failure_percent:g} stops a wave of {devices} at {stops_at} that failed, before "
+                f"the {quarantine.minimum} of a cohort that quarantine asks for"
+            )
+            yield PlanWarning(code="hidden_cohort", field=f"waves.{at}.gate.failure_percent", message=message)
+
+
 def _gates(facts: PlanFacts) -> Iterator[tuple[int, Gate, int]]:
     for at, spec, wave in facts.waves:
         if wave.load.devices:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from shared.domain.conflicts import OnConflict
 from shared.domain.forecast import slots_s
-from shared.domain.gate_warnings import idle_limits
+from shared.domain.gate_warnings import hidden_cohorts, idle_limits
 from shared.domain.hearsay_warnings import gone_devices, unheard_devices
 from shared.domain.plan_facts import PlanFacts, PlanWarning
 from shared.domain.schedule_warnings import ends_too_early
@@ -186,6 +186,7 @@ _RULES: tuple[Callable[[PlanFacts], Iterator[PlanWarning]], ...] = (
     _gate_without_slack,
     _gate_without_bound,
     idle_limits,
+    hidden_cohorts,
     _minimum_above_wave,
     _short_offer_deadline,
     _short_window_deadline,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from shared.domain.campaign_specs import CampaignSpec, Deadlines, DeviceQuery
+from shared.domain.cohorts import Quarantine
 from shared.domain.forecast import ForecastInputs, HubRoom, WaveLoad, forecast
 from shared.domain.gates import Gate
 from shared.domain.hearsay import Hearsay, Named
@@ -45,6 +46,7 @@ TWO = replace(SPEC, other_packages=(PackageTarget(name="other", version="2.0.0")
 BOTH = replace(CALM, failure_percent=2, failure_count=15)
 SIZED_FOR_BOTH = replace(SPEC, waves=tuple(replace(wave, gate=BOTH) for wave in SPEC.waves))
 """In the first wave only the share can stop anything, and in the second only the count."""
+QUARANTINING = replace(SPEC, quarantine=Quarantine(minimum=3))
 HUB = HubRoom(rate_per_s=50, ceiling_per_s=50, messages_per_day=400_000)
 
 
@@ -90,6 +92,12 @@ def test_a_careful_campaign_has_no_warnings() -> None:
         (facts(gated(success_percent=100)), [("gate_without_slack", "waves.0.gate.success_percent")]),
         (facts(gated(failure_percent=None)), [("gate_without_bound", "waves.0.gate.failure_percent")]),
         (facts(gated(failure_percent=None, failure_count=3)), []),
+        (facts(QUARANTINING), [("hidden_cohort", "waves.0.gate.failure_percent")]),
+        (facts(QUARANTINING, sizes=(2, 998)), []),
+        (facts(replace(gated(minimum_completed=3), quarantine=Quarantine())), []),
+        (facts(replace(gated(failure_percent=20), quarantine=Quarantine())), []),
+        (facts(replace(gated(failure_percent=None, failure_count=3), quarantine=Quarantine())), []),
+        (facts(replace(gated(confidence_percent=95), quarantine=Quarantine())), []),
         (facts(gated(failure_percent=0, failure_count=3)), [("idle_limit", "waves.0.gate.failure_count")]),
         (facts(gated(failure_percent=0, failure_count=3, minimum_completed=3)), []),
         (facts(gated(failure_percent=20, failure_count=2)), [("idle_limit", "waves.0.gate.failure_percent")]),
