@@ -265,3 +265,15 @@ def test_newcomers_that_were_found_before_membership_closed_are_dispatched_also_
     found = found.with_wave(replace(found.waves[-1], soak_until=NOW))
     last = join(found, 3, 1).waves[-1]
     assert (last.state, last.soak_until, last.devices) == (W.DISPATCHING, None, found.waves[-1].devices + 3)
+
+
+@pytest.mark.parametrize(("state", "is_lifted"), [(C.COMPLETED, True), (C.PAUSED, False)])
+def test_asking_for_further_attempts_lifts_the_end_only_where_nobody_has_to_resume(
+    state: CampaignState, is_lifted: bool
+) -> None:
+    found = campaign(W.PASSED if state is C.COMPLETED else W.RUNNING, state=state)
+    begun = found.with_wave(replace(found.waves[0], started_at=NOW))
+    ended = replace(begun, spec=replace(begun.spec, schedule=Schedule(end_at=NOW)))
+    after = act(ended, Request(action=OperatorAction.RETRY_FAILED, who="ada", now=NOW))
+    assert after is not None
+    assert after.consents.is_end_waived is is_lifted
