@@ -40,6 +40,7 @@ class Reversion:
         devices: Former version to how many ran it.
         digests: Former version to the digest over these devices, see ``digest_devices``; empty until all are known.
         left_open: Devices that had not ended when it went on without them.
+        moved_on: Devices that took a package and were given another version since.
         impossible: Former version that cannot be had to why.
         children: The campaigns that bring the former versions back.
         wish: What these are to do.
@@ -57,6 +58,7 @@ class Reversion:
     devices: Mapping[str, int] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     left_open: int = 0
+    moved_on: int = 0
     impossible: Mapping[str, str] = field(default_factory=dict)
     children: tuple[CampaignId, ...] = ()
     wish: Wish = Wish.GO_ON

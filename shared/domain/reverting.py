@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.campaign_specs import CampaignSpec, DeviceList
 from shared.domain.campaigns import Campaign, CampaignState
+from shared.domain.devices import DeviceRecord
 from shared.domain.endings import give_up
 from shared.domain.gates import OnStop
 from shared.domain.ids import CampaignId, DeviceId
@@ -100,12 +101,20 @@ def by_former_version(campaign: Campaign, rollouts: Sequence[Rollout]) -> Mappin
     """The devices that took a package, by what they ran before, see ``read_former``."""
     found: dict[str, list[DeviceId]] = {}
     for rollout in rollouts:
-        if _runs_package(campaign, rollout):
+        if runs_package(campaign, rollout):
             found.setdefault(_write_former(campaign, rollout), []).append(rollout.device)
     return found
 
 
-def _runs_package(campaign: Campaign, rollout: Rollout) -> bool:
+def has_moved_on(campaign: Campaign, rollout: Rollout, record: DeviceRecord | None) -> bool:
+    """Whether the device was given another version since, by a later campaign: what it ran before this one is past."""
+    if record is None or record.sequence <= rollout.sequence:
+        return False
+    target = campaign.target_of(rollout)
+    return record.installed.get(target.name, target.version) != target.version
+
+
+def runs_package(campaign: Campaign, rollout: Rollout) -> bool:
     """A device that went back, or only seemed to, may have come again: what it said last counts."""
     if rollout.state is RolloutState.REGRESSED:
         return rollout.installed_version == campaign.target_of(rollout).version
@@ -216,7 +225,11 @@ def _told(campaign: Campaign, child: Campaign) -> str:
 
 
 def _left_behind(reversion: Reversion) -> list[str]:
-    counts = {"they had not ended in time": reversion.left_open} if reversion.left_open else {}
+    told = {
+        "they had not ended in time": reversion.left_open,
+        "they were given another version since": reversion.moved_on,
+    }
+    counts = {why: count for why, count in told.items() if count}
     for version, why in reversion.impossible.items():
         counts[why] = counts.get(why, 0) + reversion.devices.get(version, 0)
     return [f"{count} devices stay as they are, because {why}" for why, count in counts.items()]

@@ -5,7 +5,7 @@ Every step may be repeated: pages are written over, a child has one id, and the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -19,6 +19,7 @@ from shared.domain.reverting import (
     OTHERS,
     by_former_version,
     child_id,
+    has_moved_on,
     has_room_for,
     is_order_good,
     judge_children,
@@ -26,11 +27,13 @@ from shared.domain.reverting import (
     note_collected,
     others_of,
     read_former,
+    runs_package,
     take_back_again,
 )
-from shared.domain.rollouts import FINAL, PackageTarget
+from shared.domain.rollouts import FINAL, PackageTarget, Rollout
 from shared.domain.steps import Change, abort
 from shared.domain.versions import MAX_VERSION_LENGTH
+from shared.domain.waves import DeviceBatch
 from shared.handlers.alerts import raise_alert
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.keep_campaign import announce, step_when_due
@@ -71,12 +74,28 @@ def collect_reverts(campaign: Campaign, ports: CampaignPorts, *, now: datetime) 
     batches = ports.manifests.read_batches(campaign.id, reversion.wave)[reversion.batches :][:COLLECT_BATCHES]
     if not batches:
         return Change(campaign=_with(campaign, replace(reversion, wave=reversion.wave + 1, batches=0)), due_at=now)
-    rows = [row.value for batch in batches for row in ports.rollouts.read_batch(campaign.id, batch)]
+    rows, moved_on = _read_rows(campaign, batches, ports)
+    reversion = replace(reversion, moved_on=reversion.moved_on + moved_on)
     reversion, found = _known_versions(campaign, reversion, by_former_version(campaign, rows), ports.packages)
     for former, devices in found.items():
         ports.manifests.write_page(_child(campaign, former), reversion.pages.get(former, 0), devices)
     collected = note_collected(reversion, found)
     return Change(campaign=_with(campaign, replace(collected, batches=reversion.batches + len(batches))), due_at=now)
+
+
+def _read_rows(campaign: Campaign, batches: Sequence[DeviceBatch], ports: CampaignPorts) -> tuple[list[Rollout], int]:
+    """The batches' rows but those of devices that moved on since, and how many these are."""
+    kept: list[Rollout] = []
+    moved_on = 0
+    for batch in batches:
+        rows = [row.value for row in ports.rollouts.read_batch(campaign.id, batch)]
+        took = [row for row in rows if runs_package(campaign, row)]
+        records = ports.devices.read_batch([row.device for row in took]) if took else {}
+        found = {device: record.value for device, record in records.items()}
+        stay = [row for row in took if not has_moved_on(campaign, row, found.get(row.device))]
+        kept += stay
+        moved_on += len(took) - len(stay)
+    return kept, moved_on
 
 
 def _known_versions(

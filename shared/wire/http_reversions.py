@@ -18,6 +18,7 @@ class ReversionView(BaseModel):
     phase: str = Field(description="collecting, starting or watching")
     devices: dict[str, int] = Field(description="Former version to how many devices ran it; grows while collecting")
     left_open: int = Field(description="Devices that had not ended when it went on without them")
+    moved_on: int = Field(description="Devices that took the package and were given another version since")
     impossible: dict[str, str] = Field(description="Former version that cannot be had to why")
     campaigns: list[str] = Field(description="The campaigns that bring the former versions back")
 
@@ -33,6 +34,7 @@ def view_reversion(campaign: Campaign) -> ReversionView | None:
         phase=order.phase.value,
         devices=dict(order.devices),
         left_open=order.left_open,
+        moved_on=order.moved_on,
         impossible=dict(order.impossible),
         campaigns=list(order.children),
     )

@@ -96,6 +96,34 @@ def test_a_device_that_regressed_goes_back_if_it_says_that_it_runs_the_package_a
     assert world.campaign(child).targets == 59 + goes_back
 
 
+@pytest.mark.parametrize(
+    ("later", "installed", "goes_back"),
+    [
+        (1, {"thermostat": "3.0.0"}, False),
+        (1, {"thermostat": "2.0.0"}, True),
+        (1, {}, True),
+        (0, {"thermostat": "1"}, True),
+    ],
+    ids=["updated since", "a later campaign failed", "nobody knows", "not settled yet"],
+)
+def test_a_device_that_was_given_another_version_since_stays_where_it_is(
+    later: int, installed: dict[str, str], goes_back: bool
+) -> None:
+    """Somebody reverts 2.0.0 after the device was brought to 3.0.0: it must not fall behind both."""
+    world, campaign = completed()
+    device = next(iter(world.rollouts.rows(campaign.id)))
+    before = world.device_rows.read_batch([DeviceId(device)])[DeviceId(device)]
+    moved = replace(before.value, sequence=before.value.sequence + later, installed=installed)
+    world.device_rows.write([replace(before, value=moved)])
+    world.act(campaign.id, "revert")
+    reverted = world.run_until(campaign.id, C.REVERTED)
+    child = child_id(campaign.id, "1.4.0")
+    assert (device in world.rollouts.rows(child)) is goes_back
+    assert (
+        "1 devices stay as they are, because they were given another version since" in reverted.reason
+    ) is not goes_back
+
+
 def test_devices_whose_former_version_cannot_be_had_stay_and_are_told_of() -> None:
     world, campaign = completed(former="")
     world.act(campaign.id, "revert")
