@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from shared.domain.campaign_specs import CampaignSpec, DeviceQuery
 from shared.domain.campaigns import FINISHED, Campaign, CampaignState
 from shared.domain.errors import Conflict, DomainError
-from shared.domain.gates import Gate
+from shared.domain.gates import Counters, Gate
 from shared.domain.ids import CampaignId, package_name
 from shared.domain.joining import join
 from shared.domain.packages import Package, PackageKind
 from shared.domain.planning import Planning, PlanningPhase
 from shared.domain.reversions import Reversion
 from shared.domain.reverting import is_order_good
-from shared.domain.rollouts import PackageTarget
+from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.schedules import Schedule
 from shared.domain.starting import may_offer
 from shared.domain.steps import StepKind, apply_verdict, complete, next_step, note_dispatched, start_wave
@@ -30,7 +30,7 @@ from shared.domain.walks import BatchPurpose, Walk
 from shared.domain.waves import DONE_WAVES, Rest, Wave, WaveSpec, WaveState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-C, W = CampaignState, WaveState
+C, S, W = CampaignState, RolloutState, WaveState
 
 
 def campaign(*waves: WaveState, state: CampaignState = C.RUNNING, soak_s: float = 0.0) -> Campaign:
@@ -277,3 +277,13 @@ def test_asking_for_further_attempts_lifts_the_end_only_where_nobody_has_to_resu
     after = act(ended, Request(action=OperatorAction.RETRY_FAILED, who="ada", now=NOW))
     assert after is not None
     assert after.consents.is_end_waived is is_lifted
+
+
+def test_what_was_accepted_stays_so_when_somebody_pauses_and_resumes() -> None:
+    accepted, since = Counters(by_state={S.FAILED: 2}), Counters(by_state={S.FAILED: 5})
+    resume = Request(action=OperatorAction.RESUME, who="ada", now=NOW, acknowledged=since)
+    for state, expected in ((W.RUNNING, accepted), (W.FAILED, since)):
+        found = campaign(state, state=C.PAUSED)
+        after = act(found.with_wave(replace(found.waves[0], acknowledged=accepted)), resume)
+        assert after is not None
+        assert after.waves[0].acknowledged == expected
