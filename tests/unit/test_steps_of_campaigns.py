@@ -17,7 +17,7 @@ from shared.domain.ids import CampaignId, package_name
 from shared.domain.joining import join
 from shared.domain.packages import Package, PackageKind
 from shared.domain.planning import Planning, PlanningPhase
-from shared.domain.reversions import Reversion
+from shared.domain.reversions import Reversion, ReversionPhase, Wish
 from shared.domain.reverting import is_order_good
 from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.schedules import Schedule
@@ -287,3 +287,19 @@ def test_what_was_accepted_stays_so_when_somebody_pauses_and_resumes() -> None:
         after = act(found.with_wave(replace(found.waves[0], acknowledged=accepted)), resume)
         assert after is not None
         assert after.waves[0].acknowledged == expected
+
+
+def test_a_new_order_to_revert_waits_until_the_campaigns_of_the_last_one_are_told_to_end() -> None:
+    """They would go on: nobody would know them any more."""
+    order = Reversion(ordered_at=NOW, phase=ReversionPhase.WATCHING, wish=Wish.CANCEL, is_told=False)
+    cancelled = replace(
+        campaign(W.PASSED, state=C.ABORTED), reversion=order, planning=Planning(phase=PlanningPhase.DONE)
+    )
+    again = Request(action=OperatorAction.REVERT, who="ada", now=NOW)
+    with pytest.raises(Conflict) as refused:
+        act(cancelled, again)
+    assert refused.value.code == "try_again"
+    after = act(replace(cancelled, reversion=replace(order, is_told=True)), again)
+    assert after is not None
+    assert after.reversion is not None
+    assert after.reversion.number == 2
