@@ -10,9 +10,8 @@ from securesystemslib.signer import Key
 
 from shared.domain.audit import BEGINNING, AuditEntry, AuditRecord, digest_record, find_overtaken
 from shared.domain.errors import DomainError
-from shared.domain.verdicts import Verdict, judge_wave
 from shared.trust.audit_seals import is_sealed
-from shared.wire.audit_verdicts import VerdictFacts, read_verdict_facts
+from shared.wire.audit_verdicts import derive_verdict, read_verdict_facts
 from shared.wire.http_audit import read_audit_line
 
 
@@ -135,14 +134,10 @@ def _check_verdict(number: int, entry: AuditEntry) -> None:
         facts = read_verdict_facts(entry.facts)
     except DomainError as error:
         raise LogBroken(number, Fault.NOT_REPRODUCIBLE, f"its facts cannot be read: {error.message}") from error
-    said, derived = facts.verdict, _derive(facts)
+    said, derived = facts.verdict, derive_verdict(facts)
     if said != derived or entry.what != derived.decision:
         words = f"it says {entry.what}: {said.reason}; from its facts follows {derived.decision}: {derived.reason}"
         raise LogBroken(number, Fault.NOT_REPRODUCIBLE, words)
-
-
-def _derive(facts: VerdictFacts) -> Verdict:
-    return judge_wave(facts.gate, facts.counters, facts.acknowledged, unknown=facts.unknown)
 
 
 def _check_end(records: Sequence[AuditRecord], known: AuditRecord | None) -> None:

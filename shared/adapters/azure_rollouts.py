@@ -28,13 +28,12 @@ from shared.ports.stored import Stored
 from shared.wire.keys import rollout_partition
 from shared.wire.rollout_rows import (
     COUNTERS_PREFIX,
-    NO_COHORTS,
     count_column,
     is_rollout,
     read_counters,
     read_rollout,
-    write_counters,
     write_rollout,
+    write_tally,
 )
 
 type _Operation = tuple[str, dict[str, Any], dict[str, Any]]
@@ -46,6 +45,7 @@ COUNTERS_PATIENCE_S = 5.0
 _STALE_PAGES = 10
 _RING_END = RING_SIZE - 1
 _KEYS_BEGIN, _KEYS_END = "0", "g"
+_NOTHING = Tally()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -104,11 +104,11 @@ class AzureRollouts:
             self.write(campaign, shard, changes)
             return
         rows = [_replacement(write_rollout(change.after, shard), change.before.etag) for change in changes]
-        states = [change.after.state for change in changes]
+        moved = [change.after for change in changes]
         gives_up_at = time.monotonic() + self._patience_s
         while True:
             try:
-                self._commit_move(_Place(campaign=campaign, shard=shard, wave=old), new, rows, states)
+                self._commit_move(_Place(campaign=campaign, shard=shard, wave=old), new, rows, moved)
             except _CountersMoved:
                 if time.monotonic() >= gives_up_at:
                     raise ConcurrentChange(f"the counters of {campaign} stayed contended") from None
@@ -116,16 +116,12 @@ class AzureRollouts:
             else:
                 return
 
-    def _commit_move(self, old: _Place, wave: int, rows: list[_Operation], states: Sequence[RolloutState]) -> None:
+    def _commit_move(self, old: _Place, wave: int, rows: list[_Operation], moved: Sequence[Rollout]) -> None:
         """Rare, and of waves that nobody dispatches: the counters are read anew, and forgotten afterwards."""
         try:
             before, after = self._counters.read(old.partition, old.wave), self._counters.read(old.partition, wave)
-            left, joined = before.counters.left_by(states), after.counters
-            for state in states:
-                joined = joined.moved(None, state)
-            # Nothing has ended in a wave that nobody dispatches: cohorts stay as they are.
-            counted = write_counters(joined, old.campaign, old.shard, wave, after.cohorts)
-            remaining = write_counters(left, old.campaign, old.shard, old.wave, before.cohorts)
+            counted = write_tally(after.tally.joined_by(moved), old.campaign, old.shard, wave)
+            remaining = write_tally(before.tally.left_by(moved), old.campaign, old.shard, old.wave)
             self._submit(
                 [
                     *rows,
@@ -145,7 +141,7 @@ class AzureRollouts:
     def read_tally(self, campaign: CampaignId, wave: int, shards: int) -> Tally:
         with table_errors():
             rows = [self._counters.read(rollout_partition(campaign, shard), wave) for shard in range(shards)]
-        return sum((Tally(counters=row.counters, cohorts=row.cohorts) for row in rows), start=Tally())
+        return sum((row.tally for row in rows), start=Tally())
 
     def count_open(self, campaign: CampaignId, shard: int) -> int:
         with table_errors():
@@ -207,18 +203,16 @@ class AzureRollouts:
     def _commit_counted(self, place: _Place, operations: list[_Operation], moves: _Moves) -> list[str]:
         try:
             row = self._counters.recall(place.partition, place.wave)
-            counters, cohorts = row.counters, row.cohorts
+            tally = row.tally
             for before, after in moves:
-                counters = counters.moved(before.state if before else None, after.state)
-                cohorts = cohorts.moved(before, after)
-            entity = write_counters(counters, place.campaign, place.shard, place.wave, cohorts)
+                tally = tally.moved(before, after)
+            entity = write_tally(tally, place.campaign, place.shard, place.wave)
             operation = _replacement(entity, row.etag) if row.etag else ("create", entity, {})
             *etags, counters_etag = self._submit([*operations, operation])
         except AzureError as error:
             self._counters.forget(place.partition, place.wave)
             raise _verdict(error, rows=len(operations)) from error
-        kept = CountersRow(counters=counters, cohorts=cohorts, etag=counters_etag)
-        self._counters.remember(place.partition, place.wave, kept)
+        self._counters.remember(place.partition, place.wave, CountersRow(tally=tally, etag=counters_etag))
         return etags
 
     def _submit(self, operations: list[_Operation]) -> list[str]:
@@ -240,8 +234,7 @@ class _Place:
 
 def _counts(change: RolloutChange) -> bool:
     """Whether the counters row has to know of the change."""
-    before, after = change.before.value, change.after
-    return before.state is not after.state or NO_COHORTS.moved(before, after) != NO_COHORTS
+    return _NOTHING.moved(change.before.value, change.after) != _NOTHING
 
 
 class _CountersMoved(PortError):

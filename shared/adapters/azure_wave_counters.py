@@ -12,11 +12,9 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient
 
 from shared.adapters.stored_rows import read_row
-from shared.domain.cohorts import CohortCounts
-from shared.domain.gates import Counters
+from shared.domain.cohorts import Tally
 from shared.ports.errors import ConcurrentChange
-from shared.wire.cohort_rows import read_cohorts
-from shared.wire.rollout_rows import COHORTS, counters_key, read_counters
+from shared.wire.rollout_rows import counters_key, read_tally
 
 _REMEMBERED = 1000
 
@@ -25,8 +23,7 @@ _REMEMBERED = 1000
 class CountersRow:
     """A counters row as last seen; the etag is empty while there is none."""
 
-    counters: Counters
-    cohorts: CohortCounts
+    tally: Tally
     etag: str
 
 
@@ -72,10 +69,8 @@ class WaveCounters:
         try:
             entity = self._table.get_entity(partition, counters_key(wave))
         except ResourceNotFoundError:
-            return CountersRow(counters=Counters(), cohorts=CohortCounts(), etag="")
-        cohorts = read_row(lambda row: read_cohorts(row.get(COHORTS, "")), entity)
-        counters = read_row(read_counters, entity)
-        return CountersRow(counters=counters, cohorts=cohorts, etag=str(entity.metadata["etag"]))
+            return CountersRow(tally=Tally(), etag="")
+        return CountersRow(tally=read_row(read_tally, entity), etag=str(entity.metadata["etag"]))
 
     def remember(self, partition: str, wave: int, row: CountersRow) -> None:
         """Keep what a commit left behind."""

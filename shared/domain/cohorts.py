@@ -7,12 +7,13 @@ words themselves, so the number of cohorts and of ends is bounded; what is beyon
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.domain.gates import FAILURES, Counters
 from shared.domain.rollouts import Rollout, RolloutState
+from shared.domain.skips import SkipCounts
 
 MAX_COHORTS = 30
 MAX_ENDS = 10
@@ -132,13 +133,43 @@ class CohortCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """How a wave stood at one moment: both are kept in one row for each shard, and move in one transaction."""
+    """How a wave stood at one moment: all of it is kept in one row for each shard, and moves in one transaction."""
 
     counters: Counters = field(default_factory=Counters)
     cohorts: CohortCounts = field(default_factory=CohortCounts)
+    skips: SkipCounts = field(default_factory=SkipCounts)
+
+    def moved(self, before: Rollout | None, after: Rollout) -> Tally:
+        """The tally after a row became another, or was made; the same where that makes no difference to it."""
+        counts = before is None or before.state is not after.state
+        return Tally(
+            counters=self.counters.moved(before.state if before else None, after.state) if counts else self.counters,
+            cohorts=self.cohorts.moved(before, after),
+            skips=self.skips.moved(before, after),
+        )
+
+    def left_by(self, rollouts: Sequence[Rollout]) -> Tally:
+        """The tally after these went to another wave; nothing has ended there, and cohorts stay as they are."""
+        left = self.counters.left_by(rollout.state for rollout in rollouts)
+        return replace(self, counters=left, skips=self.skips.left_by(rollouts))
+
+    def joined_by(self, rollouts: Sequence[Rollout]) -> Tally:
+        """The tally after these came from another wave."""
+        joined = self
+        for rollout in rollouts:
+            joined = replace(
+                joined,
+                counters=joined.counters.moved(None, rollout.state),
+                skips=joined.skips.moved(None, rollout),
+            )
+        return joined
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(counters=self.counters + other.counters, cohorts=self.cohorts + other.cohorts)
+        return Tally(
+            counters=self.counters + other.counters,
+            cohorts=self.cohorts + other.cohorts,
+            skips=self.skips + other.skips,
+        )
 
 
 def cohort_of(hardware: str, version: str) -> Cohort:

@@ -16,6 +16,7 @@ from shared.domain.joining import stays_open
 from shared.domain.planning import RECUTTING, PlanningPhase
 from shared.domain.reversions import ReversionPhase
 from shared.domain.reverting import begin_reverting
+from shared.domain.skips import SkipCounts, SkipReason
 from shared.domain.starting import missing_approvals
 from shared.domain.verdicts import Decision, Verdict
 from shared.domain.waves import DONE_WAVES, Wave, WaveState
@@ -193,8 +194,12 @@ def apply_verdict(campaign: Campaign, verdict: Verdict, *, now: datetime) -> Cha
     return _pass_or_soak(campaign, wave, verdict, now)
 
 
-def complete(campaign: Campaign) -> Campaign:
-    """The campaign after its last wave."""
+def complete(campaign: Campaign, skips: SkipCounts | None = None) -> Campaign:
+    """The campaign after its last wave.
+
+    Args:
+        skips: Why devices of all its waves were skipped, as far as that was counted.
+    """
     left_out = [str(wave.number) for wave in campaign.waves if wave.state is WaveState.SKIPPED]
     passed, waves = len(campaign.waves) - len(left_out), len(campaign.waves)
     reason = (
@@ -208,7 +213,16 @@ def complete(campaign: Campaign) -> Campaign:
         reason += f"; {current} of {campaign.targets} devices ran the version already"
     if unfit := campaign.planning.no_package:
         reason += f"; for {unfit} of {campaign.targets} devices none of its packages is known to be"
+    if skips is not None:
+        reason += _who_is_lost(skips, campaign.targets)
     return replace(campaign, state=CampaignState.COMPLETED, reason=reason)
+
+
+def _who_is_lost(skips: SkipCounts, targets: int) -> str:
+    unknown, deleted = skips.of(SkipReason.NOT_FOUND), skips.of(SkipReason.DELETED)
+    return (f"; IoT Hub does not know {unknown} of {targets} devices" if unknown else "") + (
+        f"; {deleted} of {targets} devices were deleted in IoT Hub before they had ended" if deleted else ""
+    )
 
 
 def abort(campaign: Campaign, reason: str) -> Campaign:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from shared.domain.confidence import wilson_interval
 from shared.domain.gates import BAD_ENDS, Bound, Counters, Gate
 from shared.domain.rollouts import RolloutState
+from shared.domain.skips import LOST, SkipCounts, SkipReason
 
 S = RolloutState
 
@@ -52,6 +53,7 @@ class Verdict:
         ended: How many of them ended.
         acknowledged: Devices that an operator took out of the count by resuming.
         checks: Every limit the gate has, whether it decided or not.
+        skips: Why devices were skipped; None where none were, and in verdicts from before that was counted.
     """
 
     decision: Decision
@@ -63,18 +65,21 @@ class Verdict:
     silent: int = 0
     acknowledged: int = 0
     checks: tuple[Check, ...] = ()
+    skips: SkipCounts | None = None
 
 
-def judge_wave(gate: Gate, counters: Counters, acknowledged: Counters | None = None, *, unknown: int = 0) -> Verdict:
+def judge_wave(
+    gate: Gate, counters: Counters, acknowledged: Counters | None = None, *, skips: SkipCounts | None = None
+) -> Verdict:
     """The gate's verdict over a wave's counters; the soak is the caller's to wait for.
 
     Acknowledged devices leave the count as skipped ones do.
 
     Args:
-        unknown: How many of the skipped devices the hub does not know.
+        skips: Why devices were skipped, as far as that is known.
     """
     judged = counters.without(acknowledged or Counters())
-    checks = (*_success_checks(gate, judged, _why_nobody(counters, unknown)), *_bad_checks(gate, judged))
+    checks = (*_success_checks(gate, judged, _why_nobody(counters, skips or SkipCounts())), *_bad_checks(gate, judged))
     taken_off = counters.of(*BAD_ENDS) - judged.of(*BAD_ENDS)
     decision, reason = _decide(judged, checks)
     return Verdict(
@@ -87,6 +92,7 @@ def judge_wave(gate: Gate, counters: Counters, acknowledged: Counters | None = N
         silent=judged.of(S.TIMED_OUT),
         acknowledged=taken_off,
         checks=checks,
+        skips=skips,
     )
 
 
@@ -103,13 +109,23 @@ def _decide(counters: Counters, checks: tuple[Check, ...]) -> tuple[Decision, st
     return Decision.WAIT, f"{counters.ended} of {counters.counted} devices ended, {counters.of(S.SUCCEEDED)} succeeded"
 
 
-def _why_nobody(counters: Counters, unknown: int) -> str:
-    """Why nobody tried the package, so that nothing is known of it; empty where somebody did, or nobody had to."""
-    if not counters.counted and counters.of(S.CANCELLED):
+def _why_nobody(counters: Counters, skips: SkipCounts) -> str:
+    """Why nobody tried the package, so that nothing is known of it; empty where somebody did, or nobody had to.
+
+    Devices that were planned to try it and are lost are nobody's word for it. Where one of the wave runs the version
+    already, as its twin confirmed, the package is proven there; and where all were left out when the campaign was
+    planned, that is what people planned.
+    """
+    if counters.counted:
+        return ""
+    if counters.of(S.CANCELLED):
         return "other campaigns took them all, and nobody tried the package; skip the wave to go on"
-    if not counters.counted and unknown and unknown == counters.of(S.SKIPPED):
+    if not skips.of(*LOST) or skips.of(SkipReason.CURRENT):
+        return ""
+    unknown, skipped = skips.of(SkipReason.NOT_FOUND), counters.of(S.SKIPPED)
+    if unknown == skipped:
         return f"IoT Hub knows none of the {unknown} devices (device_not_found); look at the ids, or skip the wave"
-    return ""
+    return f"nobody tried the package: of {skipped} devices, {skips.words}; look at who is missing, or skip the wave"
 
 
 def _success_checks(gate: Gate, counters: Counters, why_nobody: str) -> Iterator[Check]:

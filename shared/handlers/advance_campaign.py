@@ -15,6 +15,7 @@ from shared.domain.audit import SERVICE, AuditEntry
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.late_failures import find_passed
 from shared.domain.plans import digest_plan
+from shared.domain.skips import SkipCounts
 from shared.domain.starting import await_approval, go_on, missing_approvals
 from shared.domain.steps import Change, StepKind, complete, is_judged, next_step, start_wave
 from shared.domain.walks import BatchPurpose
@@ -174,8 +175,9 @@ def _await_approval(campaign: Campaign, _ports: CampaignPorts, *, now: datetime)
     return Change(campaign=await_approval(campaign, missing_approvals(campaign)), due_at=now)
 
 
-def _complete(campaign: Campaign, _ports: CampaignPorts, *, now: datetime) -> Change:
-    return Change(campaign=complete(campaign), due_at=now)
+def _complete(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
+    tallies = (ports.rollouts.read_tally(campaign.id, wave.number, campaign.shards) for wave in campaign.waves)
+    return Change(campaign=complete(campaign, sum((tally.skips for tally in tallies), SkipCounts())), due_at=now)
 
 
 class _Step(Protocol):

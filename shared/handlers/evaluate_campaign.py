@@ -9,9 +9,10 @@ from shared.domain.audit import GATE, AuditEntry
 from shared.domain.campaigns import Campaign
 from shared.domain.cohorts import Tally, quarantined_failures
 from shared.domain.gates import smaller
-from shared.domain.rollouts import DEVICE_NOT_FOUND, RolloutState
+from shared.domain.rollouts import RolloutState
+from shared.domain.skips import SkipReason, count_skips
 from shared.domain.steps import QUIET_S, REEVALUATE_S, Change, apply_verdict, dispatch_again
-from shared.domain.verdicts import Decision, judge_wave
+from shared.domain.verdicts import judge_wave
 from shared.domain.waves import Wave, WaveState
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.quarantine_cohorts import quarantine_cohorts, read_tallies
@@ -22,9 +23,11 @@ from shared.wire.audit_verdicts import VerdictFacts, write_verdict_facts
 _ENDED = {WaveState.PASSED: "pass", WaveState.FAILED: "stop"}
 
 
-def judge(campaign: Campaign, wave: Wave, tally: Tally, *, unknown: int = 0) -> VerdictFacts:
+def judge(campaign: Campaign, wave: Wave, tally: Tally) -> VerdictFacts:
     """The verdict over a wave as it stands; failures that cohorts are held back for do not count."""
     counters = tally.counters
+    # Where nobody was skipped, a version that does not count the reasons yet can read the verdict.
+    skips = tally.skips if tally.skips.total else None
     left_out = wave.acknowledged + quarantined_failures(tally.cohorts, campaign.quarantined)
     if not counters.without(left_out).counted:
         # Nobody would be left to judge by: a wave that failed throughout must not pass because its cohort is held back.
@@ -34,8 +37,9 @@ def judge(campaign: Campaign, wave: Wave, tally: Tally, *, unknown: int = 0) -> 
         gate=wave.spec.gate,
         counters=counters,
         acknowledged=left_out,
-        verdict=judge_wave(wave.spec.gate, counters, left_out, unknown=unknown),
-        unknown=unknown,
+        verdict=judge_wave(wave.spec.gate, counters, left_out, skips=skips),
+        unknown=tally.skips.of(SkipReason.NOT_FOUND),
+        skips=skips,
     )
 
 
@@ -50,10 +54,8 @@ def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime
     tallies = read_tallies(campaign, wave, ports.rollouts)
     if (held_back := quarantine_cohorts(campaign, tallies, ports, now=now)) is not None:
         return held_back
-    tally = tallies[wave.number]
+    tally = _with_all_reasons(tallies[wave.number], campaign, wave, ports)
     facts = judge(campaign, wave, tally)
-    if facts.verdict.decision is Decision.PASS and not tally.counters.counted:
-        facts = judge(campaign, wave, tally, unknown=_count_unknown(campaign, wave, ports))
     change = apply_verdict(campaign, facts.verdict, now=now)
     if change is None:
         return forget_mended(campaign, wave, tally)
@@ -102,18 +104,14 @@ def keep_looking(campaign: Campaign, *, now: datetime) -> datetime | None:
     return due_at if campaign.step_due_at < min(due_at, now + timedelta(seconds=REEVALUATE_S / 2)) else None
 
 
-def _count_unknown(campaign: Campaign, wave: Wave, ports: CampaignPorts) -> int:
-    """How many devices IoT Hub does not know, where that is why nobody is left in the wave; 0 where it is not.
-
-    The counters do not say why a device was skipped, its row does. The first with another reason ends it.
-    """
-    unknown = 0
-    for batch in ports.manifests.read_batches(campaign.id, wave.number):
-        rows = ports.rollouts.read_batch(campaign.id, batch)
-        if any(row.value.code != DEVICE_NOT_FOUND for row in rows):
-            return 0
-        unknown += len(rows)
-    return unknown
+def _with_all_reasons(tally: Tally, campaign: Campaign, wave: Wave, ports: CampaignPorts) -> Tally:
+    """The tally with why devices were skipped, where the gate needs that and an older version did not count it."""
+    counters = tally.counters
+    if counters.counted or tally.skips.total >= counters.of(RolloutState.SKIPPED):
+        return tally
+    batches = ports.manifests.read_batches(campaign.id, wave.number)
+    read = (row.value for batch in batches for row in ports.rollouts.read_batch(campaign.id, batch))
+    return replace(tally, skips=count_skips(read))
 
 
 def _visit_all(campaign: Campaign, wave: Wave, ports: CampaignPorts, now: datetime) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.audit import GATE, AuditEntry
 from shared.domain.campaigns import Campaign
 from shared.domain.late_failures import reconsider
+from shared.domain.skips import SkipCounts
 from shared.domain.steps import Change
 from shared.domain.waves import Wave
 from shared.handlers.alerts import raise_alert
@@ -21,7 +23,8 @@ def reconsider_wave(campaign: Campaign, wave: Wave, ports: CampaignPorts, *, now
     People are woken whatever the policy says. An alert that is raised again because the process died has the same id.
     """
     tally = ports.rollouts.read_tally(campaign.id, wave.number, campaign.shards)
-    facts = judge(campaign, wave, tally)
+    # A gate that asked for nobody's success has let it pass on nobody's word: who is missing since is no failure.
+    facts = judge(campaign, wave, replace(tally, skips=SkipCounts()))
     after = reconsider(campaign, wave, facts.verdict, now=now)
     if after is None:
         return forget_mended(campaign, wave, tally)

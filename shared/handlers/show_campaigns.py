@@ -78,7 +78,7 @@ def view_of(stored: Campaign, ports: ViewPorts) -> CampaignView:
     }
     around = Surroundings(stop=ports.stops.get().value, budget=ports.budget.get().value, counters=counters)
     waits = find_waits(campaign, around, now=ports.clock())
-    return view_campaign(campaign, counters, verdicts, waits, is_withdrawn=_is_withdrawn(campaign, ports.packages))
+    return view_campaign(campaign, tallies, verdicts, waits, is_withdrawn=_is_withdrawn(campaign, ports.packages))
 
 
 def _as_its_children_are(campaign: Campaign, campaigns: CampaignStore) -> Campaign:

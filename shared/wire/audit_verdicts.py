@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
 
 from shared.domain.errors import DomainError
 from shared.domain.gates import Counters, Gate
-from shared.domain.verdicts import Verdict
+from shared.domain.skips import SkipCounts, SkipReason
+from shared.domain.verdicts import Verdict, judge_wave
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,9 @@ class VerdictFacts:
 
     Attributes:
         wave: Number of the wave, from 1.
-        unknown: How many of its devices IoT Hub does not know; looked at only where nobody is left to count.
+        unknown: How many of its devices IoT Hub does not know. Facts without ``skips`` have it only where that is so of
+            all of them, and nobody was left to count.
+        skips: Why devices were skipped; None where none were, and in facts from before that was counted.
     """
 
     wave: int
@@ -27,6 +30,15 @@ class VerdictFacts:
     acknowledged: Counters
     verdict: Verdict
     unknown: int = 0
+    skips: SkipCounts | None = None
+
+
+def derive_verdict(facts: VerdictFacts) -> Verdict:
+    """What follows from what the gate looked at: the verdict that the facts hold, unless somebody made it up."""
+    if facts.skips is not None:
+        return judge_wave(facts.gate, facts.counters, facts.acknowledged, skips=facts.skips)
+    known = SkipCounts(by_reason={SkipReason.NOT_FOUND: facts.unknown})
+    return replace(judge_wave(facts.gate, facts.counters, facts.acknowledged, skips=known), skips=None)
 
 
 _FACTS: TypeAdapter[VerdictFacts] = TypeAdapter(VerdictFacts)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from shared.domain.campaign_specs import DeviceQuery, Targets
 from shared.domain.campaigns import Campaign
+from shared.domain.cohorts import Tally
 from shared.domain.gates import Counters
 from shared.domain.retries import RETRYABLE
 from shared.domain.rollouts import RolloutState
@@ -123,7 +124,7 @@ def view_summary(campaign: Campaign) -> CampaignSummary:
 
 def view_campaign(
     campaign: Campaign,
-    counters: Mapping[int, Counters],
+    tallies: Mapping[int, Tally],
     verdicts: Mapping[int, Verdict],
     waits: Sequence[Wait] = (),
     *,
@@ -132,11 +133,12 @@ def view_campaign(
     """A campaign with its waves.
 
     Args:
-        counters: Wave number to what its devices are in.
+        tallies: Wave number to what its devices are in.
         verdicts: Wave number to what its gate says now, where it is asked.
         waits: What holds it back.
         is_withdrawn: Whether one of its packages is.
     """
+    counters = {number: tally.counters for number, tally in tallies.items()}
     succeeded = sum(count.of(RolloutState.SUCCEEDED) for count in counters.values())
     return CampaignView(
         **_summary(campaign),
@@ -149,7 +151,7 @@ def view_campaign(
         plan=_view_plan(campaign),
         waits_for=[view_wait(wait) for wait in waits],
         waves=[
-            view_wave(wave, counters.get(wave.number, Counters()), verdicts.get(wave.number)) for wave in campaign.waves
+            view_wave(wave, tallies.get(wave.number, Tally()), verdicts.get(wave.number)) for wave in campaign.waves
         ],
         retrying=_retrying(campaign, counters),
         actions=[action.value for action in fitting_actions(campaign, is_withdrawn=is_withdrawn)],

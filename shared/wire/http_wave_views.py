@@ -7,8 +7,9 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from shared.domain.gates import Counters
+from shared.domain.cohorts import Tally
 from shared.domain.rollouts import RolloutState
+from shared.domain.skips import SkipCounts
 from shared.domain.verdicts import Verdict
 from shared.domain.waves import DeviceCount, Matching, Percent, Wave, WaveSize
 
@@ -52,6 +53,9 @@ class VerdictView(BaseModel):
     failures: int = Field(description="Failed, rejected or regressed")
     silent: int = Field(description="Timed out")
     acknowledged: int = Field(description="Devices an operator took out of the count by resuming")
+    skipped: dict[str, int] = Field(
+        description="Why devices had been skipped, by code, to how many; empty in verdicts of older versions"
+    )
     checks: list[CheckView]
 
 
@@ -66,6 +70,9 @@ class WaveView(BaseModel):
     batches: int = Field(description="Device batches it is cut into")
     dispatched: int = Field(description="Device batches put on the queue so far")
     counters: dict[str, int] = Field(description="Rollout state to the number of devices in it; zeros left out")
+    skipped: dict[str, int] = Field(
+        description="Why its devices are skipped, by code, to how many; those that an older version skipped are missing"
+    )
     gate: GateView
     verdict: str = Field(description="The gate's sentence about it, now or when it ended")
     judged: VerdictView | None = Field(description="The numbers behind it; null before the gate has spoken")
@@ -76,7 +83,7 @@ class WaveView(BaseModel):
     ended_at: datetime | None
 
 
-def view_wave(wave: Wave, counters: Counters, verdict: Verdict | None) -> WaveView:
+def view_wave(wave: Wave, tally: Tally, verdict: Verdict | None) -> WaveView:
     """A wave.
 
     Args:
@@ -91,7 +98,8 @@ def view_wave(wave: Wave, counters: Counters, verdict: Verdict | None) -> WaveVi
         devices=wave.devices,
         batches=wave.batches,
         dispatched=wave.dispatched,
-        counters={state.value: count for state, count in counters.by_state.items() if count},
+        counters={state.value: count for state, count in tally.counters.by_state.items() if count},
+        skipped=_view_skips(tally.skips),
         gate=GateView(**asdict(wave.spec.gate)),
         verdict=verdict.reason if verdict else wave.reason,
         judged=_view_verdict(judged) if judged else None,
@@ -104,9 +112,13 @@ def view_wave(wave: Wave, counters: Counters, verdict: Verdict | None) -> WaveVi
 
 
 def _view_verdict(verdict: Verdict) -> VerdictView:
-    fields = {name: getattr(verdict, name) for name in VerdictView.model_fields if name != "checks"}
+    fields = {name: getattr(verdict, name) for name in VerdictView.model_fields if name not in ("checks", "skipped")}
     checks = [CheckView(**{name: getattr(check, name) for name in CheckView.model_fields}) for check in verdict.checks]
-    return VerdictView(**fields, checks=checks)
+    return VerdictView(**fields, skipped=_view_skips(verdict.skips or SkipCounts()), checks=checks)
+
+
+def _view_skips(skips: SkipCounts) -> dict[str, int]:
+    return {reason.value: count for reason, count in skips.by_reason.items()}
 
 
 def _size(size: WaveSize) -> str:

@@ -2,7 +2,8 @@
 
 Columns of a rollout row: ``device campaign wave batch state attempt sequence variant code detail progress installed
 former agent changed_at sent sent_at due_at retry_at past_state past_code mark state_mark other_mark``. A counters row
-holds ``wave`` and one whole number per state, under ``count_<state>``.
+holds ``wave`` and one whole number per state, under ``count_<state>``; one for each reason for skipping devices, under
+``skipped_<reason>``; and ``cohorts``.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.domain.cohorts import CohortCounts
+from shared.domain.cohorts import Tally
 from shared.domain.gates import Counters
 from shared.domain.ids import CampaignId, DeviceId
 from shared.domain.rollouts import OrderMark, Rollout, RolloutState
-from shared.wire.cohort_rows import write_cohorts
+from shared.domain.skips import SkipCounts, SkipReason
+from shared.wire.cohort_rows import read_cohorts, write_cohorts
 from shared.wire.keys import rollout_partition, row_key
 from shared.wire.known import refuse_unknown
 
 COUNTERS_PREFIX = "counters~"
 COHORTS = "cohorts"
-NO_COHORTS = CohortCounts()
 _COUNT = "count_"
 
 _KEYS = frozenset({"PartitionKey", "RowKey"})
@@ -118,20 +119,37 @@ def count_column(state: RolloutState) -> str:
     return f"{_COUNT}{state.value}"
 
 
-_COUNTERS_COLUMNS = _KEYS | {"wave", COHORTS, *map(count_column, RolloutState)}
+def skipped_column(reason: SkipReason) -> str:
+    """The column of a counters row that says how many devices were skipped for a reason."""
+    return f"skipped_{reason.value}"
 
 
-def write_counters(
-    counters: Counters, campaign: CampaignId, shard: int, wave: int, cohorts: CohortCounts = NO_COHORTS
-) -> dict[str, Any]:
-    """The counters row of a wave in one shard, zeros included."""
+_COUNTERS_COLUMNS = _KEYS | {"wave", COHORTS, *map(count_column, RolloutState), *map(skipped_column, SkipReason)}
+
+
+def write_tally(tally: Tally, campaign: CampaignId, shard: int, wave: int) -> dict[str, Any]:
+    """The counters row of a wave in one shard; zeros of states included."""
     return {
         "PartitionKey": rollout_partition(campaign, shard),
         "RowKey": counters_key(wave),
         "wave": wave,
-        **{count_column(state): counters.of(state) for state in RolloutState},
-        COHORTS: storable(write_cohorts(cohorts)),
+        **{count_column(state): tally.counters.of(state) for state in RolloutState},
+        **{skipped_column(reason): count for reason, count in tally.skips.by_reason.items()},
+        COHORTS: storable(write_cohorts(tally.cohorts)),
     }
+
+
+def read_tally(row: Mapping[str, Any]) -> Tally:
+    """All that a counters row counts.
+
+    Raises:
+        ValueError: It counts something that this version does not know.
+    """
+    return Tally(
+        counters=read_counters(row),
+        cohorts=read_cohorts(row.get(COHORTS, "")),
+        skips=_read_skips(row),
+    )
 
 
 def read_counters(row: Mapping[str, Any]) -> Counters:
@@ -142,6 +160,11 @@ def read_counters(row: Mapping[str, Any]) -> Counters:
     """
     refuse_unknown(row, _COUNTERS_COLUMNS)
     return Counters(by_state={state: row.get(count_column(state), 0) for state in RolloutState})
+
+
+def _read_skips(row: Mapping[str, Any]) -> SkipCounts:
+    counts = {reason: row.get(skipped_column(reason), 0) for reason in SkipReason}
+    return SkipCounts(by_reason={reason: count for reason, count in counts.items() if count})
 
 
 def write_mark(mark: OrderMark | None) -> str | None:

@@ -22,6 +22,7 @@ from shared.domain.pending_edits import PendingEdit
 from shared.domain.planning import Planning, PlanningPhase
 from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.schedules import Schedule
+from shared.domain.skips import SkipCounts, SkipReason
 from shared.domain.verdicts import judge_wave
 from shared.domain.versions import Version, VersionScheme
 from shared.domain.walks import BatchPurpose, Walk
@@ -95,7 +96,11 @@ def planned(campaign: Campaign) -> Campaign:
         started_at=NOW,
         soak_until=NOW + timedelta(seconds=1.5),
         acknowledged=Counters(by_state={RolloutState.FAILED: 1, RolloutState.TIMED_OUT: 2}),
-        verdict=judge_wave(Gate(confidence_percent=95), Counters(by_state={RolloutState.SUCCEEDED: 2})),
+        verdict=judge_wave(
+            Gate(confidence_percent=95),
+            Counters(by_state={RolloutState.SUCCEEDED: 2, RolloutState.SKIPPED: 3}),
+            skips=SkipCounts(by_reason={SkipReason.NOT_FOUND: 1, SkipReason.HELD: 2}),
+        ),
         reason="2 of 2",
     )
     others = (Wave(number=2, spec=SPECS[1], start=2, stop=12), Wave(number=3, spec=SPECS[2], start=12, stop=99))

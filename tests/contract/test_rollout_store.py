@@ -107,6 +107,27 @@ def test_rows_move_to_another_wave_with_both_counters(store: RolloutStore) -> No
     assert (counts(store, 2), counts(store, 3)) == ({}, {S.PLANNED: 98, S.SKIPPED: 1})
 
 
+def skips(store: RolloutStore, wave: int) -> dict[str, int]:
+    return {reason.value: count for reason, count in store.read_tally(CAMPAIGN, wave, 1).skips.by_reason.items()}
+
+
+def test_why_rows_were_skipped_is_counted_with_them_and_goes_where_they_go(store: RolloutStore) -> None:
+    devices = fleet(5)
+    codes = ["held_by:other", "current", "current", "", ""]
+    planned = zip(devices, codes, strict=True)
+    rows = [make_rollout(each, S.SKIPPED if code else S.PLANNED, code=code, wave=2) for each, code in planned]
+    assert store.create_batch(CAMPAIGN, 0, rows)
+    batch = batch_of(devices, wave=2)
+    assert skips(store, 2) == {"held_by": 1, "current": 2}
+    *_, lost, offered = store.read_batch(CAMPAIGN, batch)
+    gone = move(lost.value, S.SKIPPED, now=NOON, code="device_not_found")
+    store.write(CAMPAIGN, 0, [RolloutChange(before=lost, after=gone), offer(offered)])
+    assert skips(store, 2) == {"held_by": 1, "current": 2, "device_not_found": 1}
+    store.move(CAMPAIGN, 0, [to_wave(row, 3, 0) for row in store.read_batch(CAMPAIGN, batch)[1:4]])
+    assert (skips(store, 2), skips(store, 3)) == ({"held_by": 1}, {"current": 2, "device_not_found": 1})
+    assert (counts(store, 2), counts(store, 3)) == ({S.SKIPPED: 1, S.OFFERED: 1}, {S.SKIPPED: 3})
+
+
 def test_rows_that_change_only_their_batch_leave_the_counters_alone(store: RolloutStore) -> None:
     batch = plan(store, fleet(3))
     store.move(CAMPAIGN, 0, [to_wave(row, 1, 4) for row in store.read_batch(CAMPAIGN, batch)])

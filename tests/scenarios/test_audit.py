@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.support.scenario_scene import Scene
 GATE = {"success_percent": 50, "failure_count": 1, "failure_percent": None}
 
 
-def export(scene: Scene, campaign: str, out: Path) -> list[dict[str, object]]:
+def export(scene: Scene, campaign: str, out: Path) -> list[dict[str, Any]]:
     """The log as the command exports it; its records."""
     key = scene.stack.cloud.host_key
     where = ["--api", scene.stack.api, f"--function-key={key}"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from azure.iot.hub.models import Twin
 
+from cli.__main__ import main
 from demo.devices import register
+from tests.scenarios.test_audit import export, export_key
 from tests.support.scenario_scene import Scene
 from tests.support.scenario_truth import check_tables, wait_until_settled
 from tests.support.waiting import wait_until
@@ -85,11 +88,37 @@ def test_a_wave_of_devices_that_the_hub_does_not_know_does_not_pass(scene: Scene
     scene.artifacts.publish()
     with scene.fleet([real]):
         campaign = scene.start([*ghosts, real])
-        assert scene.wait_for_campaign(campaign, "completed")["waves"][0]["counters"]["skipped"] == 2
+        done = scene.wait_for_campaign(campaign, "completed")
+        assert done["waves"][0]["skipped"] == {"device_not_found": 2}
+        assert done["reason"] == "all 1 waves passed; IoT Hub does not know 2 of 3 devices"
         campaign = scene.start(ghosts)
         shown = scene.wait_for_campaign(campaign, "paused", "completed")
     assert (shown["state"], shown["waves"][0]["counters"]) == ("paused", {"skipped": 2})
     assert "IoT Hub knows none of the 2 devices (device_not_found)" in shown["reason"]
+
+
+def test_missing_devices_beside_held_ones_are_nobodys_word_for_the_package(scene: Scene, tmp_path: Path) -> None:
+    """The wave is two misspelt ids and a device that another campaign holds: nobody in it was ever offered anything."""
+    held, ghosts = f"{scene.name}-held", scene.devices(2)
+    register(scene.stack.settings["IotHub"], [held])
+    scene.artifacts.publish()
+    holder = scene.start([held])
+    scene.wait_for_states(holder, {held: "offered"})
+    campaign = scene.start([held, *ghosts])
+    shown = scene.wait_for_campaign(campaign, "paused", "completed")
+
+    numbers = {"held_by": 1, "device_not_found": 2}
+    [wave] = shown["waves"]
+    assert (shown["state"], wave["skipped"], wave["judged"]["skipped"]) == ("paused", numbers, numbers)
+    assert "of 3 devices, 2 not known to IoT Hub (device_not_found), 1 held by other campaigns" in shown["reason"]
+    assert scene.post(f"campaigns/{campaign}/skip-wave", {"wave": 1}).status_code == 200
+    assert scene.act(campaign, "resume").status_code == 200
+    assert "IoT Hub does not know 2 of 3 devices" in scene.wait_for_campaign(campaign, "completed")["reason"]
+
+    log, key = tmp_path / "campaign.log", export_key(scene, tmp_path / "online")
+    [stop] = [record for record in export(scene, campaign, log) if record["what"] == "stop"]
+    assert stop["facts"]["skips"] == {"by_reason": numbers}
+    assert main(["audit", "verify", str(log), "--key", str(key)]) == 0
 
 
 def test_a_saved_group_of_a_list_is_rolled_out_to_and_later_changes_of_it_are_not(scene: Scene) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import count
 from threading import RLock
 
-from shared.domain.cohorts import CohortCounts, Tally
+from shared.domain.cohorts import Tally
 from shared.domain.devices import DeviceRecord
 from shared.domain.gates import Counters
 from shared.domain.ids import RING_SIZE, CampaignId, DeviceId, ring_position
@@ -25,14 +25,14 @@ class MemoryRollouts:
     """A ``RolloutStore``.
 
     Attributes:
+        tallies: What is counted of each campaign, shard and wave.
         tallies_read: How often each wave's counters were read.
     """
 
     def __init__(self) -> None:
         self.tallies_read: Counter[tuple[CampaignId, int]] = Counter()
         self.shards: dict[tuple[CampaignId, int], _Shard] = {}
-        self._counters: dict[tuple[CampaignId, int, int], Counters] = {}
-        self._cohorts: dict[tuple[CampaignId, int, int], CohortCounts] = {}
+        self.tallies: dict[tuple[CampaignId, int, int], Tally] = {}
         self._etags = count(1)
         self._lock = RLock()
 
@@ -87,11 +87,11 @@ class MemoryRollouts:
             rows = self.shards.get((campaign, shard), {})
             if any(rows[change.after.device].etag != change.before.etag for change in changes):
                 raise ConcurrentChange("a rollout row changed since it was read")
-            states = [change.before.value.state for change in changes]
-            self._counters[campaign, shard, before] = self._counters[campaign, shard, before].left_by(states)
-            for change in changes:
-                rows[change.after.device] = self._stored(change.after)
-                self._count(campaign, shard, None, change.after)
+            moved = [change.after for change in changes]
+            self.tallies[campaign, shard, before] = self.tallies[campaign, shard, before].left_by(moved)
+            self.tallies[campaign, shard, after] = self._tally((campaign, shard, after)).joined_by(moved)
+            for rollout in moved:
+                rows[rollout.device] = self._stored(rollout)
 
     def read_counters(self, campaign: CampaignId, wave: int, shards: int) -> Counters:
         return self.read_tally(campaign, wave, shards).counters
@@ -101,11 +101,11 @@ class MemoryRollouts:
         return sum((self._tally((campaign, shard, wave)) for shard in range(shards)), start=Tally())
 
     def _tally(self, key: tuple[CampaignId, int, int]) -> Tally:
-        return Tally(counters=self._counters.get(key, Counters()), cohorts=self._cohorts.get(key, CohortCounts()))
+        return self.tallies.get(key, Tally())
 
     def count_open(self, campaign: CampaignId, shard: int) -> int:
-        keys = [key for key in self._counters if key[:2] == (campaign, shard)]
-        return sum(self._counters[key].of(*OPEN_OFFERS) for key in keys)
+        keys = [key for key in self.tallies if key[:2] == (campaign, shard)]
+        return sum(self.tallies[key].counters.of(*OPEN_OFFERS) for key in keys)
 
     def read_stale(
         self, campaign: CampaignId, shard: int, *, before: datetime, start: int, limit: int
@@ -128,10 +128,7 @@ class MemoryRollouts:
 
     def _count(self, campaign: CampaignId, shard: int, before: Rollout | None, after: Rollout) -> None:
         key = (campaign, shard, after.wave)
-        known = self._counters.get(key, Counters())
-        if before is None or before.state is not after.state:
-            self._counters[key] = known.moved(before.state if before else None, after.state)
-        self._cohorts[key] = self._cohorts.get(key, CohortCounts()).moved(before, after)
+        self.tallies[key] = self._tally(key).moved(before, after)
 
 
 class MemoryDevices:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shared.domain.confidence import wilson_interval
 from shared.domain.gates import Counters, Gate, acknowledge
 from shared.domain.rollouts import RolloutState
+from shared.domain.skips import LOST, SkipCounts, SkipReason
 from shared.domain.verdicts import Decision, judge_wave
 
 S = RolloutState
@@ -34,6 +35,10 @@ gates = st.builds(
 
 def count(**by_state: int) -> Counters:
     return Counters(by_state={S(state): number for state, number in by_state.items()})
+
+
+def skipped(**by_reason: int) -> SkipCounts:
+    return SkipCounts(by_reason={SkipReason[reason.upper()]: number for reason, number in by_reason.items()})
 
 
 def decide(gate: Gate, found: Counters, acknowledged: Counters | None = None) -> Decision:
@@ -180,14 +185,67 @@ def test_a_wave_of_nobody_passes_and_says_why() -> None:
 
 
 def test_a_wave_of_devices_that_do_not_exist_does_not_pass() -> None:
-    verdict = judge_wave(Gate(success_percent=0), count(skipped=40), unknown=40)
+    verdict = judge_wave(Gate(success_percent=0), count(skipped=40), skips=skipped(not_found=40))
     assert verdict.decision is Decision.STOP
     assert "IoT Hub knows none of the 40 devices (device_not_found)" in verdict.reason
 
 
-@pytest.mark.parametrize("found", [count(skipped=41), count(skipped=40, succeeded=1)])
-def test_some_that_do_not_exist_stop_nothing(found: Counters) -> None:
-    assert judge_wave(Gate(), found, unknown=40).decision is Decision.PASS
+@pytest.mark.parametrize(
+    ("found", "why", "decision"),
+    [
+        (count(skipped=41), {"not_found": 40, "current": 1}, Decision.PASS),
+        (count(skipped=41), {"not_found": 40, "held": 1}, Decision.STOP),
+        (count(skipped=41), {"not_found": 1, "no_package": 40}, Decision.STOP),
+        (count(skipped=2), {"deleted": 1, "held": 1}, Decision.STOP),
+        (count(skipped=2), {"held": 1, "no_package": 1}, Decision.PASS),
+        (count(skipped=40, succeeded=1), {"not_found": 40}, Decision.PASS),
+        (count(skipped=40, planned=1), {"not_found": 40}, Decision.WAIT),
+        (count(skipped=40, failed=1), {"not_found": 40}, Decision.STOP),
+    ],
+)
+def test_a_wave_that_lost_all_who_were_to_try_passes_only_where_the_package_runs_already(
+    found: Counters, why: dict[str, int], decision: Decision
+) -> None:
+    assert judge_wave(Gate(), found, skips=skipped(**why)).decision is decision
+
+
+def test_who_is_missing_from_a_wave_of_nobody_is_told() -> None:
+    verdict = judge_wave(Gate(), count(skipped=6), skips=skipped(not_found=3, held=2, deleted=1))
+    assert verdict.reason == (
+        "all 0 devices ended: nobody tried the package: of 6 devices, 3 not known to IoT Hub (device_not_found), "
+        "1 deleted in IoT Hub, 2 held by other campaigns; look at who is missing, or skip the wave"
+    )
+    assert verdict.skips == skipped(not_found=3, held=2, deleted=1)
+
+
+@given(gates, st.dictionaries(st.sampled_from(SkipReason), st.integers(1, 50), min_size=1))
+def test_of_a_wave_in_which_all_were_skipped_only_the_reasons_decide(gate: Gate, why: dict[SkipReason, int]) -> None:
+    skips = SkipCounts(by_reason=why)
+    verdict = judge_wave(gate, count(skipped=skips.total), skips=skips)
+    is_lost = bool(skips.of(*LOST)) and not skips.of(SkipReason.CURRENT)
+    assert verdict.decision is (Decision.STOP if is_lost else Decision.PASS)
+
+
+@given(gates, counters, st.dictionaries(st.sampled_from(SkipReason), st.integers(1, 50)))
+def test_where_somebody_is_left_to_count_it_makes_no_difference_who_is_missing(
+    gate: Gate, found: Counters, why: dict[SkipReason, int]
+) -> None:
+    assume(found.counted)
+    verdict = judge_wave(gate, found, skips=SkipCounts(by_reason=why))
+    assert replace(verdict, skips=None) == judge_wave(gate, found)
+
+
+@given(gates, counters, st.dictionaries(st.sampled_from(SkipReason), st.integers(1, 50)), st.sampled_from(SkipReason))
+def test_one_lost_device_more_lets_no_wave_pass_that_did_not(
+    gate: Gate, found: Counters, why: dict[SkipReason, int], reason: SkipReason
+) -> None:
+    before = judge_wave(gate, found, skips=SkipCounts(by_reason=why)).decision
+    more = SkipCounts(by_reason=why) + SkipCounts(by_reason={reason: 1})
+    after = judge_wave(gate, found.moved(None, S.SKIPPED), skips=more).decision
+    if reason in LOST:
+        assert after is before or after is Decision.STOP
+    if reason is SkipReason.CURRENT:
+        assert after is before or before is Decision.STOP
 
 
 @given(st.integers(0, 300), st.integers(1, 300), st.floats(50, 99.9))

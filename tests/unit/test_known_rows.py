@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from shared.domain.approvals import Consents
 from shared.domain.campaign_specs import CampaignSpec, Deadlines, DeviceQuery
 from shared.domain.campaigns import Campaign
-from shared.domain.cohorts import Quarantine
+from shared.domain.cohorts import Quarantine, Tally
 from shared.domain.conflicts import Precedence
 from shared.domain.devices import DeviceRecord
 from shared.domain.gates import Counters, Gate
@@ -32,6 +32,7 @@ from shared.domain.retries import Retries
 from shared.domain.reversions import Reversion
 from shared.domain.rollouts import OrderMark, PackageTarget, Rollout, RolloutState
 from shared.domain.schedules import Schedule
+from shared.domain.skips import SkipCounts, SkipReason
 from shared.domain.stops import FleetStop
 from shared.domain.targeting import Targeting
 from shared.domain.walks import BatchPurpose, Walk
@@ -42,7 +43,7 @@ from shared.wire.device_rows import read_device, write_device
 from shared.wire.group_rows import read_group_row, write_group_row
 from shared.wire.operation_rows import read_operation, write_operation_row
 from shared.wire.package_rows import read_package_row, write_package_row
-from shared.wire.rollout_rows import read_counters, read_rollout, write_counters, write_rollout
+from shared.wire.rollout_rows import read_rollout, read_tally, write_rollout, write_tally
 from shared.wire.stop_rows import read_stop, write_stop
 from tests.support.made_campaigns import make_variant
 
@@ -119,6 +120,10 @@ RECORD = DeviceRecord(
 GROUP = Group(name=group_name("all"), query="SELECT * FROM devices", number=1, changed_by="ada", changed_at=NOW)
 STOP = FleetStop(number=1, reason="x", stopped_by="ada", stopped_at=NOW, released_by="ada", released_at=NOW)
 OPERATION = Operation(id=OperationId("o-1"), draft=RICH, step_due_at=NOW, created_at=NOW, changed_at=NOW)
+TALLY = Tally(
+    counters=Counters(by_state={state: number for number, state in enumerate(RolloutState)}),
+    skips=SkipCounts(by_reason=dict.fromkeys(SkipReason, 1)),
+)
 ROWS: Mapping[str, tuple[Row, Callable[[Row], object], object]] = {
     "rollout": (write_rollout(ROLLOUT, 0), read_rollout, ROLLOUT),
     "package": (write_package_row(PACKAGE), read_package_row, PACKAGE),
@@ -127,9 +132,9 @@ ROWS: Mapping[str, tuple[Row, Callable[[Row], object], object]] = {
     "stop": (write_stop(STOP, "hub"), read_stop, STOP),
     "operation": (write_operation_row(OPERATION), read_operation, OPERATION),
     "counters": (
-        write_counters(Counters(by_state={RolloutState.FAILED: 2}), CampaignId("c-1"), 0, 1),
-        lambda row: read_counters(row).of(RolloutState.FAILED),
-        2,
+        write_tally(TALLY, CampaignId("c-1"), 0, 1),
+        read_tally,
+        TALLY,
     ),
     "campaign": (write_campaign_row(RICH), lambda row: replace(read_campaign(row), waves=RICH.waves), RICH),
 }
@@ -203,7 +208,7 @@ def test_plain_rows_of_devices_say_nothing_that_older_versions_do_not_know() -> 
         *("PartitionKey", "RowKey", "device", "campaign", "wave", "batch", "state", "attempt", "sequence", "variant"),
         *("code", "detail", "progress", "installed", "former", "agent", "hardware", "changed_at", "sent"),
     }
-    assert write_counters(Counters(), CampaignId("c-1"), 0, 1).keys() == {
+    assert write_tally(Tally(), CampaignId("c-1"), 0, 1).keys() == {
         *("PartitionKey", "RowKey", "wave", "cohorts", "count_planned", "count_offered", "count_downloading"),
         *("count_downloaded", "count_installing", "count_restarting", "count_succeeded", "count_failed"),
         *("count_rejected", "count_timed_out", "count_cancelled", "count_skipped", "count_regressed"),
