@@ -16,7 +16,7 @@ from aiohttp import web
 
 from emulator.addresses import MQTT_PORT, AddressBook
 from emulator.bus import BusServer, NamespaceConfig
-from emulator.bus.store.snapshot import restore_queues, write_queues
+from emulator.bus.store.snapshot import queues_part
 from emulator.cloud_config import CloudConfig, read_cloud_config
 from emulator.cloud_settings import (
     event_hub_connection_string,
@@ -31,8 +31,9 @@ from emulator.cloud_settings import (
     write_private,
 )
 from emulator.control import Bell, ControlApi
+from emulator.durable import StateFile
 from emulator.eventhub.api import EventHubApi
-from emulator.eventhub.log import EventLog
+from emulator.eventhub.log import EventLog, event_hubs_part
 from emulator.grid.dead_letters import DeadLetterStore
 from emulator.grid.subscriptions import Deliveries
 from emulator.grid.topics import Topics
@@ -42,11 +43,10 @@ from emulator.hub_controls import HubControls
 from emulator.hub_routes import HubRoutes
 from emulator.identity import IdentityApi, TokenIssuer
 from emulator.login import LoginApi, SigningKeys
-from emulator.names import KEY_NAME, KEYS_FILE, SETTINGS_FILE, VAULT_FILE
+from emulator.names import KEY_NAME, KEYS_FILE, SETTINGS_FILE, STATE_FILE, VAULT_FILE
 from emulator.pki import open_authority
 from emulator.provisioning import ProvisioningServer, RegistryLink
 from emulator.provisioning.controls import ProvisioningControls
-from emulator.remembered import Remembered
 from emulator.shutdown import until_told_to_stop
 from emulator.storage.azurite import Azurite, AzuritePorts
 from emulator.storage.blob_events import BlobEvents, make_events_queue
@@ -92,12 +92,16 @@ class Cloud:
             OSError: an address is taken.
         """
         azurite = await self._start_storage()
+        self._state = StateFile(self._state_dir / STATE_FILE)
+        self._open.callback(self._state.close)
+        self._state.add(event_hubs_part(self._event_hubs))
         self._bus = await self._start_bus()
         await self._start_grid(azurite.connection_string)
         self._hub = await self._start_hub()
         self._provisioning = await self._start_provisioning()
         self._vault = await self._start_vault()
         await self._start_http()
+        self._run(self._state.run())
         return self._settings(azurite.connection_string)
 
     async def stop(self) -> None:
@@ -142,9 +146,7 @@ class Cloud:
             host="127.0.0.1",
             port=self._addresses.port("bus"),
         )
-        remembered = Remembered(self._state_dir / "queues.json")
-        remembered.restore(lambda document: restore_queues(bus.store, document))
-        self._open.callback(lambda: remembered.keep(write_queues(bus.store)))
+        self._state.add(queues_part(bus.store))
         await bus.start()
         self._open.push_async_callback(bus.stop)
         return bus
@@ -177,9 +179,7 @@ class Cloud:
             mqtt_port=MQTT_PORT,
             on_event=self._routes.accept,
         )
-        remembered = Remembered(self._state_dir / "hub" / "devices.json")
-        remembered.restore(hub.restore)
-        self._open.callback(lambda: remembered.keep(hub.snapshot()))
+        self._state.add(hub.part)
         await hub.start()
         self._open.push_async_callback(hub.stop)
         return hub
@@ -194,9 +194,7 @@ class Cloud:
             open_authority(self._state_dir / "hub"),
             host=self._addresses.mqtt_address("provisioning"),
         )
-        remembered = Remembered(self._state_dir / "provisioning.json")
-        remembered.restore(service.store.restore)
-        self._open.callback(lambda: remembered.keep(service.store.snapshot()))
+        self._state.add(service.store.part)
         await service.start()
         self._open.push_async_callback(service.stop)
         return service

@@ -83,6 +83,17 @@ class LocalCloud:
             self._cloud = None
         self._lock.release()
 
+    def kill(self) -> None:
+        """End the functions host and the cloud with SIGKILL, in the middle of whatever they do.
+
+        Storage notices that the cloud is gone, and ends by itself; a start waits for it.
+        """
+        self.kill_functions()
+        if self._cloud is not None:
+            self._cloud.kill()
+            self._cloud = None
+        self._lock.release()
+
     @property
     def logs_dir(self) -> Path:
         """Folder of cloud.log, azurite.log and functions.log."""

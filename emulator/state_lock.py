@@ -61,8 +61,10 @@ class StateLock:
         self._file = file
 
     def release(self) -> None:
-        """Give it back; whoever inherited it still holds it."""
+        """Give it back; whoever inherited it still holds it, and is waited for by the next one."""
         if self._file is not None:
+            self._file.seek(0)
+            self._file.truncate()
             self._file.close()
             self._file = None
 

@@ -6,11 +6,13 @@ import os
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from aiohttp import web
 
+from emulator.durable import Entry, Part
 from emulator.hub.clock import Clock, utc_now
 from emulator.hub.commands import DEFAULT_TTL
 from emulator.hub.config import HubConfig
@@ -22,7 +24,7 @@ from emulator.hub.mqtt.listener import MqttListener
 from emulator.hub.policies import AccessPolicies
 from emulator.hub.rest.app import make_app
 from emulator.hub.service_api import ServiceApi
-from emulator.hub.snapshot import read_devices, write_devices
+from emulator.hub.snapshot import mark_device, read_devices, write_device
 from emulator.hub.throttle import Throttle
 from emulator.pki import open_authority
 
@@ -65,13 +67,17 @@ class HubServer:
         self._rest = web.AppRunner(make_app(self.service), access_log=None, shutdown_timeout=_SHUTDOWN_S)
         self._listener: asyncio.Server | None = None
 
-    def snapshot(self) -> dict[str, Any]:
-        """What it knows of its devices, for :meth:`restore`."""
-        return write_devices(self.hub.registry)
-
-    def restore(self, document: dict[str, Any]) -> None:
-        """Know again what a hub knew; before it is started."""
-        self.hub.registry.restore(read_devices(document))
+    @property
+    def part(self) -> Part:
+        """What it knows of its devices; to be restored before it is started."""
+        return Part(
+            name="devices",
+            held=lambda: (
+                Entry(key=device.device_id, mark=mark_device(device), write=partial(write_device, device))
+                for device in self.hub.registry
+            ),
+            restore=lambda documents: self.hub.registry.restore(read_devices(documents.values())),
+        )
 
     async def start(self) -> None:
         """Listen. Afterwards ``rest_port`` and ``mqtt_host`` say where.
@@ -93,7 +99,7 @@ class HubServer:
         self.rest_port = self._listener.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Close all sockets; what the hub knows is gone with the object, unless a snapshot of it is kept."""
+        """Close all sockets; what the hub knows is gone with the object, unless its part is kept."""
         self.hub.query_view.stop()
         await self._mqtt.stop()
         if self._listener is not None:

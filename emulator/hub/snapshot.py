@@ -1,10 +1,10 @@
-"""What a hub knows of its devices as one JSON document, so that it outlives the process.
+"""What a hub knows of its devices as JSON documents, one each, so that it outlives the process.
 
 Cloud-to-device messages and what queries saw are not in it; every device is disconnected afterwards.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
@@ -15,17 +15,20 @@ from emulator.hub.twins import Twin
 _SECTIONS = ("tags", "desired", "reported")
 
 
-def write_devices(devices: Iterable[Device]) -> Json:
-    """The devices, in the order of their creation."""
-    return {"version": 1, "devices": [_write(device) for device in devices]}
+def read_devices(documents: Iterable[Json]) -> list[Device]:
+    """The devices of the documents, in the order of their creation."""
+    return sorted(map(_read, documents), key=lambda device: device.serial)
 
 
-def read_devices(document: Json) -> list[Device]:
-    """The devices of a document, in its order."""
-    return [_read(each) for each in document["devices"]]
+def mark_device(device: Device) -> tuple[Any, ...]:
+    """What compares equal as long as its document would be the same."""
+    times = (device.status_updated_at, device.active_at, device.connection_updated_at)
+    subscriptions = None if device.subscriptions is None else frozenset(device.subscriptions)
+    return (device.twin, device.identity, device.etag, device.serial, *times, subscriptions)
 
 
-def _write(device: Device) -> Json:
+def write_device(device: Device) -> Json:
+    """The device's document."""
     return {
         "deviceId": device.device_id,
         "serial": device.serial,
@@ -36,8 +39,18 @@ def _write(device: Device) -> Json:
         "activeAt": _write_time(device.active_at),
         "connectionUpdatedAt": _write_time(device.connection_updated_at),
         "subscriptions": None if device.subscriptions is None else sorted(device.subscriptions),
-        "twin": asdict(device.twin),
+        "twin": _write_twin(device.twin),
     }
+
+
+def _write_twin(twin: Twin) -> Json:
+    """As ``asdict`` would, which copies every value on the way."""
+    sections = {name: _write_section(getattr(twin, name)) for name in _SECTIONS}
+    return {"version": twin.version, "revision": twin.revision, **sections}
+
+
+def _write_section(section: Section) -> Json:
+    return {field.name: getattr(section, field.name) for field in fields(section)}
 
 
 def _read(document: Json) -> Device:

@@ -1,11 +1,12 @@
 """The service's state: enrolments, registrations, operations; and how a hub is chosen."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from emulator.durable import Entry, Part
 from emulator.hub.clock import Clock, utc_now
 from emulator.hub.errors import HubError
 from emulator.provisioning.attestation import Proof
@@ -66,6 +67,16 @@ class ProvisioningStore:
         if operation is None or operation.operation_id != operation_id:
             raise not_found("Operation not found")
         return operation
+
+    @property
+    def part(self) -> Part:
+        """What it knows, operations under way apart."""
+
+        def held() -> Iterator[Entry]:
+            document = self.snapshot()
+            yield Entry(key="all", mark=document, write=lambda: document)
+
+        return Part(name="provisioning", held=held, restore=lambda documents: self.restore(documents["all"]))
 
     def snapshot(self) -> dict[str, Any]:
         """What it knows, for :meth:`restore`; operations under way are not in it."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -135,9 +136,16 @@ def test_messages_are_there_again_whatever_they_waited_for(tmp_path: Path) -> No
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with running(tmp_path):
         pass
-    devices = tmp_path / "state/hub/devices.json"
-    assert devices.stat().st_mode & 0o077 == 0, "it holds keys"
-    devices.write_text("{}")
-    complaint = r"devices\.json cannot be used .*; remove it to start without it"
+    state = tmp_path / "state/state.sqlite"
+    assert state.stat().st_mode & 0o077 == 0, "it holds keys"
+    complaint = r"state\.sqlite cannot be used .*; remove it to start without it"
+    with closing(sqlite3.connect(state)) as database, database:
+        database.execute("INSERT INTO held VALUES ('devices', 'odd', '{}')")
     with pytest.raises(ChildFailedError, match=complaint), running(tmp_path):
         pass
+    state.write_bytes(b"no database, but long enough to be taken for one" * 100)
+    with pytest.raises(ChildFailedError, match=complaint), running(tmp_path):
+        pass
+    state.unlink()
+    with running(tmp_path) as cloud:
+        assert cloud.control.status()["hub"]["devices"] == 0
