@@ -41,7 +41,7 @@ def provisioning_settings(service: ProvisioningServer | None) -> dict[str, str]:
 
 
 def event_hub_connection_string(port: int, key: str) -> str:
-    """The event hubs' address in the usual form; only the functions host of this cloud speaks to it."""
+    """The event hubs' address in the usual form; what is behind it speaks HTTP, and no AMQP."""
     endpoint = f"Endpoint=sb://127.0.0.1:{port}/;SharedAccessKeyName={KEY_NAME}"
     return f"{endpoint};SharedAccessKey={key};UseDevelopmentEmulator=true;"
 

@@ -73,11 +73,20 @@ class HubCalls:
         self._registry = without_retries(registry)
         self.device = device
         self.ended = Event()
+        self._keys = tuple(_base64(secrets.token_bytes(32)) for _ in range(2))
 
     def make_device(self) -> None:
         """Make the device, disabled, with keys that nobody is told."""
-        keys = secrets.token_bytes(32), secrets.token_bytes(32)
-        self._call(self._registry.create_device_with_sas, self.device, *map(_base64, keys), _STATUS)
+        self._call(self._registry.create_device_with_sas, self.device, *self._keys, _STATUS)
+
+    def enable_device(self) -> None:
+        """Let the made device connect."""
+        self._call(self._registry.update_device_with_sas, self.device, "*", *self._keys, "enabled")
+
+    def device_key(self) -> str:
+        """What the device signs in with."""
+        found = self._call(self._registry.get_device, self.device)
+        return str(found.authentication.symmetric_key.primary_key)
 
     def delete_device(self) -> None:
         """Delete the device, if it is there."""
@@ -164,6 +173,12 @@ def open_hub(where: str) -> IoTHubRegistryManager:
         raise CheckFailed("nobody is signed in: az login, or give a connection string") from error
     except (ValueError, KeyError) as error:
         raise CheckFailed(f"--hub is no connection string and no host name: {error}") from error
+
+
+def host_of(where: str) -> str:
+    """The host name in a connection string, or that it is, without its port."""
+    fields = dict(part.split("=", 1) for part in where.split(";") if "=" in part)
+    return fields.get("HostName", where).partition(":")[0]
 
 
 def _status_of_entry(code: str) -> int:

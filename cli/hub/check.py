@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-from cli.hub.calls import CheckFailed, HubCalls, Refusal, open_hub
+from cli.hub.arrival import WAIT_S, ask_arrival, report_as_device
+from cli.hub.calls import CheckFailed, HubCalls, Refusal, host_of, open_hub
+from cli.hub.changes import EVENT_HUB, GROUP, ReadingRefused, open_changes
 from cli.hub.experiments import Experiments
 from cli.hub.findings import MEANING, Exit, Findings, Question
 from cli.hub.throttling import Throttling, Write, provoke
@@ -46,6 +48,16 @@ def add_actions(actions: Actions) -> None:
         action="store_true",
         help="write until the hub answers 429: takes the rate away from everybody else for up to a minute",
     )
+    events = os.environ.get("EventHub") or os.environ.get("EventHub__fullyQualifiedNamespace", "")  # noqa: SIM112
+    check.add_argument(
+        "--events",
+        default=events,
+        help="also see a reported change arrive: <namespace>.servicebus.windows.net or a connection string; "
+        f"default: $EventHub. It is read in the consumer group {GROUP}",
+    )
+    check.add_argument("--event-hub", default=EVENT_HUB, help="its name; default: %(default)s")
+    check.add_argument("--device-host", default="", help="where devices connect, if it is not the hub's own name")
+    check.add_argument("--wait", type=float, default=WAIT_S, metavar="S", help="for the change; default: %(default)g")
     check.add_argument("--json", action="store_true", help="for programs")
     check.set_defaults(run=guarded(_run))
 
@@ -59,12 +71,32 @@ def _run(arguments: argparse.Namespace) -> int:
         with _ended_by_signals(hub), _device(hub, findings, spare=arguments.device is not None) as is_there:
             if is_there:
                 Experiments(hub, findings).run()
+                if arguments.events:
+                    _ask_arrival(hub, arguments, findings)
                 if arguments.provoke_throttling:
                     throttling = _provoke(hub, findings)
     except Refusal as refusal:
         raise CheckFailed(f"the hub refuses: {refusal} {refusal.message}") from refusal
     _show(findings, throttling, as_json=arguments.json)
     return findings.exit
+
+
+def _ask_arrival(hub: HubCalls, arguments: argparse.Namespace, findings: Findings) -> None:
+    if arguments.device is not None:
+        findings.leave_open(Question.CHANGES_ARRIVE, "asked with a made device only: a spare one's reports are its own")
+        return
+    report = report_as_device(hub, arguments.device_host or host_of(arguments.hub))
+    try:
+        with open_changes(arguments.events, arguments.event_hub) as feed:
+            findings.note(Question.MAY_READ_CHANGES, holds=True)
+            hub.enable_device()
+            ask_arrival(report, feed, findings, hub.device, wait_s=arguments.wait, ended=hub.ended)
+    except ReadingRefused as refused:
+        findings.note(Question.MAY_READ_CHANGES, holds=False, seen=str(refused))
+    except CheckFailed as error:
+        if hub.ended.is_set():
+            raise
+        findings.leave_open(Question.CHANGES_ARRIVE, error.message)
 
 
 def _provoke(hub: HubCalls, findings: Findings) -> dict[str, Throttling]:

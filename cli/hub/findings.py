@@ -24,6 +24,8 @@ class Question(StrEnum):
     BULK_TAKES_ETAG_STAR = "bulk_takes_etag_star"
     BULK_KEEPS_IDENTITY = "bulk_keeps_identity"
     BULK_BLAMES_ONE = "bulk_blames_one"
+    MAY_READ_CHANGES = "may_read_changes"
+    CHANGES_ARRIVE = "changes_arrive"
 
 
 class Answer(StrEnum):
@@ -47,6 +49,8 @@ MEANING: Mapping[Question, str] = {
     Question.BULK_TAKES_ETAG_STAR: "a bulk entry may name the etag *",
     Question.BULK_KEEPS_IDENTITY: "a bulk entry leaves the device's keys and status alone",
     Question.BULK_BLAMES_ONE: "a bulk call with a device that is not there writes the others, and names that one",
+    Question.MAY_READ_CHANGES: "this identity may read the event hub",
+    Question.CHANGES_ARRIVE: "what a device reports arrives in the event hub",
 }
 
 GRANTS: Mapping[Question, str] = {
@@ -54,6 +58,7 @@ GRANTS: Mapping[Question, str] = {
     Question.MAY_READ_TWINS: "role Groundswell Twin Reader, or a policy with ServiceConnect",
     Question.MAY_QUERY: "role Groundswell Twin Reader, or a policy with ServiceConnect",
     Question.MAY_PATCH: "role Groundswell Twin Writer, or a policy with ServiceConnect",
+    Question.MAY_READ_CHANGES: "role Azure Event Hubs Data Receiver on the event hub",
     Question.MAY_BULK: "role IoT Hub Registry Contributor besides, or a policy with RegistryWrite",
 }
 """What lets an identity in (infra/roles.json; IoT Hub, control access by Entra ID): a query takes ``twins/read``, a
@@ -121,6 +126,7 @@ class Findings:
     @property
     def exit(self) -> Exit:
         """What the check comes to."""
-        if not all(map(self.holds, _NEEDED)) or not (self.is_safe(TwinWriterKind.PATCH)):
+        asked = (self[question].answer for question in (Question.MAY_READ_CHANGES, Question.CHANGES_ARRIVE))
+        if Answer.NO in asked or not all(map(self.holds, _NEEDED)) or not self.is_safe(TwinWriterKind.PATCH):
             return Exit.NOT_FIT
         return Exit.BULK_IS_SAFE if self.is_safe(TwinWriterKind.BULK) else Exit.ONLY_PATCH_IS_SAFE

@@ -27,12 +27,18 @@ class EventHubApi:
 
     async def _describe(self, request: web.Request) -> web.Response:
         hub = self._find(request)
-        return web.json_response({"name": hub.name, "partitions": list(range(hub.partition_count))})
+        return web.json_response({"name": hub.name, "partitions": list(range(hub.partition_count)), "next": hub.ends()})
 
     async def _read(self, request: web.Request) -> web.Response:
-        """`?group=&max=&wait=`: a list of events after the group's checkpoint, empty after `wait` s."""
+        """`?group=&max=&wait=`: a list of events after the group's checkpoint, empty after `wait` s.
+
+        `?from=&max=`: those from a sequence number on that are there now, whatever groups have read.
+        """
         hub, partition = self._find(request), self._partition(request)
         query = request.query
+        if "from" in query:
+            found = hub.read_from(partition, int(query["from"]), most=int(query.get("max", 100)))
+            return web.json_response([event.to_wire() for event in found])
         events = await hub.read(
             query.get("group", "$Default"),
             partition,

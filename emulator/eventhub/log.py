@@ -110,6 +110,15 @@ class EventLog:
         first = max(0, start - self._bases[partition])
         return self._partitions[partition][first : first + most]
 
+    def read_from(self, partition: int, sequence_number: int, *, most: int) -> list[EventRecord]:
+        """Events from a sequence number on; no group's pointer is looked at or moved."""
+        first = max(0, sequence_number - self._bases[partition])
+        return self._partitions[partition][first : first + most]
+
+    def ends(self) -> list[int]:
+        """For each partition, the sequence number of its next event."""
+        return [self._next(partition) for partition in range(len(self._partitions))]
+
     def checkpoint(self, group: str, partition: int, sequence_number: int) -> None:
         """Say that a group is done with everything up to and including `sequence_number`."""
         self._checkpoints[group, partition] = sequence_number + 1
