@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from emulator.hub import limits, twins
 from emulator.hub.core import Hub
@@ -11,7 +12,7 @@ from emulator.hub.documents import Json
 from emulator.hub.errors import Code, HubError, invalid
 from emulator.hub.events import EventKind, OpType
 from emulator.hub.methods import MethodAnswer
-from emulator.hub.sas import BadSignature, SasToken, read_token
+from emulator.hub.sas import BadSignature, read_token
 from emulator.hub.throttle import Operation
 from emulator.hub.views import write_twin_for_device
 
@@ -22,23 +23,36 @@ class DeviceApi:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
 
-    def authenticate(self, device_id: str, host_name: str, password: str) -> tuple[Device, SasToken]:
-        """The device that this password belongs to.
+    def authenticate(
+        self, device_id: str, host_name: str, password: str, certificate: bytes | None = None
+    ) -> tuple[Device, datetime]:
+        """The device that this password, or where there is none this certificate, belongs to; and until when it is in.
+
+        Args:
+            certificate: what TLS has verified (DER).
 
         Raises:
-            BadSignature: The password is no token made with the device's key, or the device is unknown or disabled.
+            BadSignature: It is neither a token made with the device's key nor its certificate, or the device is
+                unknown or disabled.
         """
-        token = read_token(password)
         device = self.hub.registry.find(device_id)
         if device is None or not device.enabled:
             raise BadSignature("the device is unknown or disabled")
+        if not password and certificate is not None:
+            return self._know(device, host_name, certificate), datetime.max.replace(tzinfo=UTC)
+        token = read_token(password)
         signed_host, _, path = token.resource.partition("/")
         if signed_host.lower() != host_name.lower() or host_name.lower() not in self.hub.host_names:
             raise BadSignature("the token is for another hub")
         if path != f"devices/{device_id}":
             raise BadSignature("the token is for another device")
         token.check(device.keys, self.hub.clock())
-        return device, token
+        return device, token.expires_at
+
+    def _know(self, device: Device, host_name: str, certificate: bytes) -> Device:
+        if host_name.lower() not in self.hub.host_names or not device.owns(certificate):
+            raise BadSignature("the certificate is not the device's")
+        return device
 
     def get_twin(self, device: Device) -> Json:
         """The device's own view of its twin.

@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import hashlib
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,12 +26,22 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What a service may set on a device. Keys are base64."""
+    """What a service may set on a device. Keys are base64.
+
+    Attributes:
+        thumbprints: of the certificates it signs in with, SHA-1 or SHA-256 in hex; empty where it has keys.
+    """
 
     status: Status = Status.ENABLED
     status_reason: str | None = None
     primary_key: str
     secondary_key: str
+    thumbprints: tuple[str, ...] = ()
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """What it signs in with."""
+        return self.thumbprints or (self.primary_key, self.secondary_key)
 
 
 def new_etag() -> str:
@@ -70,24 +82,32 @@ class Device:
         return self.identity.status is Status.ENABLED
 
     @property
-    def keys(self) -> tuple[str, str]:
-        return (self.identity.primary_key, self.identity.secondary_key)
+    def keys(self) -> tuple[str, ...]:
+        """None where it has certificates."""
+        return () if self.identity.thumbprints else self.identity.credentials
+
+    def owns(self, certificate: bytes) -> bool:
+        """Whether it signs in with this certificate (DER)."""
+        digests = {hashlib.new(kind, certificate).hexdigest().upper() for kind in ("sha1", "sha256")}
+        return not digests.isdisjoint(self.identity.thumbprints)
 
 
 _KEY_BYTES = range(16, 65)
 """IoT Hub REST reference, SymmetricKey: 16 to 64 bytes."""
 _REASON_LENGTH = 128
+_THUMBPRINT = re.compile("[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
 
 
 def read_identity(document: Mapping[str, Any], before: Identity | None = None) -> Identity:
     """The identity in a request body; keys are made, or kept from ``before``, where it names none.
 
     Raises:
-        HubError: 400004, also for the X.509 authentication that this hub does not have.
+        HubError: 400004, also for authorities of X.509, which this hub does not have.
     """
     authentication = document.get("authentication") or {}
-    if authentication.get("type", "sas") not in ("sas", None):
-        raise invalid("this hub knows symmetric keys only (authentication type 'sas')")
+    if authentication.get("type") not in ("sas", "selfSigned", None):
+        raise invalid("this hub knows symmetric keys ('sas') and thumbprints ('selfSigned')")
+    by_certificate = authentication.get("type") == "selfSigned"
     keys = authentication.get("symmetricKey") or {}
     primary, secondary = keys.get("primaryKey"), keys.get("secondaryKey")
     if bool(primary) != bool(secondary):
@@ -97,7 +117,15 @@ def read_identity(document: Mapping[str, Any], before: Identity | None = None) -
         status_reason=_read_reason(document.get("statusReason")),
         primary_key=_read_key(primary) if primary else before.primary_key if before else new_key(),
         secondary_key=_read_key(secondary) if secondary else before.secondary_key if before else new_key(),
+        thumbprints=_read_thumbprints(authentication.get("x509Thumbprint") or {}) if by_certificate else (),
     )
+
+
+def _read_thumbprints(document: Mapping[str, Any]) -> tuple[str, ...]:
+    found = tuple(str(document[name]) for name in ("primaryThumbprint", "secondaryThumbprint") if document.get(name))
+    if not found or not all(_THUMBPRINT.fullmatch(each) for each in found):
+        raise invalid("x509Thumbprint has 40 or 64 hex digits")
+    return tuple(each.upper() for each in found)
 
 
 def _read_status(value: Any) -> Status:

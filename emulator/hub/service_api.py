@@ -58,10 +58,10 @@ class ServiceApi:
 
     def update_admitted(self, device_id: str, identity: Identity, if_match: str = ANY_ETAG) -> Device:
         """Set a device's identity; one that is disabled or has other keys is disconnected."""
-        keys_before = self.hub.registry.get(device_id).keys
+        before = self.hub.registry.get(device_id).identity.credentials
         device = self.hub.registry.update(device_id, identity, if_match)
-        if not device.enabled or device.keys != keys_before:
-            self.hub.close_link(device, "the device was disabled or its keys were changed")
+        if not device.enabled or device.identity.credentials != before:
+            self.hub.close_link(device, "the device was disabled or its credentials were changed")
         return device
 
     def delete_admitted(self, device_id: str, if_match: str = ANY_ETAG) -> None:

@@ -55,12 +55,13 @@ def _write_section(section: Section) -> Json:
 
 def _read(document: Json) -> Device:
     identity, subscriptions = document["identity"], document["subscriptions"]
+    thumbprints = tuple(identity.get("thumbprints", ()))
     return Device(
         device_id=document["deviceId"],
         serial=document["serial"],
         generation_id=document["generationId"],
         etag=document["etag"],
-        identity=Identity(**identity | {"status": Status(identity["status"])}),
+        identity=Identity(**identity | {"status": Status(identity["status"]), "thumbprints": thumbprints}),
         status_updated_at=_read_time(document["statusUpdatedAt"]),
         active_at=_read_time(document["activeAt"]),
         connection_updated_at=_read_time(document["connectionUpdatedAt"]),

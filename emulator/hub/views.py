@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from emulator.hub.clock import NEVER, write_time
-from emulator.hub.devices import Device
+from emulator.hub.devices import Device, Identity
 from emulator.hub.documents import Json, Section
 from emulator.hub.twins import Twin
 
@@ -25,8 +25,8 @@ def write_device(device: Device) -> Json:
         "capabilities": {"iotEdge": False},
         "authentication": {
             "symmetricKey": {"primaryKey": identity.primary_key, "secondaryKey": identity.secondary_key},
-            "x509Thumbprint": _NO_THUMBPRINT,
-            "type": "sas",
+            "x509Thumbprint": _write_thumbprints(identity),
+            "type": "selfSigned" if identity.thumbprints else "sas",
         },
     }
 
@@ -44,8 +44,8 @@ def write_twin(device: Device) -> Json:
         "connectionState": device.connection_state,
         "lastActivityTime": _time(device.active_at),
         "cloudToDeviceMessageCount": pending_commands(device),
-        "authenticationType": "sas",
-        "x509Thumbprint": _NO_THUMBPRINT,
+        "authenticationType": "selfSigned" if device.identity.thumbprints else "sas",
+        "x509Thumbprint": _write_thumbprints(device.identity),
         "modelId": "",
         "version": twin.version,
         "tags": twin.tags.values,
@@ -88,4 +88,6 @@ def _time(moment: datetime | None) -> str:
     return write_time(moment) if moment else NEVER
 
 
-_NO_THUMBPRINT = {"primaryThumbprint": None, "secondaryThumbprint": None}
+def _write_thumbprints(identity: Identity) -> Json:
+    primary, secondary = (*identity.thumbprints, None, None)[:2]
+    return {"primaryThumbprint": primary, "secondaryThumbprint": secondary}

@@ -47,6 +47,16 @@ type Attestation = SymmetricKeys | Certificates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """The certificate that a device showed, by its SHA-256 in hex."""
+
+    thumbprint: str
+
+
+type Credential = SymmetricKeys | Shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
     """What a device showed when it connected: a token, or the certificate that TLS has verified (DER)."""
 

@@ -1,5 +1,6 @@
 """Enrolments: who may register, and what becomes of them. JSON as in the service's REST API of 2021-10-01."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +9,9 @@ from typing import Any
 from emulator.provisioning.attestation import (
     Attestation,
     Certificates,
+    Credential,
     Proof,
+    Shown,
     SymmetricKeys,
     accepts_token,
     is_one_of,
@@ -66,6 +69,13 @@ class Enrolment:
                 and accepts_token(keys, proof.token, resource=resource, now=now)
             )
         return proof.certificate is not None and _accepts_certificate(self, proof.certificate, registration_id)
+
+    def credential_of(self, registration_id: str, proof: Proof) -> Credential:
+        """What one of its devices, which it accepts, signs in to the hub with."""
+        keys = self.keys_of(registration_id)
+        if keys is not None:
+            return keys
+        return Shown(thumbprint=hashlib.sha256(proof.certificate or b"").hexdigest().upper())
 
     def keys_of(self, registration_id: str) -> SymmetricKeys | None:
         """The keys of one of its devices; None where they have certificates."""

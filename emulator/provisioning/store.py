@@ -9,7 +9,7 @@ from typing import Any
 from emulator.durable import Entry, Part
 from emulator.hub.clock import Clock, utc_now
 from emulator.hub.errors import HubError
-from emulator.provisioning.attestation import Proof
+from emulator.provisioning.attestation import Certificates, Credential, Proof
 from emulator.provisioning.config import ProvisioningConfig
 from emulator.provisioning.enrolments import Enrolment, Reprovisioning, read_enrolment, write_enrolment
 from emulator.provisioning.errors import not_found, unauthorized
@@ -39,7 +39,10 @@ class ProvisioningStore:
         self._operations: dict[str, Operation] = {}
 
     def put(self, enrolment: Enrolment) -> None:
-        """Make or replace an enrolment."""
+        """Make or replace an enrolment; the hubs are told of its certificates."""
+        if isinstance(enrolment.attestation, Certificates):
+            for hub in self._hubs:
+                hub.believe(enrolment.attestation)
         (self.groups if enrolment.of_group else self.individuals)[enrolment.name] = enrolment
 
     def register(self, registration_id: str, proof: Proof, payload: Any) -> Operation:
@@ -50,7 +53,8 @@ class ProvisioningStore:
         """
         enrolment = self._find_enrolment(registration_id, proof)
         now = self.clock()
-        registration = self._assign(enrolment, registration_id, payload)
+        credential = enrolment.credential_of(registration_id, proof)
+        registration = self._assign(enrolment, registration_id, payload, credential)
         self.registrations[registration_id] = registration
         operation = Operation(registration=registration, ready_at=now + timedelta(seconds=self.config.assigning_s))
         # A device asks about its latest operation only.
@@ -104,7 +108,7 @@ class ProvisioningStore:
                 return enrolment
         raise unauthorized()
 
-    def _assign(self, enrolment: Enrolment, registration_id: str, payload: Any) -> Registration:
+    def _assign(self, enrolment: Enrolment, registration_id: str, payload: Any, credential: Credential) -> Registration:
         before, now = self.registrations.get(registration_id), self.clock()
         registration = Registration(
             registration_id=registration_id,
@@ -119,7 +123,7 @@ class ProvisioningStore:
         )
         try:
             hub = self._choose(enrolment, registration_id, before)
-            substatus = self._place(enrolment, registration, hub, before)
+            substatus = self._place(enrolment, registration, hub, before, credential)
         except (HubError, LookupError) as error:
             return replace(registration, failure=str(error))
         return replace(registration, hub=hub.host_name, substatus=substatus)
@@ -139,7 +143,12 @@ class ProvisioningStore:
         raise LookupError(f"no linked hub {host_name}")
 
     def _place(
-        self, enrolment: Enrolment, registration: Registration, hub: LinkedHub, before: Registration | None
+        self,
+        enrolment: Enrolment,
+        registration: Registration,
+        hub: LinkedHub,
+        before: Registration | None,
+        credential: Credential,
     ) -> str:
         """Have the device in that hub and no other one of ours; the registration's substatus."""
         device_id, policy = registration.device_id, enrolment.reprovisioning
@@ -148,8 +157,10 @@ class ProvisioningStore:
             twin = self._hub(before.hub).release(before.device_id)
         elif before is not None and policy is Reprovisioning.RESET:
             hub.release(device_id)
-        if not hub.knows(device_id):
-            hub.create(device_id, enrolment.keys_of(registration.registration_id), enrolment.initial_twin)
+        if hub.knows(device_id):
+            hub.renew(device_id, credential)
+        else:
+            hub.create(device_id, credential, enrolment.initial_twin)
         if twin is not None and policy is Reprovisioning.MIGRATE:
             hub.restore(device_id, twin)
             return "deviceDataMigrated"

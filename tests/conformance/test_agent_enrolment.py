@@ -19,7 +19,7 @@ from shared.domain.enrolment import derive_device_key
 from shared.domain.ids import DeviceId
 from shared.wire.twins import write_offer
 from tests.support.agent import Factory, running_factory
-from tests.support.certificates import make_certificate
+from tests.support.certificates import issue_certificate, make_certificate
 from tests.support.hub import LocalHub, local_hub
 from tests.support.provisioning import GROUP_KEY, SCOPE, LocalProvisioning, local_provisioning
 from tests.support.waiting import wait_until
@@ -125,20 +125,37 @@ def test_no_key_shows_in_what_may_be_logged(dps: LocalProvisioning, name: Device
 
 
 class EnrolledProcess:
-    """An agent that knows scope, registration and key, and no hub."""
+    """An agent that knows scope, registration and key or certificate, and no hub."""
 
-    def __init__(self, folder: Path, name: DeviceId, dps: LocalProvisioning, factory: Factory) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: DeviceId,
+        dps: LocalProvisioning,
+        factory: Factory,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
+        self._certificate = certificate
         self.name, self.folder, self._dps, self._factory = name, folder, dps, factory
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "root.json").write_bytes(factory.index.root)
         (folder / "agent.json").write_text(json.dumps(self._config()))
 
+    def _credential(self) -> tuple[dict[str, str], dict[str, str]]:
+        """What stands in ``dps``, and what beside it."""
+        if self._certificate is None:
+            return {"symmetric_key": derive_device_key(GROUP_KEY, self.name)}, {}
+        certificate, key = map(str, self._certificate)
+        return {}, {"certificate_file": certificate, "certificate_key_file": key}
+
     def _config(self) -> dict[str, Any]:
+        within, beside = self._credential()
         return {
+            **beside,
             "dps": {
                 "id_scope": SCOPE,
                 "registration_id": self.name,
-                "symmetric_key": derive_device_key(GROUP_KEY, self.name),
+                **within,
                 "provisioning_host": self._dps.server.address,
                 "ca_file": str(self._dps.ca_file),
                 "retry_initial_s": 0.5,
@@ -245,6 +262,32 @@ def test_a_device_that_is_enrolled_under_another_id_is_that_device(
     process.update(other, "1.2.0", 1)
     assert process.status()["device"] == other
     assert f"{process.name} is {other} from now on" in process.log()
+
+
+def test_a_device_with_a_certificate_of_its_group_enrols_and_is_updated(
+    tmp_path: Path, dps: LocalProvisioning, name: DeviceId
+) -> None:
+    """The hub lets it in by what it enrolled with, and by a renewed certificate once it has enrolled with that."""
+    authority = make_certificate(tmp_path, "works")
+    kept = {"signingCertificates": {"primary": {"certificate": authority[0].read_text()}}}
+    dps.enrol_group("by-certificate", attestation={"type": "x509", "x509": kept})
+    with running_factory() as factory:
+        certificate = issue_certificate(tmp_path, name, authority)
+        process = EnrolledProcess(tmp_path, name, dps, factory, certificate)
+        process.start()
+        try:
+            wait_until(lambda: dps.hub.events_of(name, "deviceConnected"), timeout_s=20)
+            process.update(name, "1.1.0", 1)
+            assert process.stop() == 0
+
+            issue_certificate(tmp_path, name, authority)
+            process.start()
+            process.update(name, "1.2.0", 2)
+            known = dps.registration(name)
+            assert known is not None
+            assert known.count == 2
+        finally:
+            process.stop(signal.SIGKILL)
 
 
 def test_a_disabled_device_asks_ever_less_often_and_is_there_when_it_is_enabled(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import datetime
 from typing import cast
 
 from emulator.hub.device_api import DeviceApi
@@ -11,7 +12,7 @@ from emulator.hub.mqtt import answers, packets
 from emulator.hub.mqtt.client import MqttClient
 from emulator.hub.mqtt.framing import MalformedPacket, Packet, PacketReader
 from emulator.hub.mqtt.packets import Connect, ConnectCode, PacketType
-from emulator.hub.sas import BadSignature, SasToken
+from emulator.hub.sas import BadSignature
 from emulator.hub.throttle import Operation
 
 log = logging.getLogger("hub.mqtt")
@@ -109,14 +110,14 @@ class MqttConnection(asyncio.Protocol):
             raise MalformedPacket("the first packet must be CONNECT")
         connect = packets.read_connect(packet)
         try:
-            device, token = self._admit(connect)
+            device, valid_until = self._admit(connect)
         except Refused as refused:
             self._send(answers.connack(refused.code))
             self.end(str(refused))
             return
-        self._accept(connect, device, token)
+        self._accept(connect, device, valid_until)
 
-    def _admit(self, connect: Connect) -> tuple[Device, SasToken]:
+    def _admit(self, connect: Connect) -> tuple[Device, datetime]:
         if not connect.speaks_311:
             raise Refused(ConnectCode.UNACCEPTABLE_PROTOCOL, "not MQTT 3.1.1")
         host_name, device_id = read_user_name(connect.user_name)
@@ -124,13 +125,18 @@ class MqttConnection(asyncio.Protocol):
             raise Refused(ConnectCode.IDENTIFIER_REJECTED, "the client id is not the device id")
         try:
             self._api.hub.throttle.admit(Operation.CONNECT)
-            return self._api.authenticate(device_id, host_name, connect.password)
+            return self._api.authenticate(device_id, host_name, connect.password, self._certificate())
         except HubError as error:
             raise Refused(ConnectCode.SERVER_UNAVAILABLE, error.message) from error
         except BadSignature as error:
             raise Refused(ConnectCode.NOT_AUTHORIZED, str(error)) from error
 
-    def _accept(self, connect: Connect, device: Device, token: SasToken) -> None:
+    def _certificate(self) -> bytes | None:
+        tls = self._transport.get_extra_info("ssl_object")
+        shown: bytes | None = tls.getpeercert(binary_form=True) if tls is not None else None
+        return shown
+
+    def _accept(self, connect: Connect, device: Device, valid_until: datetime) -> None:
         had_session = device.subscriptions is not None and not connect.clean_session
         if connect.clean_session:
             device.subscriptions = None
@@ -141,13 +147,13 @@ class MqttConnection(asyncio.Protocol):
         self._send(answers.connack(ConnectCode.ACCEPTED, session_present=had_session))
         self._client = client
         self._api.hub.attach(device, client)
-        self._watch(connect.keep_alive_s, token)
+        self._watch(connect.keep_alive_s, valid_until)
         client.resume()
 
-    def _watch(self, keep_alive_s: int, token: SasToken) -> None:
+    def _watch(self, keep_alive_s: int, valid_until: datetime) -> None:
         """End the connection after one and a half keep-alives of silence [3.1.2.10], or when its token expires."""
         self._idle_s = keep_alive_s * _KEEP_ALIVE_FACTOR if keep_alive_s else float("inf")
-        valid_s = (token.expires_at - self._api.hub.clock()).total_seconds()
+        valid_s = (valid_until - self._api.hub.clock()).total_seconds()
         self._ends_at_s = self._loop.time() + valid_s
         self._check_time()
 
