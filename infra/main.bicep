@@ -152,7 +152,6 @@ module eventgrid 'modules/eventgrid.bicep' = {
     location: location
     tags: tags
     token: token
-    identityId: identities.outputs.eventsId
     hubId: iothub.outputs.id
     storageId: storage.outputs.id
   }
@@ -167,7 +166,6 @@ module roles 'modules/roles.bicep' = {
       field: identities.outputs.fieldPrincipal
       control: identities.outputs.controlPrincipal
       hub: identities.outputs.hubPrincipal
-      events: identities.outputs.eventsPrincipal
       deployer: deployerId
     }
     deployerType: deployerType
@@ -207,6 +205,8 @@ module lateRoles 'modules/late-roles.bicep' = {
     }
     hubName: iothub.outputs.name
     topicNames: eventgrid.outputs.topicNames
+    topicPrincipals: eventgrid.outputs.principals
+    storageName: storage.outputs.name
   }
   dependsOn: [roles]
 }
@@ -266,7 +266,6 @@ output IOT_HUB string = iothub.outputs.name
 output DPS_NAME string = dps == 'on' ? provisioning.outputs.name : ''
 output DPS_ID_SCOPE string = dps == 'on' ? provisioning.outputs.idScope : ''
 output STORAGE_ACCOUNT string = storage.outputs.name
-output EVENTS_IDENTITY string = identities.outputs.eventsId
 output REPORTS_TOPIC string = eventgrid.outputs.topicNames.reports
 output HUB_TOPIC string = eventgrid.outputs.hubTopic
 output STORAGE_TOPIC string = eventgrid.outputs.storageTopic

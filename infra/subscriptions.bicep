@@ -4,7 +4,6 @@ param storageName string
 param reportsTopic string
 param hubTopic string
 param storageTopic string
-param identityId string
 
 @secure()
 param artifactsHook string
@@ -15,7 +14,7 @@ var lifecycle = filter(table, one => one.topic == 'hub-lifecycle')[0]
 var functions = resourceId('Microsoft.Web/sites', fieldApp)
 
 var deadLetters = {
-  identity: { type: 'UserAssigned', userAssignedIdentity: identityId }
+  identity: { type: 'SystemAssigned' }
   deadLetterDestination: {
     endpointType: 'StorageBlob'
     properties: {

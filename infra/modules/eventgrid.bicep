@@ -2,11 +2,11 @@
 param location string
 param tags object
 param token string
-param identityId string
 param hubId string
 param storageId string
 
-var identity = { type: 'UserAssigned', userAssignedIdentities: { '${identityId}': {} } }
+// Dead letters pass the firewall of the data account with the topic's own identity only, not with one that is given to it.
+var identity = { type: 'SystemAssigned' }
 
 resource topics 'Microsoft.EventGrid/topics@2025-02-15' = [for name in ['reports', 'events']: {
   name: 'evgt-${name}-${token}'
@@ -35,6 +35,11 @@ resource storageTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
 output reportsId string = topics[0].id
 output hubTopicId string = hubTopic.id
 output storageTopicId string = storageTopic.id
+output principals object = {
+  reports: topics[0].identity.principalId
+  lifecycle: hubTopic.identity.principalId
+  artifacts: storageTopic.identity.principalId
+}
 output topicNames object = { reports: topics[0].name, events: topics[1].name }
 output reportsEndpoint string = topics[0].properties.endpoint
 output eventsEndpoint string = topics[1].properties.endpoint

@@ -1,9 +1,9 @@
-// One identity for each app, one for the hub's route, one for Event Grid's dead letters.
+// One identity for each app, one for the hub's route. Event Grid's dead letters go by the topics' own.
 param location string
 param tags object
 param token string
 
-var names = ['field', 'control', 'hub', 'events']
+var names = ['field', 'control', 'hub']
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = [for name in names: {
   name: 'id-${name}-${token}'
@@ -19,5 +19,3 @@ output controlClient string = identity[1].properties.clientId
 output controlPrincipal string = identity[1].properties.principalId
 output hubId string = identity[2].id
 output hubPrincipal string = identity[2].properties.principalId
-output eventsId string = identity[3].id
-output eventsPrincipal string = identity[3].properties.principalId

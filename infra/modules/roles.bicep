@@ -54,7 +54,7 @@ resource accountRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [fo
   }
 }]
 
-var containers = filter(rows, row => row.kind == 'container')
+var containers = filter(rows, row => row.kind == 'container' && row.who != 'topics')
 resource containerScopes 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' existing = [for row in containers: {
   name: '${storageName}/default/${row.name}'
 }]

@@ -111,7 +111,7 @@ def test_every_adapter_of_the_service_is_named_by_a_row() -> None:
     wiring = (ROOT / "shared/wiring/adapters.py").read_text()
     made = set(re.findall(r"^from shared\.adapters\.(azure_\w+) import", wiring, re.M))
     named = {need.split(".")[0] for row in ROWS for need in row["needs"]}
-    # Bulk writes need a role that no document names; they are off until a hub was checked.
+    # Bulk writes need the right to make and delete devices; they are off until a hub was checked.
     assert made - named == {"azure_twins_bulk"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 
@@ -58,11 +59,11 @@ def test_each_app_has_the_functions_of_the_other_switched_off() -> None:
 
 def test_there_is_an_identity_for_each_that_has_a_role() -> None:
     names = text(declared(parse((INFRA / "modules/identities.bicep").read_bytes()), "variable")["names"])
-    assert names == "var names = ['field', 'control', 'hub', 'events']"
+    assert names == "var names = ['field', 'control', 'hub']"
     rows = json.loads((INFRA / "roles.json").read_text())["assignments"]
     of_dps = declared(parse((INFRA / "modules/provisioning.bicep").read_bytes()), "resource")["identity"]
     assert "Microsoft.ManagedIdentity/userAssignedIdentities" in text(of_dps)
-    assert {row["who"] for row in rows} == {"field", "control", "hub", "events", "deployer", "dps"}
+    assert {row["who"] for row in rows} == {"field", "control", "hub", "topics", "deployer", "dps"}
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,17 @@ def test_roles_are_given_to_principals_of_a_known_kind() -> None:
     """Azure looks up the kind where none is said, and may not find an identity that was made a moment ago."""
     for name in ("roles", "late-roles"):
         source = (INFRA / f"modules/{name}.bicep").read_text()
-        assert source.count("principalId: principals[row.who]\n    principalType: ") == source.count("roleAssignments@")
+        told = re.findall(r"principalId: (?:principals|topicPrincipals)\[[\w.]+\]\n    principalType: ", source)
+        assert len(told) == source.count("roleAssignments@")
     source = (INFRA / "modules/provisioning.bicep").read_text()
     assert "principalId: identity.properties.principalId\n    principalType: 'ServicePrincipal'" in source
+
+
+def test_dead_letters_go_by_the_topics_own_identity() -> None:
+    """A user-assigned one does not pass a firewall (Event Grid, deliver events by managed identity)."""
+    assert "var identity = { type: 'SystemAssigned' }" in (INFRA / "modules/eventgrid.bicep").read_text()
+    assert "identity: { type: 'SystemAssigned' }" in (INFRA / "subscriptions.bicep").read_text()
+    [row] = [one for one in json.loads((INFRA / "roles.json").read_text())["assignments"] if one["who"] == "topics"]
+    assert (row["kind"], row["name"]) == ("container", "dead-events")
+    roles = declared(parse((INFRA / "modules/late-roles.bicep").read_bytes()), "resource")
+    assert "for topic in ['reports', 'lifecycle', 'artifacts']" in text(roles["deadLetterRoles"])
