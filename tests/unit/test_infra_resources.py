@@ -93,6 +93,12 @@ def test_hooks_are_run_at_their_time() -> None:
     assert after.split("run: ")[1].strip() == "scripts/azure/subscribe"
 
 
+def test_an_azd_that_would_deploy_private_keys_is_refused() -> None:
+    """It heeds .funcignore from 1.18 on; what that leaves out by itself is then deployed, too."""
+    assert 'requiredVersions:\n  azd: ">= 1.18.0"' in (ROOT / "azure.yaml").read_text()
+    assert {"*.pem", "ceremony", ".azure", ".venv", "__pycache__"} <= set((ROOT / ".funcignore").read_text().split())
+
+
 def test_hooks_can_be_started() -> None:
     """But on Windows, azd starts the file itself."""
     assert [path.name for path in (ROOT / "scripts/azure").iterdir() if not os.access(path, os.X_OK)] == []
