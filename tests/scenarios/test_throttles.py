@@ -17,10 +17,12 @@ from shared.domain.pacing import CHARGE_PER_DEVICE
 from tests.support.scenario import functions_told
 from tests.support.scenario_scene import Scene
 from tests.support.scenario_truth import check_tables
+from tests.support.waiting import wait_until
 
 S1_UPDATES_PER_S = 50
 DEVICES = 50
 RATE = "PartitionKey eq 'budget'"
+MORE_THAN_A_BATCH = 130
 GREED = 40
 """Twin updates that the other backend asks for at once, again and again."""
 
@@ -77,6 +79,39 @@ def test_two_campaigns_share_a_throttled_hub_and_both_end_well(scene: Scene) -> 
         assert set(scene.tables.states(campaign).values()) == {"succeeded"}
     check_spacing(scene, first, second)
     restore_rate(scene)
+
+
+def test_devices_that_come_free_all_at_once_are_offered_at_the_hubs_pace(scene: Scene) -> None:
+    """I6: a campaign waits for devices of another one, and that one is cancelled; what it leaves are two batches."""
+    devices = scene.devices(MORE_THAN_A_BATCH)
+    register(scene.stack.settings["IotHub"], devices)
+    scene.artifacts.publish()
+    scene.artifacts.publish("3.0.0")
+    with functions_told(scene.stack, {"HUB_TIER": "S1"}):
+        first = scene.start(devices)
+        scene.wait_for_states(first, dict.fromkeys(devices, "offered"), timeout_s=60)
+        second = scene.start(devices, version="3.0.0", on_conflict="wait")
+        scene.wait_for_campaign(second, "running")
+        assert set(scene.tables.states(second).values()) == {"planned"}
+        assert scene.act(first, "cancel").status_code == 200
+        wait_until(lambda: all(sent_at(scene, second).values()), timeout_s=120, what="all offers")
+    assert set(scene.tables.states(first).values()) == {"cancelled"}
+    assert {scene.desired(device)["update"]["campaign"] for device in devices} == {second}
+
+    sent = sent_at(scene, second)
+    batches = {row["device"]: row["batch"] for row in scene.tables.rollouts(second)}
+    [(begun, earlier), (later, _)] = sorted(
+        (min(at for device, at in sent.items() if at and batches[device] == batch), batch)
+        for batch in set(batches.values())
+    )
+    size = list(batches.values()).count(earlier)
+    # A message may come a little after its slot, and the clock of a slot has whole seconds.
+    assert later - begun >= timedelta(seconds=size * CHARGE_PER_DEVICE / S1_UPDATES_PER_S - 2)
+
+
+def sent_at(scene: Scene, campaign: str) -> dict[str, datetime | None]:
+    """When each device's offer was written; None where it was not."""
+    return {row["device"]: row.get("sent_at") for row in scene.tables.rollouts(campaign)}
 
 
 def check_spacing(scene: Scene, first: str, second: str) -> None:
