@@ -23,7 +23,7 @@ from shared.domain.rollouts import PackageTarget, RolloutState
 from shared.domain.schedules import Schedule
 from shared.domain.starting import may_offer
 from shared.domain.steps import StepKind, apply_verdict, complete, next_step, note_dispatched, start_wave
-from shared.domain.steps_by_operators import OperatorAction, Request, act
+from shared.domain.steps_by_operators import OperatorAction, Request, act, fitting_actions
 from shared.domain.verdicts import Decision, Verdict
 from shared.domain.versions import Version
 from shared.domain.walks import BatchPurpose, Walk
@@ -303,3 +303,10 @@ def test_a_new_order_to_revert_waits_until_the_campaigns_of_the_last_one_are_tol
     assert after is not None
     assert after.reversion is not None
     assert after.reversion.number == 2
+
+
+def test_a_withdrawn_package_stands_in_the_way_of_its_offers_and_not_of_going_back() -> None:
+    rests = campaign(W.RUNNING, state=C.PAUSED)
+    assert OperatorAction.RESUME not in fitting_actions(rests, is_withdrawn=True)
+    back = replace(rests, reversion=Reversion(ordered_at=NOW))
+    assert OperatorAction.RESUME in fitting_actions(back, is_withdrawn=True)
