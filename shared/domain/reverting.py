@@ -107,11 +107,15 @@ def by_former_version(campaign: Campaign, rollouts: Sequence[Rollout]) -> Mappin
 
 
 def has_moved_on(campaign: Campaign, rollout: Rollout, record: DeviceRecord | None) -> bool:
-    """Whether the device was given another version since, by a later campaign: what it ran before this one is past."""
+    """Whether the device was given another version since, by a later campaign: what it ran before this one is past.
+
+    A later claim may have come before anybody noted that this campaign's package was installed: then the former version
+    stands there yet.
+    """
     if record is None or record.sequence <= rollout.sequence:
         return False
     target = campaign.target_of(rollout)
-    return record.installed.get(target.name, target.version) != target.version
+    return record.installed.get(target.name, target.version) not in (target.version, rollout.former_version)
 
 
 def runs_package(campaign: Campaign, rollout: Rollout) -> bool:

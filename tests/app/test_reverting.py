@@ -102,9 +102,10 @@ def test_a_device_that_regressed_goes_back_if_it_says_that_it_runs_the_package_a
         (1, {"thermostat": "3.0.0"}, False),
         (1, {"thermostat": "2.0.0"}, True),
         (1, {}, True),
+        (1, {"thermostat": "1.4.0"}, True),
         (0, {"thermostat": "1"}, True),
     ],
-    ids=["updated since", "a later campaign failed", "nobody knows", "not settled yet"],
+    ids=["updated since", "a later campaign failed", "nobody knows", "claimed before it was noted", "not settled yet"],
 )
 def test_a_device_that_was_given_another_version_since_stays_where_it_is(
     later: int, installed: dict[str, str], goes_back: bool
