@@ -9,6 +9,8 @@ from tests.support.scenario_scene import FACTORY_VERSION, Scene
 from tests.support.scenario_truth import check_tables
 from tests.support.waiting import wait_until
 
+NEWER_VERSION = "3.0.0"
+
 
 def test_an_operator_reverts_a_completed_campaign(scene: Scene) -> None:
     devices = scene.devices(3)
@@ -36,6 +38,26 @@ def test_a_gate_reverts_what_it_stops(scene: Scene) -> None:
         scene.wait_for_campaign(campaign, "reverted")
         assert scene.tables.states(campaign) == {bad: "failed", **dict.fromkeys(good, "succeeded")}
         assert {fleet.installed(DeviceId(device))[scene.name] for device in devices} == {FACTORY_VERSION}
+
+
+def test_a_revert_leaves_alone_who_was_updated_since(scene: Scene) -> None:
+    ahead, *others = devices = scene.devices(3)
+    for version in (FACTORY_VERSION, NEW_VERSION, NEWER_VERSION):
+        scene.artifacts.publish(version)
+    with scene.fleet(devices) as fleet:
+        campaign = scene.start(devices)
+        scene.wait_for_campaign(campaign, "completed")
+        scene.wait_for_campaign(scene.start([ahead], version=NEWER_VERSION), "completed")
+        known = "device eq @device"
+        wait_until(
+            lambda: NEWER_VERSION in scene.tables.query("devices", known, device=ahead)[0]["installed"],
+            what="the device's row to say what it runs",
+        )
+        scene.act(campaign, "revert")
+        reverted = scene.wait_for_campaign(campaign, "reverted")
+        assert (reverted["reversion"]["devices"], reverted["reversion"]["moved_on"]) == ({FACTORY_VERSION: 2}, 1)
+        assert {fleet.installed(DeviceId(device))[scene.name] for device in others} == {FACTORY_VERSION}
+        assert fleet.installed(DeviceId(ahead))[scene.name] == NEWER_VERSION
 
 
 def test_a_reverting_campaign_rests_goes_on_and_is_given_up_with_its_child(scene: Scene) -> None:
