@@ -102,7 +102,8 @@ def _keep_up(arguments: argparse.Namespace) -> int:
 def _how_to_reach(stack: LocalStack, agent_config: Path) -> str:
     wanted = ("Storage", "ServiceBus", "IotHub", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CONTROL_URL")
     enrolling = [name for name in stack.settings if name.startswith("PROVISIONING_")]
-    values = {name: stack.settings[name] for name in (*wanted, *enrolling)} | {"API": stack.api, "KEY": stack.cloud.host_key}
+    values = {name: stack.settings[name] for name in (*wanted, *enrolling)}
+    values |= {"API": stack.api, "KEY": stack.cloud.host_key}
     values["PUBLISHER_KEY"] = os.path.relpath(stack.publisher_key)
     exports = "\n".join(f"export {name}='{value}'" for name, value in values.items())
     return (
