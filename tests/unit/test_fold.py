@@ -125,6 +125,13 @@ def test_an_old_version_before_success_withdraws_nothing() -> None:
     assert fold([make_report(state="succeeded", at=3), make_report(state="installing", at=2)]).state is S.SUCCEEDED
 
 
+def test_a_report_under_another_claim_moves_the_order_mark_and_not_the_state() -> None:
+    """The device was claimed anew since: what it says of the offer before is not about this one."""
+    row = make_rollout(attempt=1, sequence=3)
+    after = fold([make_report(state="failed", at=1, code="no_space")], row)
+    assert (after.state, after.code, after.mark) == (row.state, row.code, mark(1))
+
+
 def test_an_older_attempt_moves_the_order_mark_and_not_the_state() -> None:
     second = make_rollout(attempt=2, sequence=2)
     told = fold([make_report(state="failed", at=5)], second)
