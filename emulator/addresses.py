@@ -3,10 +3,14 @@
 import json
 import random
 import socket
+from collections.abc import Collection
 from pathlib import Path
 
 MQTT_PORT = 8883  # fixed in the device SDK
+SERVER_PORTS = range(10_000, 32_768)
+"""Below those that systems give to connections going out, which may take one before its server listens."""
 _TRIES = 50
+_CHANCE = random.SystemRandom()  # not the generator that tests seed
 
 
 def is_free(host: str, port: int) -> bool:
@@ -20,12 +24,20 @@ def is_free(host: str, port: int) -> bool:
         return True
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(*, but: Collection[int] = ()) -> int:
+    """A port of 127.0.0.1 that nobody listens on, and that no connection going out will be given.
+
+    Args:
+        but: ports that were given to others, who do not listen yet.
+
+    Raises:
+        OSError: all that were tried are taken.
+    """
+    for _ in range(_TRIES):
+        port = _CHANCE.choice(SERVER_PORTS)
+        if port not in but and is_free("127.0.0.1", port):
+            return port
+    raise OSError(f"no free port in {_TRIES} tries between {SERVER_PORTS.start} and {SERVER_PORTS.stop - 1}")
 
 
 class AddressBook:
@@ -44,7 +56,8 @@ class AddressBook:
         known = self._known.get(name)
         if isinstance(known, int) and is_free("127.0.0.1", known):
             return known
-        return self._remember(name, free_port())
+        given = [port for port in self._known.values() if isinstance(port, int)]
+        return self._remember(name, free_port(but=given))
 
     def mqtt_address(self, name: str) -> str:
         """A loopback address whose MQTT port is free, so that several hubs can run side by side."""
@@ -52,7 +65,7 @@ class AddressBook:
         if isinstance(known, str) and is_free(known, MQTT_PORT):
             return known
         for _ in range(_TRIES):
-            address = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
+            address = f"127.{_CHANCE.randint(1, 254)}.{_CHANCE.randint(1, 254)}.{_CHANCE.randint(1, 254)}"
             if is_free(address, MQTT_PORT):
                 return self._remember(name, address)
         return "127.0.0.1"  # some systems have only this one

@@ -1,11 +1,10 @@
-"""A private Azurite for tests: ephemeral ports, nothing on disk, gone when the block ends."""
+"""A private Azurite for tests: ports of its own, nothing on disk, gone when the block ends."""
 
 from __future__ import annotations
 
 import base64
 import os
 import secrets
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from azure.core.exceptions import AzureError
 from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
+from emulator.addresses import free_port
 from emulator.identity import TokenIssuer
 from emulator.pki import open_authority
 from tests.support.waiting import wait_until
@@ -148,8 +148,7 @@ def _answers(connection: str) -> bool:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(server.getsockname()[1]) for server in sockets]
-    for server in sockets:
-        server.close()
+    ports: list[int] = []
+    while len(ports) < count:
+        ports.append(free_port(but=ports))
     return ports
