@@ -199,9 +199,13 @@ def fitting_actions(campaign: Campaign, *, is_withdrawn: bool = False) -> list[O
     return [action for action in found if not (is_asked_for and action is OperatorAction.REVERT)]
 
 
+def name_fitting(campaign: Campaign) -> str:
+    """The end of a sentence that says what does not fit."""
+    return f"these actions do: {' or '.join(fitting_actions(campaign)) or 'none'}"
+
+
 def _misfit(campaign: Campaign, action: OperatorAction) -> str:
-    fitting = " or ".join(fitting_actions(campaign)) or "none"
-    return f"{campaign.id} is {campaign.state}: {action} does not fit, these actions do: {fitting}"
+    return f"{campaign.id} is {campaign.state}: {action} does not fit, {name_fitting(campaign)}"
 
 
 def _resume(campaign: Campaign, request: Request) -> Campaign:

@@ -18,6 +18,7 @@ from shared.domain.listings import ring_start_of, sort_on_ring
 from shared.domain.pending_edits import PendingEdit, conditions_of
 from shared.domain.planning import PlanningPhase
 from shared.domain.starting import go_on
+from shared.domain.steps_by_operators import name_fitting
 from shared.domain.targeting import Revision
 from shared.domain.waves import Matching, Wave, WaveSpec, WaveState, assign_waves, slice_waves
 
@@ -47,10 +48,11 @@ def check_editable(campaign: Campaign) -> None:
     """Return if the campaign's waves may be edited now.
 
     Raises:
-        Conflict: It is not paused, it is still being planned or walked through, or no wave is pending.
+        Conflict: It is not paused, it is still being planned or walked through, or no wave is pending. Where waiting
+            does not help, the message names the actions that fit.
     """
     if campaign.state is not CampaignState.PAUSED:
-        why = f"it is {campaign.state}, and waves are edited while it is paused"
+        why = f"it is {campaign.state}, and waves are edited while it is paused; {name_fitting(campaign)}"
     elif campaign.planning.phase is not PlanningPhase.DONE:
         why = f"its planning is not done ({campaign.planning.phase}); try again in a moment"
     elif campaign.walk_in_hand is not None:
@@ -58,7 +60,7 @@ def check_editable(campaign: Campaign) -> None:
     elif campaign.newcomers.page is not None:
         why = "devices are joining it; try again in a minute"
     elif not pending_tail(campaign):
-        why = "all its waves have begun"
+        why = f"all its waves have begun; {name_fitting(campaign)}"
     else:
         return
     raise Conflict(f"the waves of {campaign.id} cannot be edited: {why}", code="action_does_not_fit")

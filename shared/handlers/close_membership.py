@@ -11,6 +11,7 @@ from shared.domain.errors import Conflict
 from shared.domain.ids import CampaignId
 from shared.domain.joining import is_open, is_over
 from shared.domain.steps import Change
+from shared.domain.steps_by_operators import name_fitting
 from shared.domain.targeting import Membership
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
@@ -34,7 +35,9 @@ def _try_to_close(campaign: CampaignId, ports: CampaignPorts, who: str, now: dat
     if not is_open(before):
         return before
     if is_over(before):
-        raise Conflict(f"{campaign} is {before.state}: it has ended", code="action_does_not_fit")
+        raise Conflict(
+            f"{campaign} is {before.state}: closing it does not fit, {name_fitting(before)}", code="action_does_not_fit"
+        )
     after = replace(before, newcomers=replace(before.newcomers, is_closed=True))
     ports.audit.append(_entry(before, who, now))
     return keep_step(ports, stored, Change(campaign=after, due_at=now), now=now)

@@ -125,6 +125,15 @@ def test_those_who_joined_a_wave_that_has_begun_make_nobody_approve_it_once_more
     assert world.act(campaign.id, "resume").state is C.RUNNING
 
 
+def test_who_closes_a_campaign_that_was_cancelled_is_told_what_fits() -> None:
+    world = CampaignWorld(fleet(20))
+    campaign = post(world)
+    world.run(lambda: bool(world.campaign(campaign.id).waves))
+    world.act(campaign.id, "cancel")
+    with pytest.raises(Conflict, match=r"is aborted: closing it does not fit, these actions do: .*force-cancel"):
+        close(world, campaign.id)
+
+
 def test_excluded_devices_do_not_join_and_nobody_joins_twice() -> None:
     world = CampaignWorld(fleet(20))
     world.directory.answers[LAB] = ["dev-0", "new in the lab"]
