@@ -8,7 +8,7 @@ from pathlib import Path
 from cli.campaign.acting import add_actions
 from cli.campaign.filed import FileRunner
 from cli.campaign.files import read_campaign_file
-from cli.campaign.screen import campaign_lines, stop_lines, summary_lines
+from cli.campaign.screen import campaign_lines, stop_lines, summary_lines, unreadable_lines
 from cli.keys.files import guarded
 from cli.service_api import add_api_arguments, open_api
 
@@ -48,15 +48,17 @@ def _run_apply(arguments: argparse.Namespace) -> int:
 
 def _run_list(arguments: argparse.Namespace) -> int:
     api, parameters = open_api(arguments), {"size": "200"}
-    found = []
+    found, unreadable = [], []
     while True:
         page = api.get("campaigns", parameters)
         found += page["campaigns"]
+        unreadable += page["unreadable"]
         if not page["continuation"]:
             break
         parameters["continuation"] = page["continuation"]
     newest_first = sorted(found, key=lambda campaign: str(campaign["created_at"]), reverse=True)
-    print("\n".join([*stop_lines(api.get("stop", {})), *summary_lines(newest_first)]))
+    stop = stop_lines(api.get("stop", {}))
+    print("\n".join([*stop, *summary_lines(newest_first), *unreadable_lines(unreadable)]))
     return 0
 
 

@@ -61,6 +61,12 @@ def stop_lines(stop: Mapping[str, Any]) -> Iterator[str]:
         yield f"the whole fleet is stopped since {stop['stopped_at']} by {stop['stopped_by']}: {stop['reason']}"
 
 
+def unreadable_lines(campaigns: Sequence[str]) -> Iterator[str]:
+    """What a list of campaigns lacks."""
+    for campaign in campaigns:
+        yield f"{campaign} is not shown: this version of the service cannot read it, a newer one wrote it"
+
+
 def summary_lines(campaigns: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A list of campaigns."""
     rows = [(each["id"], each["state"], _packages(each), f"{each['targets']:,}", each["name"]) for each in campaigns]

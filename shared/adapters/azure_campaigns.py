@@ -93,16 +93,16 @@ class AzureCampaigns:
             yield from readable_rows(read_campaign, rows)
 
 
-def _readable(rows: list[TableEntity]) -> tuple[tuple[Campaign, ...], tuple[str, ...]]:
-    """The campaigns, and why some are not among them."""
+def _readable(rows: list[TableEntity]) -> tuple[tuple[Campaign, ...], dict[str, str]]:
+    """The campaigns, and which are not among them and why."""
     campaigns: list[Campaign] = []
-    unreadable: list[str] = []
+    unreadable: dict[str, str] = {}
     for row in rows:
         try:
             campaigns.append(read_row(read_campaign, row))
         except UnreadableRow as error:
-            unreadable.append(str(error))
-    return tuple(campaigns), tuple(unreadable)
+            unreadable[row["PartitionKey"]] = str(error)
+    return tuple(campaigns), unreadable
 
 
 def _wave_operations(campaign: Campaign) -> list[_Operation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,11 +17,13 @@ from shared.handlers.keep_campaign import get_stored_campaign
 from shared.handlers.wakeups import utc_now
 from shared.handlers.withdraw_package import find_withdrawn
 from shared.ports.campaigns import BudgetStore, CampaignStore
-from shared.ports.errors import NotThere, UnreadableRow
+from shared.ports.errors import NotThere
 from shared.ports.packages import PackageStore
 from shared.ports.rollouts import RolloutStore
 from shared.ports.stops import StopStore
 from shared.wire.http_campaign_views import CampaignPage, CampaignView, view_campaign, view_summary
+
+log = logging.getLogger(__name__)
 
 MAX_CHILDREN_READ = 20
 """Campaigns that a revert started, each a point read: of more, what the step read at most 15 seconds ago is shown."""
@@ -41,17 +44,15 @@ class ViewPorts:
 
 
 def list_campaigns(campaigns: CampaignStore, *, size: int, continuation: str = "") -> CampaignPage:
-    """One page of campaigns, the newest of the page first.
-
-    Raises:
-        UnreadableRow: It would lack some.
-    """
+    """One page of campaigns, the newest of the page first; the log says why some cannot be read."""
     page = campaigns.list_page(size=size, continuation=continuation)
-    if page.unreadable:
-        raise UnreadableRow("; ".join(page.unreadable))
+    for why in page.unreadable.values():
+        log.warning("not listed: %s", why)
     newest_first = sorted(page.items, key=lambda campaign: campaign.created_at, reverse=True)
     return CampaignPage(
-        campaigns=[view_summary(campaign) for campaign in newest_first], continuation=page.continuation or None
+        campaigns=[view_summary(campaign) for campaign in newest_first],
+        unreadable=list(page.unreadable),
+        continuation=page.continuation or None,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +20,9 @@ class Page[T]:
 
     Attributes:
         continuation: Where the next page begins; empty when this was the last.
-        unreadable: Why rows are missing that this version cannot read, a sentence for each.
+        unreadable: Rows that are missing because this version cannot read them: their ids, each with a sentence why.
     """
 
     items: tuple[T, ...]
     continuation: str = ""
-    unreadable: tuple[str, ...] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)

@@ -54,6 +54,9 @@ class CampaignPage(BaseModel):
     """Part of the list; ``continuation`` is the query parameter for the next part, null at the end."""
 
     campaigns: list[CampaignSummary]
+    unreadable: list[str] = Field(
+        description="Ids of campaigns that belong here and that this instance cannot read: a newer version wrote them"
+    )
     continuation: str | None = None
 
 

@@ -83,7 +83,8 @@ def test_listings_hand_out_all_others_first(table: TableClient) -> None:
     assert listed == ["camp-0", "camp-2", "camp-3"]
     page = store.list_page(size=10)
     assert [campaign.id for campaign in page.items] == listed
-    assert [why.startswith("the row camp-1/campaign cannot be read") for why in page.unreadable] == [True]
+    assert page.unreadable.keys() == {"camp-1"}
+    assert page.unreadable["camp-1"].startswith("the row camp-1/campaign cannot be read")
 
 
 def test_a_row_of_a_device_that_says_more_is_neither_read_nor_written_over(table: TableClient) -> None:

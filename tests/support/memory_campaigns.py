@@ -64,7 +64,7 @@ class MemoryCampaigns:
         rows = [self._rows[key].value for key in sorted(self._rows)]
         stop = start + size
         items = tuple(replace(row, waves=()) for row in rows[start:stop] if row.id not in self.newer)
-        unreadable = tuple(row.id for row in rows[start:stop] if row.id in self.newer)
+        unreadable = {row.id: f"{row.id} is newer" for row in rows[start:stop] if row.id in self.newer}
         return Page(items=items, continuation=str(stop) if stop < len(rows) else "", unreadable=unreadable)
 
     def list_unfinished(self) -> Iterator[Campaign]:
