@@ -26,8 +26,10 @@ def make_assignment(hub: object, device: object) -> Assignment:
     """
     if not isinstance(hub, str) or not _HOST.fullmatch(hub):
         raise ValueError(f"{str(hub)[:300]!r} is no hub's host name")
+    if not isinstance(device, str):
+        raise ValueError(f"{str(device)[:300]!r} is no device id")
     try:
-        return Assignment(hub=hub, device=device_id(str(device)))
+        return Assignment(hub=hub, device=device_id(device))
     except InvalidId as error:
         raise ValueError(error.message) from error
 

@@ -56,7 +56,6 @@ class Enroller:
         self._manner = manner
         self.assignment = store.read()
         self._attempts = 0
-        self._attempted_at_s: float | None = None
         self._not_before_s = clock.monotonic_s()
         self._refusals = 0
         self._out_since_s: float | None = None
@@ -124,7 +123,8 @@ class Enroller:
     def _space_out(self, at_least_s: float = 0.0) -> None:
         """Have the next registration wait, the longer the more of them came close together."""
         now_s, backoff = self._clock.monotonic_s(), self._manner.backoff
-        if self._attempted_at_s is None or now_s - self._attempted_at_s > backoff.longest_s:
+        # From when it might have registered: neither a long wait nor a long attempt makes the next ones come sooner.
+        if now_s - self._not_before_s > backoff.longest_s:
             self._attempts = 0
-        self._attempts, self._attempted_at_s = self._attempts + 1, now_s
+        self._attempts += 1
         self._not_before_s = now_s + at_least_s + backoff.wait_s(self._attempts, random.random())

@@ -106,7 +106,8 @@ def read_outcome(answer: Answer) -> Assignment | Assigning:
         raise RegistrationPutOff(_sentence(answer, answer.body), answer.retry_after_s or 0.0)
     if not 200 <= answer.status < 300:
         raise RegistrationRefused(_sentence(answer, answer.body))
-    state = answer.body.get("registrationState") or {}
+    told = answer.body.get("registrationState")
+    state = told if isinstance(told, dict) else {}
     match answer.body.get("status"):
         case "assigning":
             return Assigning(operation=str(answer.body.get("operationId", "")), wait_s=_poll_s(answer))

@@ -157,6 +157,8 @@ def test_answers_are_read_with_the_wait_they_ask_for() -> None:
             "failed 400209 no hub",
         ),
         (200, {"status": "assigned"}, ChannelDown, "cannot be used"),
+        (200, {"status": "assigned", "registrationState": {"assignedHub": "one.example"}}, ChannelDown, "device"),
+        (200, {"status": "assigned", "registrationState": "yes"}, ChannelDown, "cannot be used"),
     ],
 )
 def test_each_refusal_says_what_a_retry_can_do_and_what_the_service_said(
@@ -241,6 +243,16 @@ def test_registrations_that_fail_come_further_and_further_apart(tmp_path: Path, 
     gaps = [later - earlier for earlier, later in pairwise(asked_at)]
     assert min(gaps) >= 3 + getattr(error, "retry_after_s", 0)
     assert 20 < service.asked < 120
+
+
+def test_waits_that_were_the_longest_are_not_followed_by_short_ones(tmp_path: Path) -> None:
+    """Neither what a service asks for nor how long an attempt takes makes the next attempts come close together."""
+    time, service = Time(), FakeService(RegistrationPutOff("429", LONGEST_PUT_OFF_S))
+    enrolling = enroller(tmp_path, service, time)
+    for _ in range(30):
+        time.at_s = enrolling._not_before_s + 60
+        enrolling.try_enrol()
+    assert enrolling._attempts == 30
 
 
 def test_no_wait_that_is_asked_for_silences_a_device_for_good(tmp_path: Path) -> None:
