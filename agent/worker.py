@@ -127,7 +127,7 @@ class Worker:
 
     def _correct(self) -> None:
         slots = self._device.slots
-        self._notebook.write(self._reporter.correct(self._notebook.memory, slots.installed(slots.active())))
+        self._notebook.write_or_hold(self._reporter.correct(self._notebook.memory, slots.installed(slots.active())))
 
     def _take_newest(self) -> None:
         """Act upon the newest desired properties, unless they have been acted upon."""

@@ -12,6 +12,7 @@ from agent.adapters.journal_file import FileJournal
 from agent.install import slots as slots_module
 from agent.install.durable import write_durably
 from agent.memory import Memory
+from shared.domain.ids import DeviceId
 from tests.support.agent import Bench, Factory
 
 
@@ -83,3 +84,16 @@ def test_the_reserve_is_given_up_for_the_journal_and_made_anew(tmp_path: Path, m
 
     journal.write(Memory(highest_sequence=3))
     assert journal.reserve.exists()
+
+
+def test_an_agent_whose_journal_names_no_device_starts_on_a_full_disk(bench: Bench) -> None:
+    """A journal from before ids were noted, or of another id: what is held of it must not end the agent."""
+    bench.hub.desired = {"$version": 1}
+    bench.run_once()
+    assert bench.memory.device == "dev-1"
+    bench.name = DeviceId("dev-2")
+    bench.journal_is_full = lambda: True
+
+    bench.run_once()
+
+    assert bench.runs == {"engine": "1.0.0"}
