@@ -12,6 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,16 +127,16 @@ class StateFile:
             begun = time.perf_counter()
             try:
                 self.write()
-            except sqlite3.Error as error:
+            except Exception as error:
                 # A full disk, say: what could not be written is found changed once more the next time.
-                log.warning("%s cannot be written: %s", self._path, error)
+                log.warning("%s cannot be written: %r", self._path, error)
             took_s = time.perf_counter() - begun
             await asyncio.sleep(max(INTERVAL_S, took_s / _SHARE))
 
     def close(self) -> None:
-        """Write once more, and let go of the file."""
-        self.write()
-        self._database.close()
+        """Write once more, and let go of the file, also where the disk takes nothing."""
+        with closing(self._database):
+            self.write()
 
     def _naming(self) -> "_Naming":
         return _Naming(self._path)

@@ -101,6 +101,27 @@ def test_what_a_full_disk_refused_is_written_later(tmp_path: Path, caplog: pytes
     asyncio.run(asyncio.wait_for(live(), 60))
 
 
+def test_what_cannot_be_written_does_not_end_the_writing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, shelf = tmp_path / "state.sqlite", Shelf()
+    state = StateFile(path)
+    state.add(shelf.part)
+    shelf.numbers = {"a": -1}
+
+    async def live() -> None:
+        writing = asyncio.create_task(state.run())
+        while "cannot be written" not in caplog.text:
+            assert not writing.done(), "nobody would be told, and nothing be kept from now on"
+            await asyncio.sleep(0.01)
+        shelf.numbers = {"a": 1}
+        while read(path, shelf) != [{"a": 1}]:
+            await asyncio.sleep(0.05)
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+
+    asyncio.run(asyncio.wait_for(live(), 60))
+
+
 def test_an_event_hub_goes_on_where_it_was(tmp_path: Path) -> None:
     async def live() -> None:
         path, log = tmp_path / "state.sqlite", EventLog("twins", partitions=2)
