@@ -36,7 +36,7 @@ class ProvisioningControls:
             """400 when malformed."""
             try:
                 enrolment = read_enrolment(request.match_info["name"], await _object(request), of_group=of_group)
-            except (ProvisioningError, ValueError, TypeError) as error:
+            except (ProvisioningError, ValueError, TypeError, AttributeError, KeyError) as error:
                 return web.Response(status=400, text=str(error))
             self._server.put(enrolment)
             return web.json_response(write_enrolment(enrolment))

@@ -33,7 +33,7 @@ class DeviceRequests:
                 custom = _read_payload(registration_id, payload)
                 operation = self.store.register(registration_id, proof, custom)
                 return self._accepted(operation, request.request_id)
-            operation = self.store.find_operation(registration_id, request.operation_id)
+            operation = self.store.find_operation(registration_id, proof, request.operation_id)
         except ProvisioningError as error:
             body = error.body(self.store.clock())
             return topics.answer(error.status, request.request_id, error.retry_after_s), _write(body)

@@ -61,12 +61,13 @@ class ProvisioningStore:
         self._operations[registration_id] = operation
         return operation
 
-    def find_operation(self, registration_id: str, operation_id: str) -> Operation:
+    def find_operation(self, registration_id: str, proof: Proof, operation_id: str) -> Operation:
         """A device's own operation.
 
         Raises:
-            ProvisioningError: 404.
+            ProvisioningError: 401 or 404.
         """
+        self._find_enrolment(registration_id, proof)
         operation = self._operations.get(registration_id)
         if operation is None or operation.operation_id != operation_id:
             raise not_found("Operation not found")
@@ -154,7 +155,8 @@ class ProvisioningStore:
         device_id, policy = registration.device_id, enrolment.reprovisioning
         twin = None
         if before is not None and before.hub not in ("", hub.host_name):
-            twin = self._hub(before.hub).release(before.device_id)
+            # One that is linked no more has kept what it had; so has this one where only its address is another.
+            twin = next((each.release(before.device_id) for each in self._hubs if each.host_name == before.hub), None)
         elif before is not None and policy is Reprovisioning.RESET:
             hub.release(device_id)
         if hub.knows(device_id):
