@@ -62,7 +62,8 @@ def give_slots(work: BatchWork, campaign: Campaign, ports: DispatchPorts, *, now
     [(_, begins)] = reservation.slots
     if begins <= now:
         turn = replace(offers_in_turn(campaign.id, work.batch, ready_by=by), retry=work.retry)
-        _put_off([row for row in ready.rows if row.value.retry_at is None], turn.ready_by or by, work, ports, by)
+        # Not to a later moment than now: a message that comes back at once must find them.
+        _put_off([row for row in ready.rows if row.value.retry_at is None], by, work, ports, by)
         offer_batch(turn, campaign, ports, now=now)
         return
     slot = datetime.fromtimestamp(math.ceil(begins.timestamp()), UTC)

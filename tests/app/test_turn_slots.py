@@ -23,6 +23,7 @@ from shared.domain.walks import BatchPurpose
 from shared.handlers.dispatch_batch import dispatch_batch
 from shared.handlers.reserve_slots import reserve_slots
 from shared.ports.bus import Queue
+from shared.ports.errors import Unavailable
 from shared.ports.rollouts import RolloutChange
 from shared.ports.stored import Stored
 from shared.wire.messages import BatchWork, read_batch_work
@@ -470,3 +471,25 @@ def test_a_withdrawal_that_dies_between_its_turn_and_its_write_is_done_once_more
         assert not any("update" in twin for twin in plane.hub.desired.values())
         assert min(at for at, _ in plane.asks) >= busy.next_free_at
     assert writes >= 3
+
+
+def test_an_outage_between_slot_and_offer_loses_no_device_though_its_message_comes_back_at_once() -> None:
+    plane = Waiting(50)
+    plane.let_go()
+    [entry] = plane.due_work()
+    plane.bus.waiting.remove(entry)
+    plane.now = plane.bus.now = entry.visible_at + timedelta(milliseconds=300)
+    work, write, calls = read_batch_work(entry.message.body), plane.devices.write, count()
+
+    def unavailable(*args: object) -> None:
+        if not next(calls):
+            raise Unavailable("the table devices")
+        write(*args)  # type: ignore[arg-type]
+
+    plane.devices.write = unavailable  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        dispatch_batch(work, plane.dispatch_ports(), now=plane.now)
+    plane.now = plane.bus.now = plane.now + timedelta(milliseconds=100)
+    dispatch_batch(work, plane.dispatch_ports(), now=plane.now)
+    plane.run()
+    plane.check_offered_once()
