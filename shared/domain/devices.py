@@ -24,8 +24,8 @@ class DeviceRecord:
             row is not final.
         installed: Package name to the version last confirmed.
         hardware: What the device said it is; empty when it never said.
-        known_since: When IoT Hub or the device itself first showed that it exists; None where neither did, or where the
-            row is older than this column. A claim shows nothing: anybody may name a device.
+        known_since: When IoT Hub or the device itself first showed that it exists, since it was last made; None where
+            neither did, or where the row is older than this column. A claim shows nothing: anybody may name a device.
         deleted_at: When IoT Hub said that the device was deleted, or did not know it; None otherwise.
     """
 
@@ -61,6 +61,12 @@ def release(record: DeviceRecord, campaign: CampaignId, *, now: datetime) -> Dev
 def make_known(record: DeviceRecord, *, now: datetime) -> DeviceRecord:
     """The record of a device that exists."""
     return replace(record, known_since=record.known_since or now, deleted_at=None)
+
+
+def make_anew(record: DeviceRecord, *, now: datetime) -> DeviceRecord:
+    """The record of a device that was made, maybe not for the first time, and is there: what showed before that it is
+    gone is past."""
+    return replace(record, known_since=now, deleted_at=None)
 
 
 def restore(

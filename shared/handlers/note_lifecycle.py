@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.domain.devices import DeviceRecord, make_known, release
+from shared.domain.devices import DeviceRecord, make_anew, release
 from shared.domain.ids import CampaignId, DeviceId, shard_of
 from shared.domain.rollouts import RolloutState, move
 from shared.handlers.campaign_facts import CampaignFactsCache
@@ -46,7 +46,7 @@ def note_lifecycle(event: LifecycleEvent, ports: LifecyclePorts, *, now: datetim
         return
     exists = ports.twins.read_reported(event.device) is not None
     if event.kind is LifecycleKind.CREATED and exists:
-        _write(row, make_known(row.value, now=now), ports.devices, now)
+        _write(row, make_anew(row.value, now=now), ports.devices, now)
     elif event.kind is LifecycleKind.DELETED and not exists:
         _forget(row, ports, now)
 
@@ -58,7 +58,7 @@ def _note_stranger(event: LifecycleEvent, devices: DeviceStore, now: datetime) -
     deletion came first, the row says too much, and the hub corrects it when a campaign offers it something.
     """
     if event.kind is LifecycleKind.CREATED:
-        made = make_known(DeviceRecord(device=event.device, changed_at=now), now=now)
+        made = make_anew(DeviceRecord(device=event.device, changed_at=now), now=now)
         devices.write([Stored(value=made, etag="")])
 
 

@@ -258,3 +258,20 @@ class CountedReads:
     def __getattr__(self, name: str) -> Any:
         self.calls.append(name)
         return getattr(self._rollouts, name)
+
+
+def test_a_device_made_anew_after_the_hub_did_not_know_it_is_not_gone_once_its_batch_is_visited() -> None:
+    plane = DataPlane(NAMES)
+    note(plane, LifecycleKind.CREATED, "gw-0")
+    reported = plane.hub.reported[DeviceId("gw-0")]
+    plane.pass_time(60)
+    plane.hub.delete(DeviceId("gw-0"))
+    plane.dispatch()
+    assert plane.row("gw-0").code == "device_not_found"
+    plane.pass_time(60)
+    plane.hub.reported[DeviceId("gw-0")] = reported
+    note(plane, LifecycleKind.CREATED, "gw-0")
+    plane.pass_time(600)
+    plane.visit()
+    record = plane.record("gw-0")
+    assert (record.held_by, record.deleted_at) == (None, None)
