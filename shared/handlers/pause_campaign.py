@@ -15,6 +15,7 @@ from shared.handlers.alerts import raise_alert
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.contention import until_written
 from shared.handlers.keep_campaign import get_stored_campaign, keep_step
+from shared.ports.errors import UnreadableRow
 from shared.trust.specs import SpecUntrusted
 
 
@@ -54,12 +55,18 @@ def pause_campaigns_of(package: Package, reason: str, ports: CampaignPorts, *, n
         PortError: Some may have been paused; pausing them again is safe.
     """
     target = PackageTarget(name=package.name, version=package.version.text)
-    concerned = 0
-    # What cannot be read may roll the package out as well: the listing says so when all others are paused.
+    concerned, failure = 0, None
+    # What cannot be read may roll the package out as well: that is said when all others are paused, here of campaigns
+    # whose waves cannot be read, by the listing of all else.
     for campaign in ports.campaigns.list_unfinished():
         if target in campaign.spec.packages:
-            pause_campaign(campaign.id, reason, ports, now=now)
+            try:
+                pause_campaign(campaign.id, reason, ports, now=now)
+            except UnreadableRow as error:
+                failure = failure or error
             concerned += 1
+    if failure is not None:
+        raise failure
     return concerned
 
 

@@ -98,3 +98,15 @@ def test_its_rows_are_left_to_the_newer_versions_sweep() -> None:
     plane.campaigns.newer.clear()
     assert reconcile(ports, now=plane.now + timedelta(days=1)) == 1
     assert plane.row("gw-0").state is S.SUCCEEDED
+
+
+def test_a_withdrawn_package_pauses_all_others_where_only_a_wave_of_the_one_is_unreadable() -> None:
+    """A listing reads no waves, so that it holds the campaign."""
+    world, newer, known = two_campaigns()
+    package = world.campaign(known).package
+    world.campaigns.newer.clear()
+    world.campaigns.newer_waves.add(newer)
+
+    with pytest.raises(UnreadableRow, match=newer):
+        pause_campaigns_of(package, "bad", world.ports, now=world.now)
+    assert world.campaign(known).state is C.PAUSED

@@ -32,6 +32,7 @@ class MemoryCampaigns:
 
     Attributes:
         newer: Campaigns whose rows this version cannot read.
+        newer_waves: Campaigns of which it cannot read the rows of waves.
     """
 
     def __init__(self, on_save: Callable[[Campaign, Campaign], None] = lambda _before, _after: None) -> None:
@@ -39,6 +40,7 @@ class MemoryCampaigns:
         self._etags = count(1)
         self._on_save = on_save
         self.newer: set[CampaignId] = set()
+        self.newer_waves: set[CampaignId] = set()
 
     def create(self, campaign: Campaign) -> None:
         if campaign.id in self._rows:
@@ -48,7 +50,7 @@ class MemoryCampaigns:
     def get(self, campaign: CampaignId) -> Stored[Campaign]:
         if campaign not in self._rows:
             raise NotThere(campaign)
-        if campaign in self.newer:
+        if campaign in self.newer | self.newer_waves:
             raise UnreadableRow(campaign)
         return self._rows[campaign]
 
