@@ -17,7 +17,7 @@ from shared.handlers.keep_campaign import get_stored_campaign
 from shared.handlers.wakeups import utc_now
 from shared.handlers.withdraw_package import find_withdrawn
 from shared.ports.campaigns import BudgetStore, CampaignStore
-from shared.ports.errors import NotThere
+from shared.ports.errors import NotThere, UnreadableRow
 from shared.ports.packages import PackageStore
 from shared.ports.rollouts import RolloutStore
 from shared.ports.stops import StopStore
@@ -89,7 +89,7 @@ def _as_its_children_are(campaign: Campaign, campaigns: CampaignStore) -> Campai
         return campaign
     try:
         found = [campaigns.get(child).value for child in children]
-    except NotThere:
+    except (NotThere, UnreadableRow):
         return campaign
     return replace(campaign, reason=judge_children(campaign, found).reason)
 

@@ -112,6 +112,13 @@ def test_children_that_are_many_or_gone_are_told_of_as_they_were(children: int) 
     assert view_of(replace(parent, reversion=others), world.view_ports).reason == parent.reason
 
 
+def test_a_child_that_only_a_newer_version_can_read_is_told_of_as_it_was() -> None:
+    world, campaign, child = reverting()
+    world.run(lambda: world.campaign(campaign.id).reason == f"{child} (1.4.0) is running")
+    world.campaigns.newer.add(child)
+    assert show_campaign(campaign.id, world.view_ports).reason == f"{child} (1.4.0) is running"
+
+
 # Lost messages.
 
 
