@@ -52,7 +52,7 @@ def _run_list(arguments: argparse.Namespace) -> int:
     while True:
         page = api.get("campaigns", parameters)
         found += page["campaigns"]
-        unreadable += page["unreadable"]
+        unreadable += page.get("unreadable", ())
         if not page["continuation"]:
             break
         parameters["continuation"] = page["continuation"]
