@@ -52,20 +52,24 @@ def consume[M](
         PortError: The host must redeliver the whole batch; parking a message twice keeps it once.
     """
     readable: list[tuple[func.ServiceBusMessage, M]] = []
+    newer: list[tuple[func.ServiceBusMessage, NewerMessage]] = []
     for message in messages:
         try:
             readable.append((message, read(message.get_body())))
         except NewerMessage as error:
-            _leave_to_newer(inbox, message, error)
+            newer.append((message, error))
         except MalformedMessage as error:
             _park(inbox, message, error)
-    if not readable:
-        return
-    tell_subject([read_message for _, read_message in readable])
-    try:
-        _handle(inbox, readable, handle)
-    except PortError as error:
-        _put_off(inbox, messages, error)
+    if readable:
+        tell_subject([read_message for _, read_message in readable])
+        try:
+            _handle(inbox, readable, handle)
+        except PortError as error:
+            _put_off(inbox, messages, error)
+            return
+    # Last: a batch that comes again brings these back itself, and each sent before would be one more.
+    for message, why in newer:
+        _leave_to_newer(inbox, message, why)
 
 
 def consume_each[M](
@@ -163,6 +167,11 @@ def send_later(
 def _again(message: func.ServiceBusMessage, at: datetime) -> OutgoingMessage:
     """The message with an id of its own, which duplicate detection does not know yet."""
     identity = hashlib.sha256(f"{message.message_id}@{at.timestamp():.0f}".encode()).hexdigest()[:32]
+    since = _newer_since(message)
     return OutgoingMessage(
-        body=message.get_body(), message_id=identity, session_id=message.session_id or "", enqueue_at=at
+        body=message.get_body(),
+        message_id=identity,
+        session_id=message.session_id or "",
+        enqueue_at=at,
+        properties={NEWER_SINCE: since.isoformat()} if since else {},
     )

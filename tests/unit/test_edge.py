@@ -158,6 +158,26 @@ def test_a_newer_message_waits_for_an_instance_that_knows_it_and_the_others_are_
     assert (again.enqueue_at, again.message_id == "step-7") == (NOW + timedelta(seconds=60), False)
 
 
+def test_a_newer_message_is_not_multiplied_by_an_outage_that_brings_its_batch_back() -> None:
+    inbox, parking, sender = open_inbox()
+
+    with pytest.raises(Unavailable):
+        consume(inbox, [Message(b"new"), Message(b"1")], read=read_old_number, handle=fail_for_an_outage)
+
+    assert (sender.sent, parking.parked) == ([], [])
+
+
+def test_a_newer_message_that_an_outage_puts_off_keeps_since_when_it_waits() -> None:
+    inbox, _, sender = open_inbox()
+    since = {"newer-since": "2025-12-31T12:00:00+00:00"}
+
+    batch = [Message(b"new", deliveries=5, properties=since), Message(b"1", deliveries=5)]
+    consume(inbox, batch, read=read_old_number, handle=fail_for_an_outage)
+
+    again = {message.body: dict(message.properties) for _, message in sender.sent}
+    assert (len(sender.sent), again) == (2, {b"new": since, b"1": {}})
+
+
 def test_a_newer_message_is_parked_once_no_upgrade_can_last_that_long() -> None:
     inbox, parking, sender = open_inbox()
     looks = 0
