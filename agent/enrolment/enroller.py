@@ -55,6 +55,7 @@ class Enroller:
         self._clock = clock
         self._manner = manner
         self.assignment = store.read()
+        self._is_kept = True
         self._attempts = 0
         self._not_before_s = clock.monotonic_s()
         self._refusals = 0
@@ -71,8 +72,10 @@ class Enroller:
         return self.assignment
 
     def note_connection(self) -> None:
-        """The hub let the device in."""
+        """The hub let the device in; an assignment that the disk has not taken is offered to it again."""
         self._refusals, self._out_since_s = 0, None
+        if not self._is_kept and self.assignment is not None:
+            self._keep(self.assignment)
 
     def note_refusal(self) -> None:
         """The hub does not let the device in."""
@@ -107,10 +110,13 @@ class Enroller:
     def _take(self, assignment: Assignment) -> None:
         self._space_out()
         log.info("assigned to %s as %s", assignment.hub, assignment.device)
-        self.assignment = assignment
+        self.assignment, self._is_kept = assignment, False
         self.note_connection()
+
+    def _keep(self, assignment: Assignment) -> None:
         try:
             self._store.write(assignment)
+            self._is_kept = True
         except OSError as error:
             # Registering again after the next start costs less than a device that nobody reaches.
             log.error("the assignment cannot be written: %s", error)

@@ -227,6 +227,20 @@ def test_a_disk_that_takes_nothing_keeps_nobody_from_working(tmp_path: Path) -> 
     assert full.await_assignment(Inbox()) == HERE
 
 
+def test_an_assignment_that_a_full_disk_refused_is_kept_once_there_is_room(tmp_path: Path) -> None:
+    """Before the next restart: one into a new slot must be judged without asking anybody who the device is."""
+    file = AssignmentFile(tmp_path / "later" / "assignment.json", AS)
+    service = FakeService(HERE)
+    enrolling = Enroller(service, file, Time(), MANNER)
+    enrolling.await_assignment(Inbox())
+    link = channel(MovableHub(), enrolling)
+    assert knock(link, 1) == ["open"]
+    file.path.parent.mkdir()
+
+    assert knock(link, 1) == ["open"]
+    assert (file.read(), service.asked) == (HERE, 1)
+
+
 @pytest.mark.parametrize(
     "error", [RegistrationRefused("401"), ChannelDown("away"), RegistrationPutOff("429"), RegistrationPutOff("429", 50)]
 )
