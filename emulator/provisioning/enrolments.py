@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from emulator.hub.errors import HubError
+from emulator.hub.twins import read_service_patch
 from emulator.provisioning.attestation import (
     Attestation,
     Certificates,
@@ -107,7 +109,7 @@ def read_enrolment(name: str, document: Mapping[str, Any], *, of_group: bool) ->
         enabled=status == "enabled",
         device_id="" if of_group else str(document.get("deviceId") or ""),
         hub=str(document.get("iotHubHostName") or ""),
-        initial_twin=document.get("initialTwin"),
+        initial_twin=_checked_twin(document.get("initialTwin")),
         reprovisioning=_read_policy(document.get("reprovisionPolicy")),
     )
 
@@ -124,6 +126,16 @@ def write_enrolment(enrolment: Enrolment) -> dict[str, Any]:
         "initialTwin": enrolment.initial_twin,
         "reprovisionPolicy": {"updateHubAssignment": policy[0], "migrateDeviceData": policy[1]},
     }
+
+
+def _checked_twin(document: Any) -> Any:
+    """As it is; held against what the hub will take when the first device comes."""
+    try:
+        if document is not None:
+            read_service_patch(document)
+    except HubError as error:
+        raise invalid(f"initialTwin: {error.message}") from error
+    return document
 
 
 def _read_policy(document: Any) -> Reprovisioning:

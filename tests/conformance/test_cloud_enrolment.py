@@ -73,6 +73,16 @@ def test_enrolments_are_made_over_the_control_api(enrolling: LocalCloud) -> None
         ("PUT", "/provisioning/enrollments/sn-4", {}),
         ("PUT", "/provisioning/enrollments/sn-4", {"attestation": {"type": "tpm"}}),
         ("PUT", "/provisioning/enrollments/sn-4", {"attestation": "symmetricKey"}),
+        (
+            "PUT",
+            "/provisioning/enrollments/sn-4",
+            {"attestation": {"type": "symmetricKey"}, "initialTwin": "tags"},
+        ),
+        (
+            "PUT",
+            "/provisioning/enrollments/sn-4",
+            {"attestation": {"type": "symmetricKey"}, "initialTwin": {"tags": 7}},
+        ),
         ("PUT", "/provisioning/enrollmentGroups/g", {"attestation": {"type": "x509", "x509": {}}}),
         (
             "PUT",
