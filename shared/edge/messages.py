@@ -13,7 +13,7 @@ import azure.functions as func
 from shared.domain.errors import DomainError, MalformedMessage, NewerMessage
 from shared.edge.subjects import tell_subject
 from shared.ports.bus import MessageSender, OutgoingMessage, Parking, Queue
-from shared.ports.errors import PortError
+from shared.ports.errors import PortError, UnreadableRow
 
 log = logging.getLogger(__name__)
 
@@ -99,13 +99,30 @@ def _handle[M](
 ) -> None:
     try:
         handle([message for _, message in readable])
-    except DomainError as error:
+    except (DomainError, UnreadableRow) as error:
         if len(readable) > 1:
-            # One message spoils the batch: take them one by one, so that only it is parked.
-            for pair in readable:
-                _handle(inbox, [pair], handle)
-            return
-        _park(inbox, readable[0][0], error)
+            _handle_each(inbox, readable, handle)
+        elif isinstance(error, DomainError):
+            _park(inbox, readable[0][0], error)
+        else:
+            raise
+
+
+def _handle_each[M](
+    inbox: Inbox,
+    readable: Sequence[tuple[func.ServiceBusMessage, M]],
+    handle: Callable[[Sequence[M]], None],
+) -> None:
+    """One message spoils the batch: take them one by one, so that only it is parked, or waits."""
+    unreadable: dict[str, list[func.ServiceBusMessage]] = {}
+    for pair in readable:
+        try:
+            _handle(inbox, [pair], handle)
+        except UnreadableRow as error:
+            unreadable.setdefault(str(error), []).append(pair[0])
+    # Last: where the batch comes again after an outage, these come with it.
+    for why, messages in unreadable.items():
+        send_later(inbox.queue, messages, why, sender=inbox.sender, now=inbox.clock(), wait_s=PUT_OFF_S)
 
 
 def _park(inbox: Inbox, message: func.ServiceBusMessage, error: DomainError) -> None:

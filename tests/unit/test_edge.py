@@ -212,6 +212,32 @@ def test_a_message_that_no_retry_can_mend_is_parked_alone() -> None:
     assert parking.parked == [(b"2", "two")]
 
 
+def fail_at_two(handled: list[int], numbers: Sequence[int]) -> None:
+    if 2 in numbers:
+        raise UnreadableRow("the row of two")
+    handled.extend(numbers)
+
+
+def test_a_row_that_only_a_newer_version_can_read_holds_back_its_own_message_alone() -> None:
+    inbox, parking, sender = open_inbox()
+    handled = list[int]()
+
+    consume(
+        inbox, [Message(b"1"), Message(b"2"), Message(b"3")], read=read_number, handle=partial(fail_at_two, handled)
+    )
+
+    assert (handled, parking.parked) == ([1, 3], [])
+    assert [(message.body, message.enqueue_at) for _, message in sender.sent] == [(b"2", NOW + timedelta(seconds=60))]
+
+
+def test_a_message_alone_whose_row_a_newer_version_wrote_goes_back_to_the_host_for_another_instance() -> None:
+    inbox, _, sender = open_inbox()
+
+    with pytest.raises(UnreadableRow):
+        consume(inbox, [Message(b"2")], read=read_number, handle=partial(fail_at_two, []))
+    assert sender.sent == []
+
+
 def fail_for_an_outage(_: object) -> None:
     raise Unavailable("down")
 
