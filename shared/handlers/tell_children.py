@@ -14,6 +14,7 @@ from datetime import datetime
 from shared.domain.audit import SERVICE
 from shared.domain.campaigns import Campaign, CampaignState
 from shared.domain.errors import Conflict
+from shared.domain.ids import CampaignId
 from shared.domain.reversions import Reversion, Wish
 from shared.domain.reverting import children_of, paused_with
 from shared.domain.steps import Change
@@ -21,24 +22,38 @@ from shared.domain.steps_by_operators import OperatorAction
 from shared.handlers.act_on_campaign import act_on_campaign
 from shared.handlers.campaign_ports import CampaignPorts
 from shared.handlers.pause_campaign import pause_campaign
-from shared.ports.errors import NotThere
+from shared.ports.errors import NotThere, UnreadableRow
 
 log = logging.getLogger(__name__)
 
 
 def tell_children(campaign: Campaign, ports: CampaignPorts, *, now: datetime) -> Change:
-    """The campaign with all its children told; what does not fit a child, because it has ended, is left."""
+    """The campaign with all its children told; what does not fit a child, because it has ended, is left.
+
+    Raises:
+        UnreadableRow: When all others are told: there is one that this version cannot read.
+    """
     order = campaign.reversion or Reversion()
+    failure: UnreadableRow | None = None
     for identity in children_of(campaign):
         try:
-            child = ports.campaigns.get(identity).value
-        except NotThere:
-            continue
-        try:
-            _TELL[order.wish](campaign, child, ports, now)
-        except Conflict as error:
-            log.warning("%s: %s", campaign.id, error.message)
+            _tell(campaign, identity, order.wish, ports, now)
+        except UnreadableRow as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
     return Change(campaign=replace(campaign, reversion=replace(order, is_told=True)), due_at=now)
+
+
+def _tell(parent: Campaign, identity: CampaignId, wish: Wish, ports: CampaignPorts, now: datetime) -> None:
+    try:
+        child = ports.campaigns.get(identity).value
+    except NotThere:
+        return
+    try:
+        _TELL[wish](parent, child, ports, now)
+    except Conflict as error:
+        log.warning("%s: %s", parent.id, error.message)
 
 
 def _pause(parent: Campaign, child: Campaign, ports: CampaignPorts, now: datetime) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from shared.domain.campaigns import CampaignState
 from shared.domain.ids import CampaignId
+from shared.domain.reverting import child_id
 from shared.domain.rollouts import RolloutState
 from shared.handlers.join_newcomers import join_newcomers
 from shared.handlers.pause_campaign import pause_campaigns_of
@@ -18,6 +19,7 @@ from shared.handlers.reconsider_passed import reconsider_passed
 from shared.handlers.resume_campaigns import resume_campaigns
 from shared.handlers.show_campaigns import list_campaigns
 from shared.ports.errors import UnreadableRow
+from tests.app.test_reverting_operators import reverting
 from tests.support.campaign_world import CampaignWorld, fleet
 from tests.support.data_plane import DataPlane
 from tests.support.rollouts import CAMPAIGN
@@ -110,3 +112,24 @@ def test_a_withdrawn_package_pauses_all_others_where_only_a_wave_of_the_one_is_u
     with pytest.raises(UnreadableRow, match=newer):
         pause_campaigns_of(package, "bad", world.ports, now=world.now)
     assert world.campaign(known).state is C.PAUSED
+
+
+def test_a_pause_of_a_revert_reaches_all_its_campaigns_but_the_one_that_is_unreadable() -> None:
+    world, campaign, child = reverting()
+    stored = world.campaigns.get(campaign.id)
+    order = stored.value.reversion
+    assert order is not None
+    assert child_id(campaign.id, "1.3.0") != child
+    newer = replace(world.campaign(child), id=child_id(campaign.id, "1.3.0"))
+    world.campaigns.create(newer)
+    world.campaigns.newer.add(newer.id)
+    with_newer = replace(order, pages={"1.3.0": 1, **order.pages})
+    world.campaigns.save(replace(stored, value=replace(stored.value, reversion=with_newer)))
+
+    world.act(campaign.id, "pause")
+    world.run(lambda: world.campaign(child).state is C.PAUSED)
+    assert world.campaign(campaign.id).has_untold_children
+
+    world.campaigns.newer.clear()
+    world.run(lambda: world.campaign(newer.id).state is C.PAUSED)
+    world.run(lambda: not world.campaign(campaign.id).has_untold_children)
