@@ -20,6 +20,7 @@ from agent.install.slots import FolderSlots
 from agent.ports import Reassigned, StopRequested
 from agent.wiring import build_worker, failure_log_file
 from shared.domain.errors import DomainError
+from shared.domain.ids import DeviceId
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h, which service managers can be told not to restart after."""
@@ -57,12 +58,20 @@ def run(config: AgentConfig) -> int:
 def _serve(config: AgentConfig, inbox: Inbox) -> None:
     """Work as whatever device this is, until told to stop."""
     connector = Connector(config)
+    _judge_first(config, inbox, connector)
     while (hub := connector.find_link(inbox)) is not None:
         try:
             return build_worker(config, inbox, hub).run()
         except Reassigned as news:
             logging.getLogger("agent").warning("%s", news)
     return None
+
+
+def _judge_first(config: AgentConfig, inbox: Inbox, connector: Connector) -> None:
+    """Bring a switch to its end before asking who this is, where nobody knows: that slot may be why nobody answers."""
+    memory = FileJournal(config.state_dir / "journal.json").read()
+    if memory.pending is not None and not connector.is_assigned:
+        build_worker(config, inbox, connector.make_blind_link(DeviceId(memory.device))).judge()
 
 
 def check(config: AgentConfig) -> int:

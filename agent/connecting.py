@@ -34,6 +34,15 @@ class Connector:
         self._config = config
         self._enroller = None if config.dps is None else _enroller(config, config.dps)
 
+    @property
+    def is_assigned(self) -> bool:
+        """Whether the device knows who it is without asking."""
+        return self._enroller is None or self._enroller.assignment is not None
+
+    def make_blind_link(self, device: DeviceId) -> HubLink:
+        """A link for what needs no hub; it cannot be opened."""
+        return HubLink(device=device, channel=IotHubChannel(_address(self._config, "")))
+
     def find_link(self, inbox: Inbox) -> HubLink | None:
         """The link, as soon as the device knows who it is; None where the process shall end first."""
         config = self._config

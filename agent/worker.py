@@ -101,9 +101,13 @@ class Worker:
             terms, device, outside.index, outside.clock, notebook, reporter, self._attention, self._confirm
         )
 
+    def judge(self) -> None:
+        """Bring what is under way as far as it comes without the hub, such as a new slot's verdict."""
+        self._installer.advance()
+
     def run(self) -> None:
         """Work until a stop is requested."""
-        self._installer.advance()
+        self.judge()
         self._notebook.write_or_hold(become(self._notebook.memory, self._device_id))
         self._correct()
         while not self._inbox.is_stopping:

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from agent.__main__ import _serve
+from agent.config import AgentConfig
+from agent.inbox import Inbox
 from agent.memory import Memory, Phase, become
 from agent.memory_document import read_memory, write_memory
-from agent.ports import Reassigned
+from agent.ports import Reassigned, StopRequested
 from agent.session import Session
 from shared.domain.ids import DeviceId
 from tests.support.agent import Bench, Factory, Restarted
@@ -107,6 +110,34 @@ class Halted(Exception):
 
 def halt() -> None:
     raise Halted
+
+
+def test_a_new_slot_is_judged_before_anybody_is_asked_who_the_device_is(bench: Bench, factory: Factory) -> None:
+    """An image that cuts the device off, where no assignment is kept: the service that tells it cannot be reached."""
+    bench.hub.put(factory.offer(factory.firmware("1.1.0", b"bad"), 5))
+    bench.on_restart = halt
+    with pytest.raises(Halted):
+        bench.run_until()
+    assert bench.runs == {"engine": "1.1.0"}
+    root, boot = bench.folder / "root.json", bench.folder / "boot"
+    root.write_bytes(bench.born_with)
+    boot.write_text("the next one")
+    config = AgentConfig.model_validate(
+        {
+            "service_url": factory.service.url,
+            "root_file": root,
+            "state_dir": bench.folder,
+            "dps": {"id_scope": "0ne", "registration_id": "sn-1", "symmetric_key": "QUJD" * 8},
+            "health": {"command": ["false"]},
+            "restart": {"mode": "command", "command": ["false"], "boot_id_file": boot, "farewell_s": 0},
+        }
+    )
+    inbox = Inbox()
+    inbox.put(StopRequested())
+
+    with pytest.raises(SystemExit):
+        _serve(config, inbox)
+    assert bench.runs == {"engine": "1.0.0"}
 
 
 def test_a_new_slot_is_judged_before_anything_is_forgotten(bench: Bench, factory: Factory) -> None:
