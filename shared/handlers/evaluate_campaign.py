@@ -9,8 +9,9 @@ from shared.domain.audit import GATE, AuditEntry
 from shared.domain.campaigns import Campaign
 from shared.domain.cohorts import Tally, quarantined_failures
 from shared.domain.gates import smaller
+from shared.domain.joining import stays_open
 from shared.domain.rollouts import RolloutState
-from shared.domain.skips import SkipReason, count_skips
+from shared.domain.skips import SkipCounts, SkipReason, count_skips
 from shared.domain.steps import QUIET_S, REEVALUATE_S, Change, apply_verdict, dispatch_again
 from shared.domain.verdicts import judge_wave
 from shared.domain.waves import Wave, WaveState
@@ -26,6 +27,9 @@ _ENDED = {WaveState.PASSED: "pass", WaveState.FAILED: "stop"}
 def judge(campaign: Campaign, wave: Wave, tally: Tally) -> VerdictFacts:
     """The verdict over a wave as it stands; failures that cohorts are held back for do not count."""
     counters = tally.counters
+    if stays_open(campaign, wave) and not counters.counted:
+        # Whoever is missing, others may join: stopped, the wave would wait for them in vain.
+        tally = replace(tally, skips=SkipCounts())
     # Where nobody was skipped, a version that does not count the reasons yet can read the verdict.
     skips = tally.skips if tally.skips.total else None
     left_out = wave.acknowledged + quarantined_failures(tally.cohorts, campaign.quarantined)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -222,3 +223,33 @@ def test_a_death_at_any_write_of_joining_ends_with_the_same_devices(then: str, d
 def test_joining_bears_repeated_lost_and_reordered_messages(seed: int) -> None:
     faults = Faults(duplicated=0.3, dropped=0.2, reordered=True, seed=seed)
     assert len(joined_run(Life(), "close", faults)["rows"]) == 70
+
+
+def all_lost() -> tuple[CampaignWorld, Campaign]:
+    """A dynamic campaign whose first devices were deleted before they had ended."""
+    lost = frozenset(fleet(4))
+    world = CampaignWorld(fleet(4), outcome=lambda device: S.SKIPPED if device in lost else S.SUCCEEDED)
+    world.describe = lambda row: replace(row, code="device_deleted") if row.state is S.SKIPPED else row
+    campaign = post(world, waves=[{"rest": True}])
+    world.run(hours=1)
+    assert {state for _, state in states(world, campaign).values()} == {S.SKIPPED}
+    return world, campaign
+
+
+def test_a_wave_whose_devices_are_all_lost_waits_for_newcomers() -> None:
+    """Stopped, it could never go on: nobody joins a campaign that is paused."""
+    world, campaign = all_lost()
+    assert (world.campaign(campaign.id).state, is_open_wave(world, campaign, 1)) == (C.RUNNING, True)
+    find(world, "new")
+    world.run(hours=1)
+    assert states(world, campaign)["new"] == (1, S.SUCCEEDED)
+    close(world, campaign.id)
+    world.run_until(campaign.id, C.COMPLETED)
+    world.check_audit(campaign.id)
+
+
+def test_a_wave_whose_devices_are_all_lost_stops_once_nobody_joins_any_more() -> None:
+    world, campaign = all_lost()
+    close(world, campaign.id)
+    assert "nobody tried the package" in world.run_until(campaign.id, C.PAUSED).reason
+    world.check_audit(campaign.id)
