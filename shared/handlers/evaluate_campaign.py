@@ -28,7 +28,7 @@ def judge(campaign: Campaign, wave: Wave, tally: Tally) -> VerdictFacts:
     """The verdict over a wave as it stands; failures that cohorts are held back for do not count."""
     counters = tally.counters
     if stays_open(campaign, wave) and not counters.counted:
-        # Whoever is missing, others may join: stopped, the wave would wait for them in vain.
+        # That they are missing says something once nobody may join any more.
         tally = replace(tally, skips=SkipCounts())
     # Where nobody was skipped, a version that does not count the reasons yet can read the verdict.
     skips = tally.skips if tally.skips.total else None
@@ -60,7 +60,9 @@ def evaluate_campaign(campaign: Campaign, ports: CampaignPorts, *, now: datetime
         return held_back
     tally = _with_all_reasons(tallies[wave.number], campaign, wave, ports)
     facts = judge(campaign, wave, tally)
-    change = apply_verdict(campaign, facts.verdict, now=now)
+    # Whoever is gone, others may join: stopped, the wave would wait for them in vain.
+    is_awaiting = stays_open(campaign, wave) and not tally.counters.counted
+    change = None if is_awaiting else apply_verdict(campaign, facts.verdict, now=now)
     if change is None:
         return forget_mended(campaign, wave, tally)
     ended = change.campaign.waves[wave.number - 1]

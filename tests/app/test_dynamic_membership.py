@@ -253,3 +253,14 @@ def test_a_wave_whose_devices_are_all_lost_stops_once_nobody_joins_any_more() ->
     close(world, campaign.id)
     assert "nobody tried the package" in world.run_until(campaign.id, C.PAUSED).reason
     world.check_audit(campaign.id)
+
+
+def test_a_wave_that_other_campaigns_took_all_devices_of_waits_for_newcomers() -> None:
+    world = CampaignWorld(fleet(4), outcome=lambda device: S.SUCCEEDED if device == "new" else S.CANCELLED)
+    campaign = post(world, waves=[{"rest": True}])
+    world.run(hours=1)
+    assert {state for _, state in states(world, campaign).values()} == {S.CANCELLED}
+    assert (world.campaign(campaign.id).state, is_open_wave(world, campaign, 1)) == (C.RUNNING, True)
+    find(world, "new")
+    world.run(hours=1)
+    assert states(world, campaign)["new"] == (1, S.SUCCEEDED)
