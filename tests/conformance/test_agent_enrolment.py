@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -19,6 +16,7 @@ from shared.domain.enrolment import derive_device_key
 from shared.domain.ids import DeviceId
 from shared.wire.twins import write_offer
 from tests.support.agent import Factory, running_factory
+from tests.support.agent_process import AgentProcess
 from tests.support.certificates import issue_certificate, make_certificate
 from tests.support.hub import LocalHub, local_hub
 from tests.support.provisioning import GROUP_KEY, SCOPE, LocalProvisioning, local_provisioning
@@ -124,7 +122,7 @@ def test_no_key_shows_in_what_may_be_logged(dps: LocalProvisioning, name: Device
     assert derive_device_key(GROUP_KEY, name) not in repr(enrolment(dps, name))
 
 
-class EnrolledProcess:
+class EnrolledProcess(AgentProcess):
     """An agent that knows scope, registration and key or certificate, and no hub."""
 
     def __init__(
@@ -136,10 +134,9 @@ class EnrolledProcess:
         certificate: tuple[Path, Path] | None = None,
     ) -> None:
         self._certificate = certificate
-        self.name, self.folder, self._dps, self._factory = name, folder, dps, factory
-        self._process: subprocess.Popen[bytes] | None = None
+        self.name, self._dps, self._factory = name, dps, factory
         (folder / "root.json").write_bytes(factory.index.root)
-        (folder / "agent.json").write_text(json.dumps(self._config()))
+        super().__init__(folder, self._configured())
 
     def _credential(self) -> tuple[dict[str, str], dict[str, str]]:
         """What stands in ``dps``, and what beside it."""
@@ -148,7 +145,7 @@ class EnrolledProcess:
         certificate, key = map(str, self._certificate)
         return {}, {"certificate_file": certificate, "certificate_key_file": key}
 
-    def _config(self) -> dict[str, Any]:
+    def _configured(self) -> dict[str, Any]:
         within, beside = self._credential()
         return {
             **beside,
@@ -171,25 +168,6 @@ class EnrolledProcess:
             "download": {"retry_initial_s": 0.05, "retry_longest_s": 0.2, "attempts": 5},
         }
 
-    def start(self) -> None:
-        log = (self.folder / "log").open("ab")
-        command = [sys.executable, "-m", "agent", "--config", str(self.folder / "agent.json")]
-        self._process = subprocess.Popen(command, stdout=log, stderr=log)
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        assert self._process is not None
-        self._process.send_signal(number)
-        return self._process.wait(20)
-
-    def status(self) -> dict[str, Any]:
-        told = subprocess.run(
-            [sys.executable, "-m", "agent", "status", "--config", str(self.folder / "agent.json")],
-            check=True,
-            capture_output=True,
-        )
-        status: dict[str, Any] = json.loads(told.stdout)
-        return status
-
     def update(self, device: DeviceId, version: str, sequence: int) -> None:
         """Offer the device that version, and see it installed."""
         package = self._factory.firmware(version, version.encode())
@@ -204,11 +182,8 @@ class EnrolledProcess:
         try:
             wait_until(done, timeout_s=40)
         except TimeoutError as error:
-            raise AssertionError((self.folder / "log").read_text()) from error
+            raise AssertionError(self.log()) from error
         assert self.status()["installed"] == {"engine": version}
-
-    def log(self) -> str:
-        return (self.folder / "log").read_text()
 
 
 @pytest.fixture

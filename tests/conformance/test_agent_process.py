@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from shared.domain.ids import DeviceId
 from shared.domain.offers import Offer
 from shared.wire.twins import write_offer
 from tests.support.agent import Factory, running_factory
+from tests.support.agent_process import AgentProcess
 from tests.support.agent_service import new_signer
 from tests.support.hub import LocalHub, local_hub
 from tests.support.waiting import wait_until
@@ -42,25 +42,22 @@ def factory() -> Iterator[Factory]:
         yield factory
 
 
-class AgentProcess:
+class Device(AgentProcess):
     """One device: its configuration, its process, its twin."""
 
     def __init__(self, folder: Path, hub: LocalHub, factory: Factory) -> None:
         self.name = DeviceId(f"real-{next(NAMES)}")
-        self.folder = folder
         self._hub = hub
-        self._factory = factory
-        self._process: subprocess.Popen[bytes] | None = None
         hub.create(self.name)
         (folder / "root.json").write_bytes(factory.index.root)
-        (folder / "agent.json").write_text(json.dumps(self._config()))
+        super().__init__(folder, self._configured(factory))
 
-    def _config(self) -> dict[str, Any]:
+    def _configured(self, factory: Factory) -> dict[str, Any]:
         connection = self._hub.do(lambda: self._hub.server.device_connection_string(self.name))
         return {
             "connection_string": connection,
             "hub_ca_file": str(self._hub.server.ca_path),
-            "service_url": self._factory.service.url,
+            "service_url": factory.service.url,
             "root_file": "root.json",
             "state_dir": "state",
             "properties": {"hardware": "rev-b"},
@@ -70,16 +67,6 @@ class AgentProcess:
             "health": {"command": [sys.executable, "-m", "agent.selftest"], "timeout_s": 20},
             "log_level": "DEBUG",
         }
-
-    def start(self) -> None:
-        log = (self.folder / "log").open("ab")
-        command = [sys.executable, "-m", "agent", "--config", str(self.folder / "agent.json")]
-        self._process = subprocess.Popen(command, stdout=log, stderr=log)
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        assert self._process is not None
-        self._process.send_signal(number)
-        return self._process.wait(20)
 
     def offer(self, offer: Offer) -> None:
         self._hub.service().update_twin(self.name, {"properties": {"desired": {"update": write_offer(offer)}}})
@@ -96,7 +83,7 @@ class AgentProcess:
         try:
             return wait_until(ended, timeout_s=40) or {}
         except TimeoutError as error:
-            raise AssertionError((self.folder / "log").read_text()) from error
+            raise AssertionError(self.log()) from error
 
     def states(self) -> list[str]:
         events = self._hub.events_of(self.name, "updateTwin")
@@ -104,31 +91,23 @@ class AgentProcess:
         return [update["state"] for update in told if "state" in update]
 
     def runs(self) -> dict[str, str]:
-        told = subprocess.run(
-            [sys.executable, "-m", "agent", "status", "--config", str(self.folder / "agent.json")],
-            check=True,
-            capture_output=True,
-        )
-        installed: dict[str, str] = json.loads(told.stdout)["installed"]
+        installed: dict[str, str] = self.status()["installed"]
         return installed
 
     def image(self) -> bytes:
         return (self.folder / "state/slots/active/image").read_bytes()
 
-    def log(self) -> str:
-        return (self.folder / "log").read_text()
-
 
 @pytest.fixture
-def device(tmp_path: Path, hub: LocalHub, factory: Factory) -> Iterator[AgentProcess]:
-    device = AgentProcess(tmp_path, hub, factory)
+def device(tmp_path: Path, hub: LocalHub, factory: Factory) -> Iterator[Device]:
+    device = Device(tmp_path, hub, factory)
     with ExitStack() as stack:
         device.start()
         stack.callback(device.stop, signal.SIGKILL)
         yield device
 
 
-def test_an_offer_is_carried_out_and_a_bad_successor_is_rolled_back(device: AgentProcess, factory: Factory) -> None:
+def test_an_offer_is_carried_out_and_a_bad_successor_is_rolled_back(device: Device, factory: Factory) -> None:
     good = factory.firmware("1.1.0", b"good image")
     device.offer(factory.offer(good, 1, device=device.name))
     assert device.wait_for_end()["state"] == "succeeded"
@@ -147,7 +126,7 @@ def test_an_offer_is_carried_out_and_a_bad_successor_is_rolled_back(device: Agen
     assert "ticket-1" not in device.log()
 
 
-def test_a_download_killed_halfway_goes_on_in_the_next_life(device: AgentProcess, factory: Factory) -> None:
+def test_a_download_killed_halfway_goes_on_in_the_next_life(device: Device, factory: Factory) -> None:
     content = bytes(range(256)) * 4096
     faults = factory.service.faults
     faults.hold_at_byte = 600_000
@@ -169,7 +148,7 @@ def test_a_download_killed_halfway_goes_on_in_the_next_life(device: AgentProcess
     assert int(resumed.removeprefix("bytes=").rstrip("-")) > 400_000
 
 
-def test_offers_that_must_not_be_believed_are_rejected_one_by_one(device: AgentProcess, factory: Factory) -> None:
+def test_offers_that_must_not_be_believed_are_rejected_one_by_one(device: Device, factory: Factory) -> None:
     package = factory.firmware("1.1.0")
     past = datetime.now(UTC) - timedelta(days=2)
     attacks = [
@@ -202,7 +181,7 @@ def test_offers_that_must_not_be_believed_are_rejected_one_by_one(device: AgentP
     assert device.runs() == {"engine": "1.0.0"}
 
 
-def test_a_device_cut_off_reads_its_twin_again(device: AgentProcess, factory: Factory, hub: LocalHub) -> None:
+def test_a_device_cut_off_reads_its_twin_again(device: Device, factory: Factory, hub: LocalHub) -> None:
     wait_until(lambda: "desired version 1" in device.log())
     key = hub.service().get_device(device.name).authentication.symmetric_key
     hub.service().update_device_with_sas(device.name, "*", key.primary_key, key.secondary_key, "disabled")
@@ -213,7 +192,7 @@ def test_a_device_cut_off_reads_its_twin_again(device: AgentProcess, factory: Fa
     assert device.wait_for_end()["state"] == "succeeded"
 
 
-def test_reports_a_hub_refuses_for_now_are_sent_again(device: AgentProcess, factory: Factory, hub: LocalHub) -> None:
+def test_reports_a_hub_refuses_for_now_are_sent_again(device: Device, factory: Factory, hub: LocalHub) -> None:
     faults = factory.service.faults
     faults.hold_at_byte = 2
     device.offer(factory.offer(factory.firmware("1.1.0"), device=device.name))
@@ -252,7 +231,7 @@ def test_what_a_hub_never_takes_is_refused_for_good_without_a_new_connection(hub
     assert lost == []
 
 
-def test_wrong_hardware_and_a_tampered_index_are_refused(device: AgentProcess, factory: Factory) -> None:
+def test_wrong_hardware_and_a_tampered_index_are_refused(device: Device, factory: Factory) -> None:
     package = factory.firmware("1.1.0")
     files = dict(factory.index.files)
     for name in [name for name in files if ".bin-" in name]:
@@ -276,7 +255,7 @@ def test_wrong_hardware_and_a_tampered_index_are_refused(device: AgentProcess, f
 def test_an_agent_waits_for_a_hub_that_is_away_and_ends_on_request(
     tmp_path: Path, factory: Factory, hub: LocalHub
 ) -> None:
-    device = AgentProcess(tmp_path, hub, factory)
+    device = Device(tmp_path, hub, factory)
     path = tmp_path / "agent.json"
     config = json.loads(path.read_text())
     connection = re.sub("HostName=[^;]*", "HostName=127.99.99.1", config["connection_string"])

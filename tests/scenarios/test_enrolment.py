@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from shared.domain.enrolment import derive_device_key
+from tests.support.agent_process import AgentProcess
 from tests.support.scenario_artifacts import NEW_VERSION
 from tests.support.scenario_scene import FACTORY_VERSION, HARDWARE, Scene
 from tests.support.waiting import wait_until
@@ -20,8 +17,8 @@ NEWER_VERSION = "2.1.0"
 
 
 @contextmanager
-def enrolling_agent(scene: Scene, folder: Path, registration: str) -> Iterator[Path]:
-    """A process of the real agent; gives its configuration file."""
+def enrolling_agent(scene: Scene, folder: Path, registration: str) -> Iterator[AgentProcess]:
+    """A process of the real agent."""
     settings = scene.stack.settings
     document = {
         "dps": {
@@ -40,23 +37,12 @@ def enrolling_agent(scene: Scene, folder: Path, registration: str) -> Iterator[P
         "installed": {scene.name: FACTORY_VERSION},
         "hub": {"retry_initial_s": 0.1, "retry_longest_s": 0.5},
     }
-    config = folder / "agent.json"
-    config.write_text(json.dumps(document))
-    with (folder / "agent.log").open("wb") as log:
-        command = [sys.executable, "-m", "agent", "--config", str(config)]
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            yield config
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
-
-
-def status(config: Path) -> dict[str, Any]:
-    """What the device says of itself."""
-    command = [sys.executable, "-m", "agent", "status", "--config", str(config)]
-    told: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return told
+    agent = AgentProcess(folder, document)
+    agent.start()
+    try:
+        yield agent
+    finally:
+        agent.stop()
 
 
 def is_connected(scene: Scene, device: str) -> bool:
@@ -73,14 +59,14 @@ def test_a_device_enrols_is_updated_and_goes_on_as_another_after_it_was_deleted(
     registration, other = f"{scene.name}-sn", f"{scene.name}-pump"
     for version in (NEW_VERSION, NEWER_VERSION):
         scene.artifacts.publish(version)
-    with enrolling_agent(scene, tmp_path, registration) as config:
+    with enrolling_agent(scene, tmp_path, registration) as agent:
         wait_until(lambda: is_connected(scene, registration), timeout_s=30, what="the device in the hub")
         assert scene.stack.cloud.control.registration(registration)["payload"] == {"hardware": HARDWARE}
 
         first = scene.start([registration])
         scene.wait_for_campaign(first, "completed")
         assert rows(scene, first) == {registration: ("succeeded", "")}
-        assert status(config)["installed"] == {scene.name: NEW_VERSION}
+        assert agent.status()["installed"] == {scene.name: NEW_VERSION}
 
         key = derive_device_key(scene.stack.settings["PROVISIONING_GROUP_KEY"], registration)
         keys = {"primaryKey": key, "secondaryKey": key}
@@ -94,18 +80,17 @@ def test_a_device_enrols_is_updated_and_goes_on_as_another_after_it_was_deleted(
         ended = rows(scene, second)
         assert ended[other] == ("succeeded", "")
         assert ended[registration][0] == "skipped"
-        told = status(config)
+        told = agent.status()
         assert (told["device"], told["installed"]) == (other, {scene.name: NEWER_VERSION})
         assert scene.desired(other)["update"]["sequence"] == told["sequence"] == 1
-    log = (tmp_path / "agent.log").read_text()
-    assert key not in log
+    assert key not in agent.log()
 
 
 def test_whoever_moves_a_device_cannot_make_it_believe_an_offer(scene: Scene, tmp_path: Path) -> None:
     """Another id, and in its twin the genuine offer of the former one: what a thief of an enrolment could do."""
     registration, other = f"{scene.name}-sn", f"{scene.name}-pump"
     scene.artifacts.publish()
-    with enrolling_agent(scene, tmp_path, registration) as config:
+    with enrolling_agent(scene, tmp_path, registration) as agent:
         wait_until(lambda: is_connected(scene, registration), timeout_s=30, what="the device in the hub")
         campaign = scene.start([registration])
         scene.wait_for_campaign(campaign, "completed")
@@ -129,4 +114,4 @@ def test_whoever_moves_a_device_cannot_make_it_believe_an_offer(scene: Scene, tm
 
         end = wait_until(reported, timeout_s=40, what="the device's answer")
         assert (end["state"], end["code"]) == ("rejected", "proof_refused")
-        assert status(config)["installed"] == {scene.name: NEW_VERSION}
+        assert agent.status()["installed"] == {scene.name: NEW_VERSION}
