@@ -21,11 +21,11 @@ from shared.domain.ids import RING_SIZE, DeviceId, ring_position
 from shared.telemetry.threads import TellingThreads
 from shared.wire.keys import row_key
 
-PAGE_ROWS = 1000
+_PAGE_ROWS = 1000
 """Rows a query hands out at most in one answer (Table storage, query timeout and pagination)."""
 
-_GAP_ROWS = 100
-"""Unwanted rows that cost about as much to read as one more call: a tenth of a page."""
+_GAP_ROWS = _PAGE_ROWS // 10
+"""Unwanted rows that cost about as much to read as one more call."""
 
 _PARALLEL_READS = 8
 _REMEMBERED_PARTITIONS = 1000
